@@ -1,0 +1,40 @@
+//! The pure heart of nanohost: the program language, the capability lattice, admission, the
+//! finite state machine of a run, envelopes, traces and receipts.
+//!
+//! The straight line of types, each made only from the one before it:
+//!
+//! ```text
+//! program.toml ─parse→ Program ─check→ CheckedProgram ─admit→ Plan ─run→ envelopes ─verify→ Trace → Receipt
+//! ```
+//!
+//! This crate deliberately knows no WebAssembly, disk, clock, network, terminal or thread. Time,
+//! randomness, model answers and tool results enter it only as recorded [`Event`]s.
+
+mod admit;
+mod capability;
+mod check;
+mod commit;
+mod condition;
+mod diagnostic;
+mod digest;
+mod document;
+mod dsse;
+mod envelope;
+mod export;
+mod facts;
+mod ident;
+mod jcs;
+mod keys;
+mod manifest;
+mod policy;
+mod program;
+mod receipt;
+mod run;
+mod template;
+mod time;
+mod trace;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source};
+pub use digest::Digest;
+pub use ident::{BadIdent, RunId, StepId, ToolName};
+pub use time::Timestamp;
