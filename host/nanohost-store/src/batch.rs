@@ -1,0 +1,148 @@
+//! What one commit writes: envelopes with the content, key-value changes and idempotency claim
+//! that stand or fall with them. Knows no database.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use nanohost_core::ToolName;
+
+use crate::error::StoreError;
+use crate::idempotency::Claim;
+
+/// One commit. At least one envelope: nothing changes without evidence of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The exact bytes of the envelopes, in order.
+    pub envelopes: Vec<Vec<u8>>,
+    /// The content that these envelopes commit to.
+    pub contents: Vec<VaultWrite>,
+    /// The key-value changes of the call whose result is among the envelopes.
+    pub kv: Option<KvCommit>,
+    /// What becomes of an idempotency key.
+    pub idempotency: Option<Claim>,
+    /// How the run is listed from here on, where that changes.
+    pub phase: Option<Phase>,
+}
+
+impl Batch {
+    /// A batch of one envelope and nothing else.
+    pub fn of(envelope: Vec<u8>) -> Self {
+        Self { envelopes: vec![envelope], ..Self::default() }
+    }
+
+    /// Refuses what no correct host asks for, before anything is written.
+    pub(crate) fn check(&self, len: u64) -> Result<(), StoreError> {
+        if self.envelopes.is_empty() {
+            return Err(StoreError::Misuse { what: "a batch without an envelope" });
+        }
+        let own: Range<u64> = len..len.saturating_add(self.envelopes.len() as u64);
+        let mut places = BTreeSet::new();
+        for content in &self.contents {
+            if !own.contains(&content.seq) {
+                return Err(StoreError::Misuse { what: "content of an envelope outside its batch" });
+            }
+            if !places.insert((content.seq, &content.role)) {
+                return Err(StoreError::Misuse { what: "two contents for one place" });
+            }
+        }
+        let mut keys = BTreeSet::new();
+        for write in self.kv.iter().flat_map(|kv| &kv.writes) {
+            if !keys.insert(&write.at) {
+                return Err(StoreError::Misuse { what: "two writes to one key" });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One piece of content for the vault. Its place is `run/<id>/<seq>/<role>`, as in the envelope's subject.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VaultWrite {
+    /// The sequence number of the envelope that commits to it.
+    pub seq: u64,
+    /// Which of that envelope's values it is, such as `input` or `output`.
+    pub role: String,
+    /// The name of the encoding that the commitment covers.
+    pub encoding: String,
+    /// The commitment's salt.
+    pub salt: [u8; 32],
+    /// The exact bytes that the commitment covers.
+    pub bytes: Vec<u8>,
+}
+
+/// Content does not belong in logs: only its place and size are shown.
+impl std::fmt::Debug for VaultWrite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "VaultWrite({}/{}, {} bytes of {})", self.seq, self.role, self.bytes.len(), self.encoding)
+    }
+}
+
+/// How a run is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// It goes on (again).
+    Open,
+    /// It waits for an event.
+    Suspended,
+    /// It has ended, with this status.
+    Closed(String),
+}
+
+/// Whose key-value space: one tool of one program, and nobody else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KvScope {
+    /// The name of the program.
+    pub program: String,
+    /// The name of the tool in that program.
+    pub tool: ToolName,
+}
+
+/// A place in a key-value space.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KvKey {
+    /// The namespace that the capability names.
+    pub namespace: String,
+    /// The key.
+    pub key: String,
+}
+
+/// The key-value changes of one call.
+///
+/// They are serialisable over the keys in `reads`. A listing protects the keys that it
+/// returned and that the caller puts into `reads`, not against new ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvCommit {
+    /// Whose space.
+    pub scope: KvScope,
+    /// What the call saw and relied on.
+    pub reads: Vec<KvRead>,
+    /// What it changed; each key at most once.
+    pub writes: Vec<KvWrite>,
+}
+
+/// What a call saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvRead {
+    /// Where.
+    pub at: KvKey,
+    /// The version it saw; `None` where there was nothing.
+    pub version: Option<u64>,
+}
+
+/// What a call changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvWrite {
+    /// Where.
+    pub at: KvKey,
+    /// The new value; `None` deletes.
+    pub value: Option<Vec<u8>>,
+}
+
+/// A value with its version. Versions are never used twice, not even after a delete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvEntry {
+    /// The value.
+    pub value: Vec<u8>,
+    /// Its version.
+    pub version: u64,
+}

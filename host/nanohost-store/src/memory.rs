@@ -1,0 +1,222 @@
+//! A journal in memory, with the same promises but durability: for tests, and for the proof
+//! that the traits are not SQLite in disguise. Knows no encryption: nothing outlives the process.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nanohost_core::RunId;
+
+use crate::batch::{Batch, KvCommit, KvEntry, KvKey, KvScope, Phase};
+use crate::error::StoreError;
+use crate::idempotency::{IdempotencyScope, Reservation, settle};
+use crate::journal::{Appended, Conflict, Fence, Head, Journal, OpenRun, Records, Taken};
+use crate::record::{Content, Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent};
+
+/// A journal in memory.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    shelf: Mutex<Shelf>,
+    owned: Arc<Mutex<HashSet<RunId>>>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    runs: BTreeMap<RunId, Kept>,
+    kv: BTreeMap<(KvScope, KvKey), KvEntry>,
+    /// The last version given to a value.
+    version: u64,
+    reservations: BTreeMap<IdempotencyScope, Reservation>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    open: OpenRun,
+    epoch: u64,
+    head: Head,
+    phase: Phase,
+    envelopes: Vec<Vec<u8>>,
+    contents: BTreeMap<(u64, String), Content>,
+}
+
+/// Ownership of a run in this process.
+struct Hold {
+    run: RunId,
+    owned: Arc<Mutex<HashSet<RunId>>>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        lock(&self.owned).remove(&self.run);
+    }
+}
+
+impl MemoryStore {
+    /// An empty journal.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn hold(&self, run: &RunId) -> Option<Hold> {
+        let fresh = lock(&self.owned).insert(run.clone());
+        fresh.then(|| Hold { run: run.clone(), owned: Arc::clone(&self.owned) })
+    }
+
+    fn summary(&self, run: &RunId, kept: &Kept) -> Result<RunSummary, StoreError> {
+        Ok(RunSummary {
+            run: run.clone(),
+            program: kept.open.program.clone(),
+            opened: kept.open.opened,
+            len: kept.head.len,
+            state: RunState::of(kept.phase.clone(), || self.is_live(run))?,
+        })
+    }
+}
+
+impl Records for MemoryStore {
+    fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        let shelf = lock(&self.shelf);
+        let Some(kept) = shelf.runs.get(run) else { return Ok(None) };
+        let contents = kept.contents.iter().map(|((seq, role), content)| StoredContent {
+            place: Place { run: run.clone(), seq: *seq, role: role.clone() },
+            content: Ok(content.clone()),
+        });
+        Ok(Some(RunRecord {
+            summary: self.summary(run, kept)?,
+            recorded: kept.head,
+            envelopes: kept.envelopes.clone(),
+            contents: contents.collect(),
+        }))
+    }
+
+    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        let shelf = lock(&self.shelf);
+        let mut runs: Vec<RunSummary> =
+            shelf.runs.iter().map(|(run, kept)| self.summary(run, kept)).collect::<Result<_, _>>()?;
+        runs.sort_by(|a, b| (b.opened, &b.run).cmp(&(a.opened, &a.run)));
+        Ok(runs)
+    }
+
+    fn find(&self, prefix: &str) -> Result<Found, StoreError> {
+        let shelf = lock(&self.shelf);
+        let matches = shelf.runs.keys().filter(|run| run.as_str().starts_with(prefix));
+        Ok(Found::from_matches(matches.take(MAX_CANDIDATES).cloned().collect()))
+    }
+
+    fn is_live(&self, run: &RunId) -> Result<bool, StoreError> {
+        Ok(lock(&self.owned).contains(run))
+    }
+
+    fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
+        Ok(lock(&self.shelf).kv.get(&(scope.clone(), at.clone())).cloned())
+    }
+
+    fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let shelf = lock(&self.shelf);
+        let entries = shelf.kv.iter().filter(|((s, at), _)| s == scope && at.namespace == namespace);
+        Ok(entries.map(|((_, at), entry)| (at.key.clone(), entry.version)).collect())
+    }
+
+    fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
+        Ok(lock(&self.shelf).reservations.get(scope).cloned())
+    }
+}
+
+impl Journal for MemoryStore {
+    fn begin(&self, run: &RunId, open: &OpenRun) -> Result<Fence, StoreError> {
+        let mut shelf = lock(&self.shelf);
+        let taken = || StoreError::RunExists { run: run.clone() };
+        if shelf.runs.contains_key(run) {
+            return Err(taken());
+        }
+        let hold = self.hold(run).ok_or_else(taken)?;
+        let kept = Kept {
+            open: open.clone(),
+            epoch: 1,
+            head: Head::EMPTY,
+            phase: Phase::Open,
+            envelopes: Vec::new(),
+            contents: BTreeMap::new(),
+        };
+        shelf.runs.insert(run.clone(), kept);
+        Ok(Fence::new(run.clone(), 1, hold))
+    }
+
+    fn take(&self, run: &RunId) -> Result<Taken, StoreError> {
+        let mut shelf = lock(&self.shelf);
+        let Some(kept) = shelf.runs.get_mut(run) else { return Ok(Taken::Unknown) };
+        let Some(hold) = self.hold(run) else { return Ok(Taken::Live) };
+        kept.epoch += 1;
+        Ok(Taken::Owned(Fence::new(run.clone(), kept.epoch, hold)))
+    }
+
+    fn append(&self, fence: &Fence, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
+        batch.check(expected.len)?;
+        let mut shelf = lock(&self.shelf);
+        let shelf = &mut *shelf;
+        let run = fence.run();
+        let Some(kept) = shelf.runs.get_mut(run) else { return Ok(Appended::Fenced) };
+        if kept.epoch != fence.epoch() {
+            return Ok(Appended::Fenced);
+        }
+        if kept.head != expected {
+            return Ok(Appended::Conflict(Conflict::Head { actual: kept.head }));
+        }
+        if let Some(at) = batch.kv.as_ref().and_then(|kv| changed_read(&shelf.kv, kv)) {
+            return Ok(Appended::Conflict(Conflict::Kv { at: at.clone() }));
+        }
+        let settled = match &batch.idempotency {
+            None => None,
+            Some(claim) => match settle(claim, run, shelf.reservations.get(claim.scope()).cloned()) {
+                Ok(next) => Some((claim.scope().clone(), next)),
+                Err(holder) => return Ok(Appended::Conflict(Conflict::Idempotency { holder })),
+            },
+        };
+
+        // Everything fits: from here on nothing can fail.
+        match settled {
+            Some((scope, Some(next))) => drop(shelf.reservations.insert(scope, next)),
+            Some((scope, None)) => drop(shelf.reservations.remove(&scope)),
+            None => {}
+        }
+        if let Some(kv) = &batch.kv {
+            for write in &kv.writes {
+                let place = (kv.scope.clone(), write.at.clone());
+                match &write.value {
+                    Some(value) => {
+                        shelf.version += 1;
+                        shelf.kv.insert(place, KvEntry { value: value.clone(), version: shelf.version });
+                    }
+                    None => drop(shelf.kv.remove(&place)),
+                }
+            }
+        }
+        for envelope in &batch.envelopes {
+            kept.head = kept.head.after(envelope);
+            kept.envelopes.push(envelope.clone());
+        }
+        for write in &batch.contents {
+            let content =
+                Content { encoding: write.encoding.clone(), salt: write.salt, bytes: write.bytes.clone() };
+            kept.contents.insert((write.seq, write.role.clone()), content);
+        }
+        if let Some(phase) = &batch.phase {
+            kept.phase = phase.clone();
+        }
+        Ok(Appended::Committed(kept.head))
+    }
+}
+
+/// The first value that is no longer what the call saw.
+fn changed_read<'kv>(kept: &BTreeMap<(KvScope, KvKey), KvEntry>, kv: &'kv KvCommit) -> Option<&'kv KvKey> {
+    kv.reads
+        .iter()
+        .find(|read| {
+            kept.get(&(kv.scope.clone(), read.at.clone())).map(|entry| entry.version) != read.version
+        })
+        .map(|read| &read.at)
+}
+
+/// A panic elsewhere leaves the maps whole: every change above is made after the last check.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
