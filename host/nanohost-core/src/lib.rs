@@ -36,6 +36,11 @@ mod time;
 mod trace;
 
 pub use commit::{BadCommitment, BadEncoding, Commitment, Encoding, Salt, commit};
+pub use check::{
+    CheckedProgram, ConditionStep, Follow, LlmStep, OnError, OnTimeout, ParallelStep, Resume, Step,
+    StepIndex, StepKind, ToolStep,
+};
+pub use condition::{Condition, ConditionError, EvalError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source};
 pub use digest::Digest;
 pub use dsse::DsseError;
@@ -43,4 +48,6 @@ pub use export::{BadRole, Content, Export, ExportError, Role};
 pub use ident::{BadIdent, RunId, StepId, ToolName};
 pub use jcs::JcsError;
 pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
+pub use program::{Budgets, GrantTable, InputDecl, ToolOrigin, ToolUse};
+pub use template::{Reference, Resolved, Root, Scope, Template, TemplateError, TextTemplate, Unresolved};
 pub use time::Timestamp;

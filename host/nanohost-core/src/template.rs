@@ -1,7 +1,18 @@
 //! References (`$name.path`) and templates: how values reach arguments and prompts.
-//! Conditions and templates share one resolver, [`Reference::resolve`].
+//! Conditions and templates share one resolver, [`Reference::resolve`]. Knows nothing of steps,
+//! runs or where a [`Scope`] has its values from.
 
-use serde_json::Value;
+use std::fmt;
+
+use serde_json::{Map, Value};
+use unicode_ident::{is_xid_continue, is_xid_start};
+
+#[cfg(test)]
+mod tests;
+
+/// Arguments nested deeper than this are refused: resolving and serialising recurse on the depth.
+/// The same bound serde_json has for JSON that it reads.
+const MAX_DEPTH: usize = 128;
 
 /// What a root name stands for at one moment of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,7 +21,12 @@ pub enum Root<'a> {
     Plain(&'a Value),
     /// A step's output, and what its model proposed where it did. `$step.output` is the output
     /// itself; `$step.proposal` the proposal, where there is one.
-    Step { output: &'a Value, proposal: Option<&'a Value> },
+    Step {
+        /// The output.
+        output: &'a Value,
+        /// The proposal.
+        proposal: Option<&'a Value>,
+    },
     /// No such name, or a step that has not run.
     Absent,
     /// The name has a value that the holder of this scope may not see (verification of a
@@ -22,4 +38,357 @@ pub enum Root<'a> {
 pub trait Scope {
     /// What `name` stands for.
     fn root(&self, name: &str) -> Root<'_>;
+}
+
+/// A name and a path below it: `$step.output.items.0`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    root: Box<str>,
+    /// Identifiers and list indices, as written.
+    path: Box<[Box<str>]>,
+}
+
+/// What a reference leads to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Resolved<'a> {
+    /// A value, `null` included.
+    Value(&'a Value),
+    /// Nothing: no such name, field or index.
+    Absent,
+    /// A value that the holder of the scope may not see.
+    Withheld,
+}
+
+/// A text that is not a template, or not a reference.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TemplateError {
+    /// The byte offset in the text.
+    pub offset: usize,
+    /// What is wrong there, in one sentence.
+    pub message: String,
+}
+
+/// Why a template has no value now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// The reference leads to nothing.
+    #[error("`{reference}` has no value here")]
+    Absent {
+        /// The reference as text.
+        reference: String,
+    },
+    /// The reference leads to a value that the holder of the scope may not see.
+    #[error("`{reference}` is withheld")]
+    Withheld {
+        /// The reference as text.
+        reference: String,
+    },
+}
+
+impl Reference {
+    /// Reads a text that is one reference and nothing else, `$name.path` or `${name.path}`.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        match Self::scan(text)? {
+            Some((reference, length)) if length == text.len() => Ok(reference),
+            _ => Err(TemplateError { offset: 0, message: "not a reference such as `$name.path`".into() }),
+        }
+    }
+
+    /// The reference that `text` begins with, and its length in bytes; `None` where no name
+    /// follows the dollar. A dot that no segment follows is not part of the reference.
+    pub(crate) fn scan(text: &str) -> Result<Option<(Self, usize)>, TemplateError> {
+        let Some(body) = text.strip_prefix('$') else { return Ok(None) };
+        let (body, braced) = match body.strip_prefix('{') {
+            Some(inner) => (inner, true),
+            None => (body, false),
+        };
+        let start = text.len() - body.len();
+        let fail = |offset: usize, message: &str| Err(TemplateError { offset, message: message.into() });
+        let root = word(body);
+        if !is_identifier(root) {
+            return match braced {
+                true => fail(start, "expected a name after `${`; a literal dollar is written `\\$`"),
+                false => Ok(None),
+            };
+        }
+        let mut path = Vec::new();
+        let mut length = root.len();
+        while let Some(after) = body[length..].strip_prefix('.') {
+            let segment = word(after);
+            if segment.is_empty() {
+                break;
+            }
+            if !is_identifier(segment) && !is_index(segment) {
+                return fail(
+                    start + length + 1,
+                    "a path segment is a name, or a list index without leading zeros",
+                );
+            }
+            path.push(segment.into());
+            length += 1 + segment.len();
+        }
+        let mut end = start + length;
+        if braced {
+            if !body[length..].starts_with('}') {
+                return fail(end, "expected `}` after the reference");
+            }
+            end += 1;
+        }
+        Ok(Some((Self { root: root.into(), path: path.into() }, end)))
+    }
+
+    /// The name it begins with.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// The segments below the name.
+    pub fn path(&self) -> impl Iterator<Item = &str> {
+        self.path.iter().map(|segment| &**segment)
+    }
+
+    /// What it leads to in `scope`.
+    pub fn resolve<'s>(&self, scope: &'s dyn Scope) -> Resolved<'s> {
+        let mut path = &*self.path;
+        let mut value = match scope.root(&self.root) {
+            Root::Plain(value) => value,
+            Root::Step { output, proposal } => match (path.split_first(), proposal) {
+                (Some((first, rest)), _) if &**first == "output" => {
+                    path = rest;
+                    output
+                }
+                (Some((first, rest)), Some(proposal)) if &**first == "proposal" => {
+                    path = rest;
+                    proposal
+                }
+                _ => output,
+            },
+            Root::Absent => return Resolved::Absent,
+            Root::Withheld => return Resolved::Withheld,
+        };
+        for segment in path {
+            let next = match value {
+                Value::Object(fields) => fields.get(&**segment),
+                Value::Array(items) if is_index(segment) => {
+                    segment.parse().ok().and_then(|at: usize| items.get(at))
+                }
+                _ => None,
+            };
+            match next {
+                Some(next) => value = next,
+                None => return Resolved::Absent,
+            }
+        }
+        Resolved::Value(value)
+    }
+
+    fn need<'s>(&self, scope: &'s dyn Scope) -> Result<&'s Value, Unresolved> {
+        match self.resolve(scope) {
+            Resolved::Value(value) => Ok(value),
+            Resolved::Absent => Err(Unresolved::Absent { reference: self.to_string() }),
+            Resolved::Withheld => Err(Unresolved::Withheld { reference: self.to_string() }),
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "${}", self.root)?;
+        self.path.iter().try_for_each(|segment| write!(f, ".{segment}"))
+    }
+}
+
+/// The longest run of identifier characters at the start of `text`.
+fn word(text: &str) -> &str {
+    let end = text.find(|c: char| !is_word_char(c)).unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Whether `c` can stand inside an identifier.
+pub(crate) fn is_word_char(c: char) -> bool {
+    is_xid_continue(c)
+}
+
+/// Whether `text` is a Unicode identifier (UAX #31), which `_` may begin.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| is_xid_start(c) || c == '_') && text.chars().all(is_xid_continue)
+}
+
+fn is_index(text: &str) -> bool {
+    text == "0" || (!text.starts_with('0') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A text with references in it, which resolves to text: a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TextTemplate {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Piece {
+    Text(String),
+    Reference(Reference),
+}
+
+impl TextTemplate {
+    /// Reads `text`. `\$` is a literal dollar, and so is one that no name follows.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut at = 0;
+        while let Some(found) = text[at..].find('$') {
+            let dollar = at + found;
+            if text[at..dollar].ends_with('\\') {
+                literal.push_str(&text[at..dollar - 1]);
+                literal.push('$');
+                at = dollar + 1;
+                continue;
+            }
+            literal.push_str(&text[at..dollar]);
+            let scanned = Reference::scan(&text[dollar..])
+                .map_err(|error| TemplateError { offset: dollar + error.offset, ..error })?;
+            match scanned {
+                Some((reference, length)) => {
+                    if !literal.is_empty() {
+                        pieces.push(Piece::Text(std::mem::take(&mut literal)));
+                    }
+                    pieces.push(Piece::Reference(reference));
+                    at = dollar + length;
+                }
+                None => {
+                    literal.push('$');
+                    at = dollar + 1;
+                }
+            }
+        }
+        literal.push_str(&text[at..]);
+        if !literal.is_empty() {
+            pieces.push(Piece::Text(literal));
+        }
+        Ok(Self { pieces })
+    }
+
+    /// The text with every reference replaced: a string as it is, anything else as compact JSON.
+    /// What was inserted is never expanded again.
+    pub fn resolve(&self, scope: &dyn Scope) -> Result<String, Unresolved> {
+        let mut text = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(literal) => text.push_str(literal),
+                Piece::Reference(reference) => match reference.need(scope)? {
+                    Value::String(inserted) => text.push_str(inserted),
+                    other => text.push_str(&other.to_string()),
+                },
+            }
+        }
+        Ok(text)
+    }
+
+    /// Every reference, in the order of the text.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Reference(reference) => Some(reference),
+            Piece::Text(_) => None,
+        })
+    }
+}
+
+/// A JSON value whose strings are templates, at any depth: the arguments of a tool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    node: Node,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Node {
+    Literal(Value),
+    /// A string that is exactly one reference: it keeps the value's type.
+    Reference(Reference),
+    Text(TextTemplate),
+    List(Vec<Node>),
+    Object(Vec<(String, Node)>),
+}
+
+impl Template {
+    /// Reads `value`. Keys of objects are literal.
+    pub fn parse(value: &Value) -> Result<Self, TemplateError> {
+        Node::parse(value, 0).map(|node| Self { node })
+    }
+
+    /// The value with every reference replaced.
+    pub fn resolve(&self, scope: &dyn Scope) -> Result<Value, Unresolved> {
+        self.node.resolve(scope)
+    }
+
+    /// Every reference, in the order of the value.
+    pub fn references(&self) -> impl Iterator<Item = &Reference> {
+        let mut found = Vec::new();
+        self.node.collect(&mut found);
+        found.into_iter()
+    }
+}
+
+impl Node {
+    fn parse(value: &Value, depth: usize) -> Result<Self, TemplateError> {
+        if depth > MAX_DEPTH {
+            return Err(TemplateError {
+                offset: 0,
+                message: format!("nested deeper than {MAX_DEPTH} levels"),
+            });
+        }
+        Ok(match value {
+            Value::String(text) => Self::from_text(TextTemplate::parse(text)?),
+            Value::Array(items) => {
+                Self::List(items.iter().map(|item| Self::parse(item, depth + 1)).collect::<Result<_, _>>()?)
+            }
+            Value::Object(fields) => Self::Object(
+                fields
+                    .iter()
+                    .map(|(key, field)| Ok((key.clone(), Self::parse(field, depth + 1)?)))
+                    .collect::<Result<_, _>>()?,
+            ),
+            plain => Self::Literal(plain.clone()),
+        })
+    }
+
+    fn from_text(mut template: TextTemplate) -> Self {
+        match template.pieces.pop() {
+            None => Self::Literal(Value::String(String::new())),
+            Some(Piece::Reference(reference)) if template.pieces.is_empty() => Self::Reference(reference),
+            Some(Piece::Text(text)) if template.pieces.is_empty() => Self::Literal(Value::String(text)),
+            Some(last) => {
+                template.pieces.push(last);
+                Self::Text(template)
+            }
+        }
+    }
+
+    fn resolve(&self, scope: &dyn Scope) -> Result<Value, Unresolved> {
+        Ok(match self {
+            Self::Literal(value) => value.clone(),
+            Self::Reference(reference) => reference.need(scope)?.clone(),
+            Self::Text(template) => Value::String(template.resolve(scope)?),
+            Self::List(items) => {
+                Value::Array(items.iter().map(|item| item.resolve(scope)).collect::<Result<_, _>>()?)
+            }
+            Self::Object(fields) => Value::Object(
+                fields.iter().map(|(key, field)| Ok((key.clone(), field.resolve(scope)?))).collect::<Result<
+                    Map<_, _>,
+                    _,
+                >>(
+                )?,
+            ),
+        })
+    }
+
+    fn collect<'n>(&'n self, found: &mut Vec<&'n Reference>) {
+        match self {
+            Self::Literal(_) => {}
+            Self::Reference(reference) => found.push(reference),
+            Self::Text(template) => found.extend(template.references()),
+            Self::List(items) => items.iter().for_each(|item| item.collect(found)),
+            Self::Object(fields) => fields.iter().for_each(|(_, field)| field.collect(found)),
+        }
+    }
 }

@@ -1,0 +1,96 @@
+//! The conformance vectors of the language, run from one binary of its own harness so that the
+//! tallies show. `NANOHOST_VECTORS` names another directory with files of the same names.
+//!
+//! A file is listed in [`SUITES`] with the function that judges one of its cases. Only files that
+//! have one are counted.
+#![expect(clippy::print_stdout, reason = "the tallies are what this binary is for")]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use nanohost_core::{Condition, Root, Scope};
+use serde_json::{Value, json};
+
+/// Judges one case: what was expected and what came of it, as JSON that is compared.
+type Judge = fn(&Value) -> Outcome;
+
+/// File name → judge.
+const SUITES: &[(&str, Judge)] = &[("conditions.json", condition)];
+
+struct Outcome {
+    passed: bool,
+    actual: Value,
+}
+
+fn main() -> ExitCode {
+    // The flags of the standard harness (`--quiet`, filters) are accepted and mean nothing here;
+    // who lists tests must get a list.
+    if std::env::args().any(|argument| argument == "--list") {
+        for (file, _) in SUITES {
+            println!("{file}: test");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let folder = std::env::var_os("NANOHOST_VECTORS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"), PathBuf::from);
+    let mut total = (0, 0);
+    for (file, judge) in SUITES {
+        let path = folder.join(file);
+        println!("{file}");
+        match run(&path, *judge) {
+            Ok((passed, failed)) => {
+                println!("{passed} passed, {failed} failed");
+                total = (total.0 + passed, total.1 + failed);
+            }
+            Err(error) => {
+                println!("  cannot run {}: {error}", path.display());
+                total.1 += 1;
+            }
+        }
+    }
+    println!("all files");
+    println!("{} passed, {} failed", total.0, total.1);
+    if total.1 == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run(path: &Path, judge: Judge) -> Result<(usize, usize), Box<dyn std::error::Error>> {
+    let document: Value = serde_json::from_slice(&std::fs::read(path)?)?;
+    let cases = document["cases"].as_array().ok_or("no list called `cases`")?;
+    let mut failed = 0;
+    for case in cases {
+        let outcome = judge(case);
+        if !outcome.passed {
+            failed += 1;
+            println!("  {}: expected {}, actual {}", case["id"], case["expect"], outcome.actual);
+        }
+    }
+    Ok((cases.len() - failed, failed))
+}
+
+fn condition(case: &Value) -> Outcome {
+    let actual = match Condition::parse(case["expr"].as_str().unwrap_or_default()) {
+        Err(_) => json!("parse_error"),
+        Ok(condition) => {
+            match condition.evaluate(&Names { inputs: &case["inputs"], steps: &case["steps"] }) {
+                Ok(truth) => json!(truth),
+                Err(_) => json!("eval_error"),
+            }
+        }
+    };
+    Outcome { passed: actual == case["expect"], actual }
+}
+
+struct Names<'a> {
+    inputs: &'a Value,
+    steps: &'a Value,
+}
+
+impl Scope for Names<'_> {
+    fn root(&self, name: &str) -> Root<'_> {
+        match (self.steps.get(name), self.inputs.get(name)) {
+            (Some(output), _) => Root::Step { output, proposal: None },
+            (None, Some(input)) => Root::Plain(input),
+            (None, None) => Root::Absent,
+        }
+    }
+}
