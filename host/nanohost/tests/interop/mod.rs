@@ -1,0 +1,83 @@
+//! Runs `host/interop/verify_dsse.py`: Python libraries that nobody here wrote read an export.
+//!
+//! The libraries lie in a virtual environment. `NANOHOST_INTEROP_PYTHON` names the interpreter of
+//! one that is already there; without it one is made under the target directory, once, from
+//! `requirements.txt`. Where that cannot be done the tests fail: interop is not skipped.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+const INTEROP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop");
+
+/// A Python interpreter that has the libraries of `requirements.txt`.
+///
+/// # Panics
+/// Where there is none and none can be made, with what to do about it.
+pub(crate) fn python() -> PathBuf {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON
+        .get_or_init(|| match std::env::var_os("NANOHOST_INTEROP_PYTHON") {
+            Some(python) => PathBuf::from(python),
+            None => environment(Path::new(env!("CARGO_TARGET_TMPDIR"))),
+        })
+        .clone()
+}
+
+/// Runs the script over an export. It exits with 0 when it accepts every envelope and refuses every
+/// byte that it then changes in memory.
+pub(crate) fn verify_export(export: &Path, public_key: &Path) -> Output {
+    Command::new(python())
+        // Isolated: no package of the user may stand in for a pinned one.
+        .arg("-I")
+        .arg(Path::new(INTEROP).join("verify_dsse.py"))
+        .arg("--flip")
+        .arg(export)
+        .arg(public_key)
+        .output()
+        .expect("the interpreter starts")
+}
+
+fn environment(target: &Path) -> PathBuf {
+    let requirements = Path::new(INTEROP).join("requirements.txt");
+    let wanted = fs::read(&requirements).expect("requirements.txt is part of the repository");
+    let home = target.join("interop-python");
+    let python = home.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
+    // Written last, so that an environment that was left half made is made again.
+    let stamp = home.join("requirements.stamp");
+
+    // Two test runs may share one target directory. The lock goes with the file handle.
+    let lock = File::create(target.join("interop-python.lock")).expect("the target directory is writable");
+    lock.lock().expect("the lock file can be locked");
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return python;
+    }
+    run(
+        Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home),
+        "make a Python environment: Python 3 with its venv module is needed (Debian: `apt-get install python3-venv`)",
+    );
+    run(
+        Command::new(&python)
+            .args(["-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
+            .arg("-r")
+            .arg(&requirements),
+        "install host/interop/requirements.txt from PyPI: a network is needed, once",
+    );
+    fs::write(&stamp, wanted).expect("the target directory is writable");
+    python
+}
+
+fn run(command: &mut Command, purpose: &str) {
+    let advice = "or set NANOHOST_INTEROP_PYTHON to an interpreter that has these packages";
+    match command.output() {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => panic!(
+            "could not {purpose}, {advice}\n{command:?} ended with {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        ),
+        Err(error) => panic!("could not {purpose}, {advice}\n{command:?} did not start: {error}"),
+    }
+}
