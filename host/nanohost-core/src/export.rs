@@ -197,7 +197,7 @@ impl Export {
     /// Splits a file into its parts.
     ///
     /// # Errors
-    /// Every file that [`write`] could not have written, except that envelopes are not opened: one
+    /// Every file that [`write()`] could not have written, except that envelopes are not opened: one
     /// that is missing, foreign or changed shows when they are verified.
     pub fn parse(file: &[u8]) -> Result<Self, ExportError> {
         if file.len() > MAX_EXPORT {

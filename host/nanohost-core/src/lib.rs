@@ -44,7 +44,7 @@ pub use condition::{Condition, ConditionError, EvalError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source};
 pub use digest::Digest;
 pub use dsse::DsseError;
-pub use export::{BadRole, Content, Export, ExportError, Role};
+pub use export::{BadRole, Content, ExportError, Role};
 pub use ident::{BadIdent, RunId, StepId, ToolName};
 pub use jcs::JcsError;
 pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
