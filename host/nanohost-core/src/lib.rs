@@ -35,14 +35,15 @@ mod template;
 mod time;
 mod trace;
 
-pub use commit::{BadCommitment, BadEncoding, Commitment, Encoding, Salt, commit};
 pub use check::{
     CheckedProgram, ConditionStep, Follow, LlmStep, OnError, OnTimeout, ParallelStep, Resume, Step,
     StepIndex, StepKind, ToolStep,
 };
+pub use commit::{BadCommitment, BadEncoding, Commitment, Encoding, Salt, commit};
 pub use condition::{Condition, ConditionError, EvalError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source};
 pub use digest::Digest;
+pub use document::{Format, source_from_bytes};
 pub use dsse::DsseError;
 pub use export::{BadRole, Content, ExportError, Role};
 pub use ident::{BadIdent, RunId, StepId, ToolName};
