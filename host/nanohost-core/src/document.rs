@@ -2,7 +2,7 @@
 //! into typed values with all problems in one pass. Knows no key of any file: programs, manifests
 //! and policies bring their own.
 //!
-//! ```ignore
+//! ```text
 //! let mut report = Report::new(&source);
 //! let root = document::parse(&source, Format::Toml)?;
 //! let mut fields = Fields::of(&root, "a manifest", &mut report).ok_or(..)?;
