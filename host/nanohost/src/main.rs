@@ -1,1 +1,5 @@
+//! `nanohost`: models propose, the runtime governs.
+
+mod failure;
+
 fn main() {}

@@ -1,0 +1,73 @@
+//! How commands end: exit codes by culprit, and findings on the way out. Knows nothing of how
+//! they are rendered.
+
+use std::fmt;
+
+use nanohost_core::{Diagnostic, Diagnostics};
+
+/// The exit codes of every command. Scripts rely on them: they never change meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It worked.
+    Success = 0,
+    /// The run failed, spent its budget, stalled or was cancelled.
+    RunFailed = 1,
+    /// Wrong usage, or an invalid program, manifest, policy or input.
+    Usage = 2,
+    /// The capability table or the policy refused.
+    Denied = 3,
+    /// The run waits for somebody outside.
+    Suspended = 4,
+    /// The host could not go on: disk, store, lock.
+    Host = 5,
+    /// Evidence was changed, added, repeated or moved.
+    Tampered = 10,
+    /// Evidence is missing.
+    Truncated = 11,
+    /// Evidence is signed by a key that is not trusted.
+    Untrusted = 13,
+    /// The run has no end.
+    Open = 14,
+}
+
+/// A command that could not do what it was asked, with everything that was found.
+#[derive(Debug)]
+pub struct Failure {
+    /// Whose fault it is.
+    pub exit: Exit,
+    /// What was found.
+    pub findings: Diagnostics,
+}
+
+impl Failure {
+    /// The user's input or one of their files is wrong.
+    pub fn usage(findings: impl Into<Diagnostics>) -> anyhow::Error {
+        Self { exit: Exit::Usage, findings: findings.into() }.into()
+    }
+
+    /// Authority was refused.
+    pub fn denied(findings: impl Into<Diagnostics>) -> anyhow::Error {
+        Self { exit: Exit::Denied, findings: findings.into() }.into()
+    }
+
+    /// The host could not go on.
+    pub fn host(findings: impl Into<Diagnostics>) -> anyhow::Error {
+        Self { exit: Exit::Host, findings: findings.into() }.into()
+    }
+
+    /// An input or output error on a file the user named or the host keeps.
+    pub fn io(code: &'static str, what: &str, path: &std::path::Path, error: &std::io::Error) -> anyhow::Error {
+        let exit = if error.kind() == std::io::ErrorKind::StorageFull { Exit::Host } else { Exit::Usage };
+        let finding = Diagnostic::error(code, format!("cannot {what} {}: {error}", path.display()));
+        Self { exit, findings: finding.into() }.into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.findings.fmt(f)
+    }
+}
+
+impl std::error::Error for Failure {}
