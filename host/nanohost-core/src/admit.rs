@@ -1,1 +1,152 @@
-//! (to be written)
+//! `admit`: a checked program, manifests, component facts and policies → [`Plan`] or a refusal
+//! with every gap. A pure function: whoever holds the recorded texts can repeat it.
+//!
+//! effective = manifest ∩ every policy ∩ the program's own grant ∩ what the component imports.
+//! What a manifest asks for, the component can use and the program does not narrow away is either
+//! granted or refused here: no tool runs with less than it was written for, to find out midway.
+//! Knows nothing of how grants are enforced.
+
+mod gap;
+mod judge;
+mod plan;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::check::{CheckedProgram, StepKind};
+use crate::facts::ToolFacts;
+use crate::manifest::Manifest;
+use crate::policy::Policy;
+use crate::{Diagnostic, Diagnostics, Digest, Timestamp, ToolName, jcs};
+
+pub use gap::{Denied, Gap, GapCode, Place, Refusal, Withheld};
+pub use plan::{ArgsRefused, Misfit, Plan, Requirement, Row, RuleGrant};
+
+/// A tool on offer: what stands behind one of the names a program uses.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The tool's name in the program.
+    pub local: ToolName,
+    /// What its author asks for.
+    pub manifest: Manifest,
+    /// What its component is.
+    pub facts: ToolFacts,
+}
+
+/// Everything an admission depends on.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The program.
+    pub program: Arc<CheckedProgram>,
+    /// One offer for each tool name of the program. Offers for names the program does not have
+    /// are passed over: nothing but the program puts a tool into its table.
+    pub offers: Vec<Offer>,
+    /// All policies in force. Each has to permit, each may forbid; none at all grants nothing.
+    pub policies: Vec<Policy>,
+    /// The moment that rows expire by.
+    pub today: Timestamp,
+}
+
+/// Decides about a program as a whole.
+///
+/// # Errors
+/// [`Refusal::Invalid`] where somebody's file has to be mended, [`Refusal::Denied`] where authority
+/// is missing. Both hold everything that one pass found.
+pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
+    let Admission { program, offers, mut policies, today } = admission;
+    if policies.is_empty() {
+        policies.push(Policy::none());
+    }
+    let mut invalid = Diagnostics::new();
+    let mut warnings = Diagnostics::new();
+    let mut gaps = Vec::new();
+
+    let mut offered: BTreeMap<ToolName, Offer> = BTreeMap::new();
+    for offer in offers {
+        let local = offer.local.clone();
+        if offered.insert(local.clone(), offer).is_some() {
+            invalid
+                .push(Diagnostic::error("ambiguous_tool", format!("there is more than one tool `{local}`")));
+        }
+    }
+
+    let mut rows = Vec::new();
+    for (local, mention) in mentions(&program) {
+        let Some(offer) = offered.remove(&local) else {
+            if let Mention::Needed { step } = mention {
+                let finding = Diagnostic::error("unknown_tool", format!("there is no tool `{local}`")).help(
+                    "name where it comes from in [tools], or give the folder that holds it with --tools",
+                );
+                invalid.push(match step {
+                    Some(id) => finding.step(id),
+                    None => finding,
+                });
+            }
+            continue;
+        };
+        let mut case = judge::Case::new(&program, &offer, &policies, today);
+        if let Some(row) = case.judge() {
+            rows.push(row);
+        }
+        invalid.extend(case.invalid);
+        warnings.extend(case.warnings);
+        gaps.extend(case.gaps);
+    }
+
+    let denied = Denied { gaps };
+    if !invalid.is_empty() {
+        invalid.extend(denied.diagnostics());
+        return Err(Refusal::Invalid(invalid));
+    }
+    if !denied.gaps.is_empty() {
+        return Err(Refusal::Denied(denied));
+    }
+    let table = jcs::canonical(&plan::table_json(&rows)).map_err(|error| {
+        Refusal::Invalid(
+            Diagnostic::error("table_form", format!("the table has no canonical form: {error}")).into(),
+        )
+    })?;
+    Ok(Plan { program, rows, policies, warnings, digest: Digest::of(&table) })
+}
+
+/// How a program speaks of a tool.
+enum Mention {
+    /// A step cannot do without it.
+    Needed { step: Option<String> },
+    /// A model may propose it. Where it does not exist the table has no row, and proposing it is
+    /// refused then.
+    Proposable,
+}
+
+/// Every tool name of the program, sorted. With a `tools` table, that table alone says what a
+/// model's proposals can reach; without one, tools are looked up by name.
+fn mentions(program: &CheckedProgram) -> BTreeMap<ToolName, Mention> {
+    let mut all = BTreeMap::new();
+    for step in &program.steps {
+        let mut needed = |tool: &ToolName| {
+            let step = Some(step.id.to_string());
+            match all.entry(tool.clone()).or_insert(Mention::Proposable) {
+                Mention::Needed { .. } => {}
+                mention => *mention = Mention::Needed { step },
+            }
+        };
+        match &step.kind {
+            StepKind::Tool(call) => {
+                needed(&call.tool);
+                if let Some(verify) = call.resume.as_ref().and_then(|resume| resume.verify.as_ref()) {
+                    needed(verify);
+                }
+            }
+            StepKind::Llm(call) if program.tools.is_none() => {
+                for tool in &call.allowed_tools {
+                    all.entry(tool.clone()).or_insert(Mention::Proposable);
+                }
+            }
+            StepKind::Llm(_) | StepKind::Condition(_) | StepKind::Parallel(_) => {}
+        }
+    }
+    for tool in program.tools.iter().flatten() {
+        all.entry(tool.local.clone()).or_insert(Mention::Needed { step: None });
+    }
+    all
+}

@@ -2,6 +2,8 @@
 //! narrow. Knows nothing of TOML, WebAssembly or the host that enforces it.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -28,6 +30,21 @@ pub enum Class {
     Secrets,
 }
 
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Filesystem => "filesystem",
+            Self::Env => "env",
+            Self::Kv => "kv",
+            Self::Clock => "clock",
+            Self::Random => "random",
+            Self::Sockets => "sockets",
+            Self::Http => "http",
+            Self::Secrets => "secrets",
+        })
+    }
+}
+
 /// What may be done with files below a folder. Writing includes reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -36,6 +53,15 @@ pub enum Access {
     Read,
     /// Read, list, create, change and delete.
     Write,
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        })
+    }
 }
 
 /// A folder as the guest sees it: an absolute, normalised path such as `/data`.
@@ -59,6 +85,16 @@ pub enum Clock {
     Real,
 }
 
+impl fmt::Display for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Denied => "denied",
+            Self::Virtual => "virtual",
+            Self::Real => "real",
+        })
+    }
+}
+
 /// Where randomness comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,31 +107,156 @@ pub enum Random {
     Real,
 }
 
+impl fmt::Display for Random {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Denied => "denied",
+            Self::Seeded => "seeded",
+            Self::Real => "real",
+        })
+    }
+}
+
 /// One address a tool may connect to over TCP. Names are never resolved for a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Socket {
     /// The exact IP address.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
     /// The exact port.
     pub port: u16,
 }
 
-/// A set of authority without the host's side of it: what a manifest asks for, a policy row
-/// allows, or a program narrows to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Capabilities {
-    /// Folders by guest path, sorted, each path once.
-    pub filesystem: Vec<Folder>,
-    /// Names of environment variables.
-    pub env: BTreeSet<String>,
-    /// Namespaces of the key-value store.
-    pub kv: BTreeSet<String>,
-    /// The clock.
-    pub clock: Clock,
-    /// The randomness.
-    pub random: Random,
-    /// Addresses for TCP connections.
-    pub sockets: BTreeSet<Socket>,
+impl fmt::Display for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        SocketAddr::new(self.address, self.port).fmt(f)
+    }
+}
+
+/// One atom of authority. What a manifest asks for, a policy row allows or forbids, and a program
+/// narrows to are sets of these; the host's side (folders, values) is not part of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// A folder.
+    Filesystem(Folder),
+    /// An environment variable, by name.
+    Env(String),
+    /// A namespace of the key-value store.
+    Kv(String),
+    /// A source of time.
+    Clock(Clock),
+    /// A source of randomness.
+    Random(Random),
+    /// A TCP connection.
+    Sockets(Socket),
+}
+
+impl Capability {
+    /// The class it belongs to.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Filesystem(_) => Class::Filesystem,
+            Self::Env(_) => Class::Env,
+            Self::Kv(_) => Class::Kv,
+            Self::Clock(_) => Class::Clock,
+            Self::Random(_) => Class::Random,
+            Self::Sockets(_) => Class::Sockets,
+        }
+    }
+
+    /// Whether it carries no authority and needs no grant: the virtual clock, seeded randomness,
+    /// and the absence of either.
+    pub fn is_inert(&self) -> bool {
+        match self {
+            Self::Clock(clock) => *clock <= Clock::Virtual,
+            Self::Random(random) => *random <= Random::Seeded,
+            _ => false,
+        }
+    }
+
+    /// Whether whoever may do `self` may also do `other`.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Filesystem(a), Self::Filesystem(b)) => {
+                is_below(&b.guest, &a.guest) && a.access >= b.access
+            }
+            (Self::Clock(a), Self::Clock(b)) => a >= b,
+            (Self::Random(a), Self::Random(b)) => a >= b,
+            _ => self == other,
+        }
+    }
+
+    /// What both allow; `None` where that is nothing.
+    pub fn meet(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Filesystem(a), Self::Filesystem(b)) => {
+                let guest = if is_below(&a.guest, &b.guest) {
+                    &a.guest
+                } else if is_below(&b.guest, &a.guest) {
+                    &b.guest
+                } else {
+                    return None;
+                };
+                Some(Self::Filesystem(Folder { guest: guest.clone(), access: a.access.min(b.access) }))
+            }
+            (Self::Clock(a), Self::Clock(b)) => Some(Self::Clock(*a.min(b))),
+            (Self::Random(a), Self::Random(b)) => Some(Self::Random(*a.min(b))),
+            _ => (self == other).then(|| self.clone()),
+        }
+    }
+
+    /// Whether granting `self` would give away some of what `forbidden` names. For folders this
+    /// looks both ways: a grant of `/data` reaches a forbidden `/data/keys`, and the reverse.
+    pub fn touches(&self, forbidden: &Self) -> bool {
+        match (self, forbidden) {
+            (Self::Filesystem(a), Self::Filesystem(b)) => {
+                a.access >= b.access && (is_below(&a.guest, &b.guest) || is_below(&b.guest, &a.guest))
+            }
+            _ => self.covers(forbidden),
+        }
+    }
+
+    /// What it is about, without the class: `/data (read)`, `REGION`, `127.0.0.1:7`.
+    pub fn value(&self) -> String {
+        match self {
+            Self::Filesystem(folder) => format!("{} ({})", folder.guest, folder.access),
+            Self::Env(name) | Self::Kv(name) => name.clone(),
+            Self::Clock(clock) => clock.to_string(),
+            Self::Random(random) => random.to_string(),
+            Self::Sockets(socket) => socket.to_string(),
+        }
+    }
+}
+
+/// `filesystem /data (read)`: the class and the value, the form the table holds.
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.class(), self.value())
+    }
+}
+
+/// Whether `text` is a folder as a guest can be given it: absolute, without `.`, `..`, empty
+/// parts or a `/` at the end (but for the root itself), and without characters that would show as
+/// something else or nothing at all.
+pub fn is_guest_path(text: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || c.is_ascii_graphic() && c != '\\' || c == ' ';
+    let Some(path) = text.strip_prefix('/') else { return false };
+    text.len() <= MAX_GUEST_PATH
+        && path.chars().all(plain)
+        && (path.is_empty() || path.split('/').all(|part| !matches!(part, "" | "." | "..")))
+}
+
+/// No guest path is longer, bytes: it stands in every table, message and envelope about the tool.
+const MAX_GUEST_PATH: usize = 256;
+
+/// Whether the guest path `path` is `base` or lies below it. What is not normalised lies nowhere.
+fn is_below(path: &str, base: &str) -> bool {
+    if !is_guest_path(path) {
+        return false;
+    }
+    match path.strip_prefix(base) {
+        Some(rest) => rest.is_empty() || rest.starts_with('/') || base == "/",
+        None => false,
+    }
 }
 
 /// A folder grant with the host folder behind it.
@@ -134,6 +295,19 @@ pub struct Limits {
     pub logs: u64,
 }
 
+impl Limits {
+    /// The stricter of both, bound by bound.
+    pub fn min(self, other: Self) -> Self {
+        Self {
+            memory: self.memory.min(other.memory),
+            fuel: self.fuel.min(other.fuel),
+            deadline: self.deadline.min(other.deadline),
+            output: self.output.min(other.output),
+            logs: self.logs.min(other.logs),
+        }
+    }
+}
+
 fn millis<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
@@ -148,6 +322,16 @@ pub enum Effect {
     Idempotent,
     /// The outside world may change.
     External,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pure => "pure",
+            Self::Idempotent => "idempotent",
+            Self::External => "external",
+        })
+    }
 }
 
 /// The authority one tool function really has in one run: manifest ∩ policy ∩ program ∩ what the
@@ -206,3 +390,6 @@ impl Grants {
         self.limits
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,14 @@ mod template;
 mod time;
 mod trace;
 
+pub use admit::{
+    Admission, ArgsRefused, Denied, Gap, GapCode, Misfit, Offer, Place, Plan, Refusal, Requirement, Row,
+    RuleGrant, Withheld, admit,
+};
+pub use capability::{
+    Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Limits, Random, Socket,
+    is_guest_path,
+};
 pub use check::{
     CheckedProgram, ConditionStep, Follow, LlmStep, OnError, OnTimeout, ParallelStep, Resume, Step,
     StepIndex, StepKind, ToolStep,
@@ -46,9 +54,12 @@ pub use digest::Digest;
 pub use document::{Format, source_from_bytes};
 pub use dsse::DsseError;
 pub use export::{BadRole, Content, ExportError, Role};
+pub use facts::{Classified, Import, ImportPattern, ToolExport, ToolFacts, classify};
 pub use ident::{BadIdent, RunId, StepId, ToolName};
 pub use jcs::JcsError;
 pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
+pub use manifest::{Ask, Function, Manifest, Spanned};
+pub use policy::{Policy, Trust};
 pub use program::{Budgets, GrantTable, InputDecl, ToolOrigin, ToolUse};
 pub use template::{Reference, Resolved, Root, Scope, Template, TemplateError, TextTemplate, Unresolved};
 pub use time::Timestamp;

@@ -1,1 +1,285 @@
-//! (to be written)
+//! What an operator grants: rows that permit and forbid, host folders, variables, ceilings. Knows
+//! of tools only their names; deciding about a program is [`crate::admit()`]'s.
+
+mod path;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capability::{Access, Capability, Clock, Folder, Limits, Random};
+use crate::condition::Condition;
+use crate::facts::{Import, ImportPattern};
+use crate::manifest::Spanned;
+use crate::{Digest, Source, Timestamp, ToolName};
+
+/// How a policy came to be in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// Its user named it or said `nanohost trust`: all its rows count.
+    Trusted,
+    /// It was found by walking up and may be a stranger's. Whatever its rows permit, it grants
+    /// only reading below `project`, kv, virtual time and seeded randomness; what it forbids and
+    /// requires counts in full.
+    Found {
+        /// Absolute path of the folder that is the policy's own project.
+        project: String,
+    },
+}
+
+/// An operator's policy. Denies what it does not permit.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    source: Arc<Source>,
+    digest: Digest,
+    base_dir: String,
+    trust: Trust,
+    rules: Vec<Rule>,
+    folders: BTreeMap<(ToolName, String), Spanned<String>>,
+    env: BTreeMap<(ToolName, String), Spanned<String>>,
+    ceilings: Ceilings,
+}
+
+/// `[limits]` of a policy: what is named here narrows what manifests say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Ceilings {
+    pub(crate) memory: Option<u64>,
+    pub(crate) fuel: Option<u64>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) output: Option<u64>,
+    pub(crate) logs: Option<u64>,
+}
+
+/// Whether a row gives or takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stance {
+    Permit,
+    Forbid,
+}
+
+/// One `[[permit]]` or `[[forbid]]` row.
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
+    pub(crate) stance: Stance,
+    pub(crate) id: String,
+    /// The row's `id`, which stands for the row in messages.
+    pub(crate) span: Range<usize>,
+    /// The first moment at which the row grants nothing any more.
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) program: Option<String>,
+    pub(crate) tool: Option<ToolName>,
+    pub(crate) function: Option<String>,
+    pub(crate) capabilities: Vec<Spanned<Capability>>,
+    pub(crate) stubs: Vec<Spanned<ImportPattern>>,
+    pub(crate) vouched: Vec<String>,
+    pub(crate) require: Option<Spanned<Condition>>,
+}
+
+/// Whom a decision is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) program: &'a str,
+    pub(crate) tool: &'a ToolName,
+    pub(crate) function: &'a str,
+    pub(crate) today: Timestamp,
+}
+
+/// What a decision is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted<'a> {
+    /// A capability, and the host folder that stands behind it where it is one.
+    Capability(&'a Capability, Option<&'a str>),
+    /// Linking an authority import as a trap.
+    Stub(&'a Import),
+    /// Calling the function at all.
+    Call,
+}
+
+/// What a policy says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verdict<'p> {
+    /// The first row that permits it.
+    Permitted(&'p Rule),
+    /// The first row that forbids it. Wins over any that permits.
+    Forbidden(&'p Rule, &'p Range<usize>),
+    /// This row would permit it, and has expired.
+    Expired(&'p Rule),
+    /// This row would permit it, if the policy were trusted.
+    Untrusted(&'p Rule),
+    /// No row permits it; the row, if any, that speaks of just this program and tool.
+    NoRow(Option<&'p Rule>),
+}
+
+impl Policy {
+    /// The built-in policy, which grants nothing.
+    pub fn none() -> Self {
+        let source = Source::new("(built-in policy)", "");
+        Self {
+            digest: Digest::of(source.text.as_bytes()),
+            source,
+            base_dir: String::new(),
+            trust: Trust::Trusted,
+            rules: Vec::new(),
+            folders: BTreeMap::new(),
+            env: BTreeMap::new(),
+            ceilings: Ceilings::default(),
+        }
+    }
+
+    /// The text it was read from.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// SHA-256 of the exact bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The folder that its host paths are relative to.
+    pub fn base_dir(&self) -> &str {
+        &self.base_dir
+    }
+
+    /// How it came to be in force.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// What it says about `wanted`.
+    pub(crate) fn verdict(&self, subject: Subject<'_>, wanted: Wanted<'_>) -> Verdict<'_> {
+        let rows = || self.rules.iter().filter(|rule| rule.concerns(subject));
+        for rule in rows().filter(|rule| rule.stance == Stance::Forbid) {
+            if let Some(span) = rule.forbids(wanted) {
+                return Verdict::Forbidden(rule, span);
+            }
+        }
+        let permits = || rows().filter(|rule| rule.stance == Stance::Permit && rule.permits(wanted));
+        match (permits().find(|rule| !rule.is_expired(subject.today)), permits().next()) {
+            (Some(rule), _) if self.may_grant(wanted) => Verdict::Permitted(rule),
+            (Some(rule), _) => Verdict::Untrusted(rule),
+            (None, Some(rule)) => Verdict::Expired(rule),
+            (None, None) => Verdict::NoRow(rows().find(|rule| {
+                rule.stance == Stance::Permit
+                    && rule.program.is_some()
+                    && rule.tool.is_some()
+                    && !rule.is_expired(subject.today)
+            })),
+        }
+    }
+
+    /// Whether a row vouches that calling the function twice with one key is calling it once.
+    pub(crate) fn vouches(&self, subject: Subject<'_>) -> Option<&Rule> {
+        let may = self.trust == Trust::Trusted;
+        self.rules.iter().find(|rule| {
+            may && rule.concerns(subject)
+                && rule.stance == Stance::Permit
+                && !rule.is_expired(subject.today)
+                && rule.vouched.iter().any(|function| function == subject.function)
+        })
+    }
+
+    /// Every `require` about the subject. One in an expired row still holds: a row that ends
+    /// takes its grants with it, never its restrictions.
+    pub(crate) fn requirements(
+        &self,
+        subject: Subject<'_>,
+    ) -> impl Iterator<Item = (&Rule, &Spanned<Condition>)> {
+        self.rules
+            .iter()
+            .filter(move |rule| rule.concerns(subject))
+            .filter_map(|rule| Some((rule, rule.require.as_ref()?)))
+    }
+
+    /// Rows written for exactly this program and tool.
+    pub(crate) fn rows_for(&self, subject: Subject<'_>) -> impl Iterator<Item = &Rule> {
+        self.rules.iter().filter(move |rule| {
+            rule.stance == Stance::Permit
+                && rule.program.is_some()
+                && rule.tool.is_some()
+                && rule.concerns(subject)
+        })
+    }
+
+    /// The host folder behind a guest path of a tool, exactly as `[folders]` names it: a folder
+    /// below a granted one is not derived, since another tool may have put a symlink there.
+    pub(crate) fn folder(&self, tool: &ToolName, guest: &str) -> Option<&Spanned<String>> {
+        self.folders.get(&(tool.clone(), guest.to_owned()))
+    }
+
+    /// The value of a variable of a tool.
+    pub(crate) fn variable(&self, tool: &ToolName, name: &str) -> Option<&Spanned<String>> {
+        self.env.get(&(tool.clone(), name.to_owned()))
+    }
+
+    /// `limits`, narrowed to the ceilings.
+    pub(crate) fn cap(&self, limits: Limits) -> Limits {
+        let Ceilings { memory, fuel, deadline, output, logs } = self.ceilings;
+        limits.min(Limits {
+            memory: memory.unwrap_or(u64::MAX),
+            fuel: fuel.unwrap_or(u64::MAX),
+            deadline: deadline.unwrap_or(Duration::MAX),
+            output: output.unwrap_or(u64::MAX),
+            logs: logs.unwrap_or(u64::MAX),
+        })
+    }
+
+    fn may_grant(&self, wanted: Wanted<'_>) -> bool {
+        let Trust::Found { project } = &self.trust else { return true };
+        match wanted {
+            Wanted::Capability(Capability::Filesystem(Folder { access: Access::Read, .. }), Some(host)) => {
+                lies_in(host, project)
+            }
+            Wanted::Capability(capability, _) => match capability {
+                Capability::Kv(_) => true,
+                Capability::Clock(clock) => *clock <= Clock::Virtual,
+                Capability::Random(random) => *random <= Random::Seeded,
+                Capability::Filesystem(_) | Capability::Env(_) | Capability::Sockets(_) => false,
+            },
+            Wanted::Call => true,
+            Wanted::Stub(_) => false,
+        }
+    }
+}
+
+impl Rule {
+    fn concerns(&self, subject: Subject<'_>) -> bool {
+        self.program.as_ref().is_none_or(|program| program == subject.program)
+            && self.tool.as_ref().is_none_or(|tool| tool == subject.tool)
+            && self.function.as_ref().is_none_or(|function| function == subject.function)
+    }
+
+    pub(crate) fn is_expired(&self, today: Timestamp) -> bool {
+        self.expires.is_some_and(|end| today >= end)
+    }
+
+    fn permits(&self, wanted: Wanted<'_>) -> bool {
+        match wanted {
+            Wanted::Capability(capability, _) => {
+                self.capabilities.iter().any(|own| own.value.covers(capability))
+            }
+            Wanted::Stub(import) => self.stubs.iter().any(|pattern| pattern.value.matches(import)),
+            Wanted::Call => true,
+        }
+    }
+
+    /// The place in the row that forbids it.
+    fn forbids(&self, wanted: Wanted<'_>) -> Option<&Range<usize>> {
+        match wanted {
+            Wanted::Capability(capability, _) => {
+                self.capabilities.iter().find(|own| capability.touches(&own.value)).map(|own| &own.span)
+            }
+            Wanted::Stub(import) => {
+                self.stubs.iter().find(|own| own.value.matches(import)).map(|own| &own.span)
+            }
+            // A row that names nothing in particular forbids the tool itself.
+            Wanted::Call => (self.capabilities.is_empty() && self.stubs.is_empty()).then_some(&self.span),
+        }
+    }
+}
+
+/// Whether the normalised path `path` is `folder` or lies in it, component by component.
+fn lies_in(path: &str, folder: &str) -> bool {
+    std::path::Path::new(path).starts_with(folder)
+}

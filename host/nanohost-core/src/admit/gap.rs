@@ -1,0 +1,165 @@
+//! Why a program is not admitted. Authority that is missing is a [`Denied`], a mistake in somebody's
+//! file is [`Diagnostics`]: two culprits, two exit codes.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::capability::Class;
+use crate::{Diagnostic, Diagnostics, Source, ToolName};
+
+/// Why [`admit`](crate::admit()) made no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// Program, manifest, component or policy contradict each other: somebody has to mend a file.
+    /// Gaps in authority that were found in the same pass are reported along.
+    #[error("{0}")]
+    Invalid(Diagnostics),
+    /// The program is sound and asks for authority it does not have.
+    #[error("{0}")]
+    Denied(Denied),
+}
+
+/// Every piece of authority that was asked for and not granted, from one pass.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Denied {
+    pub(super) gaps: Vec<Gap>,
+}
+
+impl Denied {
+    /// The gaps, by tool in the order of their names. Never empty.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// The gaps as findings to show.
+    pub fn diagnostics(&self) -> Diagnostics {
+        let mut all = Diagnostics::new();
+        self.gaps.iter().for_each(|gap| all.push(gap.diagnostic()));
+        all
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.diagnostics().fmt(f)
+    }
+}
+
+impl std::error::Error for Denied {}
+
+/// One piece of authority that was asked for and not granted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gap {
+    /// What kind of refusal it is.
+    pub code: GapCode,
+    /// The tool, by the name the program gives it.
+    pub tool: ToolName,
+    /// The class of authority; `None` for an import nobody knows and for a tool that is forbidden
+    /// as a whole.
+    pub class: Option<Class>,
+    /// What was asked for: a capability's value or an import's full name. Chosen by an author.
+    pub value: String,
+    /// Where it is asked for, in the manifest; `None` where only the component does.
+    pub asks: Option<Place>,
+    /// Who does not grant it: the file, and the line where there is one.
+    pub not_granted_by: Option<Withheld>,
+    /// The refusal in one sentence, with both causes.
+    pub message: String,
+    /// The lines to add to one file.
+    pub help: String,
+}
+
+impl Gap {
+    /// The id of the policy row that refused, where one did.
+    pub fn rule(&self) -> Option<&str> {
+        self.not_granted_by.as_ref()?.rule.as_deref()
+    }
+
+    /// As a finding that points at what asks, or else at what refuses.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let finding = Diagnostic::error(self.code.as_str(), self.message.clone()).help(self.help.clone());
+        let refuses = self.not_granted_by.as_ref().and_then(|withheld| withheld.place.as_ref());
+        match (&self.asks, refuses) {
+            (Some(place), _) => finding.at(&place.source, place.span.clone()).label("asked for here"),
+            (None, Some(place)) => finding.at(&place.source, place.span.clone()).label("refused here"),
+            (None, None) => finding,
+        }
+    }
+}
+
+/// The stable code of a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GapCode {
+    /// The component imports authority that its own manifest does not declare.
+    ImportNotDeclared,
+    /// The component imports something this host does not know.
+    UnknownImport,
+    /// No policy row, or not the program, grants what the manifest asks for.
+    NotGranted,
+    /// A policy row forbids it.
+    Forbidden,
+    /// It is permitted, but no policy says which folder of the host it is.
+    FolderMissing,
+    /// Two policies give the guest's folder two different folders of the host.
+    FolderConflict,
+    /// It is permitted, but no policy says what value the variable has.
+    EnvMissing,
+    /// Two policies give the variable two different values.
+    EnvConflict,
+}
+
+impl GapCode {
+    /// The code as text, such as `not_granted`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ImportNotDeclared => "import_not_declared",
+            Self::UnknownImport => "unknown_import",
+            Self::NotGranted => "not_granted",
+            Self::Forbidden => "forbidden",
+            Self::FolderMissing => "folder_missing",
+            Self::FolderConflict => "folder_conflict",
+            Self::EnvMissing => "env_missing",
+            Self::EnvConflict => "env_conflict",
+        }
+    }
+}
+
+impl fmt::Display for GapCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who does not grant something.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Withheld {
+    /// The file's name, as people know it.
+    pub file: String,
+    /// The row that refuses, is expired or came from a policy that is not trusted; `None`: there
+    /// is no such row.
+    pub rule: Option<String>,
+    /// The line that decides; `None`: it is the absence of a line.
+    pub place: Option<Place>,
+}
+
+/// A place in a file. Displays as `file:line`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// The file.
+    pub source: Arc<Source>,
+    /// The byte range.
+    pub span: Range<usize>,
+}
+
+impl Place {
+    pub(crate) fn new(source: &Arc<Source>, span: &Range<usize>) -> Self {
+        Self { source: Arc::clone(source), span: span.clone() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.source.name, self.source.line_column(self.span.start).0)
+    }
+}

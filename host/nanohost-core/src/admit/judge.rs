@@ -1,0 +1,850 @@
+//! The case of one tool: every import and every request is weighed, and what is missing noted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::Offer;
+use super::gap::{Gap, GapCode, Place, Withheld};
+use super::plan::{ArgsValidator, Requirement, Row, RuleGrant};
+use crate::capability::{
+    Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Random,
+};
+use crate::check::CheckedProgram;
+use crate::facts::{Classified, Import, ToolExport, classify};
+use crate::manifest::Manifest;
+use crate::policy::{Policy, Subject, Verdict, Wanted};
+use crate::program::{GrantTable, ToolUse};
+use crate::template::Reference;
+use crate::{Diagnostic, Diagnostics, Timestamp};
+
+/// One tool before admission.
+pub(super) struct Case<'a> {
+    program: &'a CheckedProgram,
+    offer: &'a Offer,
+    policies: &'a [Policy],
+    today: Timestamp,
+    /// The program's entry for the tool, where it has a `tools` table.
+    uses: Option<&'a ToolUse>,
+    pub(super) invalid: Diagnostics,
+    pub(super) warnings: Diagnostics,
+    pub(super) gaps: Vec<Gap>,
+    rules: Vec<RuleGrant>,
+}
+
+/// A request as the program left it.
+struct Ask<'a> {
+    capability: Capability,
+    /// In the manifest; `None`: a default nobody wrote down.
+    span: Option<&'a Range<usize>>,
+}
+
+impl<'a> Ask<'a> {
+    fn whole(own: &'a crate::manifest::Ask) -> Self {
+        Self { capability: own.capability.clone(), span: own.span.as_ref() }
+    }
+}
+
+/// What becomes of the component's imports.
+#[derive(Default)]
+struct Imports {
+    linked: Vec<String>,
+    stubbed: BTreeSet<String>,
+    /// Classes with an import that is linked, and the first such import.
+    classes: BTreeMap<Class, String>,
+}
+
+impl<'a> Case<'a> {
+    pub(super) fn new(
+        program: &'a CheckedProgram,
+        offer: &'a Offer,
+        policies: &'a [Policy],
+        today: Timestamp,
+    ) -> Self {
+        let uses = program.tools.iter().flatten().find(|tool| tool.local == offer.local);
+        Self {
+            program,
+            offer,
+            policies,
+            today,
+            uses,
+            invalid: Diagnostics::new(),
+            warnings: Diagnostics::new(),
+            gaps: Vec::new(),
+            rules: Vec::new(),
+        }
+    }
+
+    /// The tool's row, unless something was refused.
+    pub(super) fn judge(&mut self) -> Option<Row> {
+        let manifest = &self.offer.manifest;
+        self.check_pin();
+        self.check_claims();
+        let export = self.export()?;
+        let subject = Subject {
+            program: &self.program.name,
+            tool: manifest.name(),
+            function: &export.function,
+            today: self.today,
+        };
+        self.check_callable(subject);
+
+        let asks = self.asks();
+        let imports = self.imports(subject, &asks);
+        let granted: Vec<Capability> = asks
+            .iter()
+            .filter(|ask| imports.classes.contains_key(&ask.capability.class()))
+            .filter(|ask| self.decide(subject, ask))
+            .map(|ask| ask.capability.clone())
+            .collect();
+        self.warn_over_asking(&imports);
+        self.warn_unused_rows(subject);
+
+        let require = self.requirements(subject, export);
+        let validator = ArgsValidator::new(&export.input).map_err(|error| {
+            self.invalid.push(Diagnostic::error(
+                "bad_schema",
+                format!(
+                    "the input schema of `{}` of tool `{}` is no JSON Schema: {error}",
+                    export.function,
+                    manifest.name()
+                ),
+            ));
+        });
+        let grants = self.grants(&granted, &imports);
+        if !self.gaps.is_empty() || !self.invalid.is_empty() {
+            return None;
+        }
+        let claim = manifest.function(&export.function);
+        Some(Row {
+            local: self.offer.local.clone(),
+            tool: manifest.name().clone(),
+            version: manifest.version().to_owned(),
+            component: self.offer.facts.component,
+            manifest: manifest.digest(),
+            effect: self.effect(subject, &grants),
+            requested: manifest.asks().iter().map(|ask| ask.capability.to_string()).collect(),
+            granted: granted.iter().map(Capability::to_string).collect(),
+            linked: imports.linked,
+            stubbed: imports.stubbed.into_iter().collect(),
+            limits: grants.limits,
+            rules: std::mem::take(&mut self.rules),
+            grants,
+            require,
+            pii: claim.map(|function| function.pii.clone()).unwrap_or_default(),
+            export: export.clone(),
+            validator: validator.ok()?,
+        })
+    }
+
+    /// A manifest that pins a component belongs to no other one.
+    fn check_pin(&mut self) {
+        let manifest = &self.offer.manifest;
+        let Some(pin) = manifest.component() else { return };
+        if pin.value != self.offer.facts.component {
+            self.invalid.push(
+                Diagnostic::error(
+                    "component_mismatch",
+                    format!(
+                        "the manifest of `{}` is for another component: this one is sha256:{}",
+                        manifest.name(),
+                        self.offer.facts.component
+                    ),
+                )
+                .at(manifest.source(), pin.span.clone())
+                .label("pinned here")
+                .help("build the component this manifest was written for, or review the new one and pin its digest"),
+            );
+        }
+    }
+
+    /// A claim about a function that is not there is a claim about nothing.
+    fn check_claims(&mut self) {
+        let manifest = &self.offer.manifest;
+        for (name, function) in manifest.functions() {
+            if !self.offer.facts.exports.iter().any(|export| export.function == *name) {
+                self.invalid.push(
+                    Diagnostic::error(
+                        "unknown_function",
+                        format!("the component of `{}` exports no function `{name}`", manifest.name()),
+                    )
+                    .at(manifest.source(), function.span.clone())
+                    .help(self.exported()),
+                );
+            }
+        }
+    }
+
+    /// The function that the program means.
+    fn export(&mut self) -> Option<&'a ToolExport> {
+        let exports = &self.offer.facts.exports;
+        let named = self.uses.and_then(|uses| uses.function.as_deref());
+        let wanted = named.map_or_else(|| self.offer.local.as_str().replace('_', "-"), str::to_owned);
+        let mut found = exports.iter().filter(|export| export.function == wanted);
+        let finding = match (found.next(), found.next(), exports.as_slice()) {
+            (Some(export), None, _) => return Some(export),
+            (Some(_), Some(_), _) => Diagnostic::error(
+                "ambiguous_function",
+                format!("tool `{}` exports `{wanted}` in more than one interface", self.offer.local),
+            ),
+            (None, _, [only]) if named.is_none() => return Some(only),
+            (None, ..) => Diagnostic::error(
+                "unknown_function",
+                format!("tool `{}` exports no function `{wanted}`", self.offer.local),
+            )
+            .help(self.exported()),
+        };
+        self.invalid.push(match self.uses {
+            Some(uses) => finding.at(&self.program.source, uses.span.clone()),
+            None => finding,
+        });
+        None
+    }
+
+    fn exported(&self) -> String {
+        let names: Vec<&str> = self.offer.facts.exports.iter().map(|export| &*export.function).collect();
+        match names.as_slice() {
+            [] => "it exports no function that can be called".into(),
+            names => format!("it exports {}; name one with `function = \"…\"`", names.join(", ")),
+        }
+    }
+
+    /// A row may forbid a tool as a whole, also one that needs no authority.
+    fn check_callable(&mut self, subject: Subject<'_>) {
+        for policy in self.policies {
+            if let Verdict::Forbidden(rule, span) = policy.verdict(subject, Wanted::Call) {
+                self.gaps.push(Gap {
+                    code: GapCode::Forbidden,
+                    tool: self.offer.local.clone(),
+                    class: None,
+                    value: subject.function.to_owned(),
+                    asks: None,
+                    message: format!(
+                        "policy row `{}` ({}) forbids tool `{}`",
+                        rule.id,
+                        Place::new(policy.source(), span),
+                        subject.tool
+                    ),
+                    help: format!("an operator who wants it called removes or narrows row `{}`", rule.id),
+                    not_granted_by: Some(Withheld {
+                        file: policy.source().name.clone(),
+                        rule: Some(rule.id.clone()),
+                        place: Some(Place::new(policy.source(), span)),
+                    }),
+                });
+            }
+        }
+    }
+
+    /// What the manifest asks for, narrowed by the program's grant in the classes it names.
+    fn asks(&mut self) -> Vec<Ask<'a>> {
+        let manifest = &self.offer.manifest;
+        let Some((uses, grant)) = self.uses.and_then(|uses| Some((uses, uses.grant.as_ref()?))) else {
+            return manifest.asks().iter().map(|own| Ask::whole(own)).collect();
+        };
+        let narrowing = narrowing(grant);
+        let mut asks: Vec<Ask<'a>> = Vec::new();
+        for own in manifest.asks() {
+            match narrowing.get(&own.capability.class()) {
+                None => asks.push(Ask::whole(own)),
+                Some(list) => asks.extend(list.iter().filter_map(|narrow| {
+                    Some(Ask { capability: narrow.meet(&own.capability)?, span: own.span.as_ref() })
+                })),
+            }
+        }
+        for narrow in narrowing.values().flatten() {
+            if !manifest.asks().iter().any(|own| own.capability.meet(narrow).is_some()) {
+                self.invalid.push(
+                    Diagnostic::error(
+                        "grant_matches_nothing",
+                        format!(
+                            "the program grants `{}` {narrow}, which its manifest does not ask for",
+                            uses.local
+                        ),
+                    )
+                    .at(&self.program.source, grant.span.clone())
+                    .help("a grant only narrows: name what the manifest asks for, or leave it out"),
+                );
+            }
+        }
+        asks
+    }
+
+    /// Weighs every import of the component.
+    fn imports(&mut self, subject: Subject<'_>, asks: &[Ask<'_>]) -> Imports {
+        let manifest = &self.offer.manifest;
+        let mut imports = Imports::default();
+        for import in &self.offer.facts.imports {
+            let class = match classify(import) {
+                Classified::Inert => {
+                    imports.linked.push(import.name.clone());
+                    continue;
+                }
+                Classified::Unknown => {
+                    self.gaps.push(
+                        self.import_gap(
+                            GapCode::UnknownImport,
+                            None,
+                            import,
+                            format!(
+                                "the component of `{}` imports {:?}, which this host does not have",
+                                manifest.name(),
+                                import.name
+                            ),
+                            "build the tool for wasm32-wasip2 (WASI 0.2) and the interfaces of guest-sdk/wit"
+                                .into(),
+                        ),
+                    );
+                    continue;
+                }
+                Classified::Authority(_)
+                    if manifest.stubs().iter().any(|stub| stub.value.matches(import)) =>
+                {
+                    if self.decide_stub(subject, import) {
+                        imports.stubbed.insert(import.name.clone());
+                    }
+                    continue;
+                }
+                Classified::Authority(class) | Classified::InertByDefault(class) => class,
+            };
+            let declared = class == Class::Env
+                || manifest
+                    .asks()
+                    .iter()
+                    .any(|ask| is_real(&ask.capability) && ask.capability.class() == class);
+            let left = class == Class::Env
+                || asks.iter().any(|ask| is_real(&ask.capability) && ask.capability.class() == class);
+            if !declared {
+                self.gaps.push(self.import_gap(
+                    GapCode::ImportNotDeclared,
+                    Some(class),
+                    import,
+                    format!(
+                        "the component of `{}` imports {:?}, and its manifest declares no {class}",
+                        manifest.name(),
+                        import.name
+                    ),
+                    declare(manifest, class, import),
+                ));
+            } else if !left {
+                self.gaps.push(self.narrowed_away(class, import));
+            } else {
+                imports.linked.push(import.name.clone());
+                imports.classes.entry(class).or_insert_with(|| import.name.clone());
+            }
+        }
+        imports
+    }
+
+    fn import_gap(
+        &self,
+        code: GapCode,
+        class: Option<Class>,
+        import: &Import,
+        message: String,
+        help: String,
+    ) -> Gap {
+        Gap {
+            code,
+            tool: self.offer.local.clone(),
+            class,
+            value: import.name.clone(),
+            asks: None,
+            not_granted_by: Some(Withheld {
+                file: self.offer.manifest.source().name.clone(),
+                rule: None,
+                place: self.offer.manifest.capabilities_place(),
+            }),
+            message,
+            help,
+        }
+    }
+
+    fn narrowed_away(&self, class: Class, import: &Import) -> Gap {
+        let asks = self.offer.manifest.asks().iter().find(|ask| ask.capability.class() == class);
+        let place = self.uses.map(|uses| Place::new(&self.program.source, &uses.span));
+        Gap {
+            code: GapCode::NotGranted,
+            tool: self.offer.local.clone(),
+            class: Some(class),
+            value: import.name.clone(),
+            asks: asks.and_then(|ask| Some(Place::new(self.offer.manifest.source(), ask.span.as_ref()?))),
+            message: format!(
+                "the component of `{}` imports {:?}, and the program's grant leaves it no {class}",
+                self.offer.manifest.name(),
+                import.name
+            ),
+            help: format!("name {class} in the `grant` of [tools.{}], or drop the grant", self.offer.local),
+            not_granted_by: Some(Withheld { file: self.program.source.name.clone(), rule: None, place }),
+        }
+    }
+
+    /// Whether every policy lets `import` be a trap.
+    fn decide_stub(&mut self, subject: Subject<'_>, import: &Import) -> bool {
+        let class = match classify(import) {
+            Classified::Authority(class) => class,
+            _ => return false,
+        };
+        let stub = self.offer.manifest.stubs().iter().find(|stub| stub.value.matches(import));
+        let asks = stub.map(|stub| Place::new(self.offer.manifest.source(), &stub.span));
+        let lines =
+            stub.map(|stub| format!("stub = [{}]", quoted(&stub.value.to_string()))).unwrap_or_default();
+        let what = format!("stub {}", import.name);
+        self.weigh(subject, Wanted::Stub(import), class, import.name.clone(), what, asks, &lines)
+    }
+
+    /// Whether the tool gets what `ask` asks for.
+    fn decide(&mut self, subject: Subject<'_>, ask: &Ask<'_>) -> bool {
+        let capability = &ask.capability;
+        let asks = ask.span.map(|span| Place::new(self.offer.manifest.source(), span));
+        let host = match capability {
+            Capability::Filesystem(folder) => match self.agreed(Policy::folder, &folder.guest) {
+                Ok(host) => Some(host),
+                Err(conflict) => {
+                    self.gaps.push(self.host_gap(GapCode::FolderConflict, ask, Some(conflict)));
+                    return false;
+                }
+            },
+            _ => None,
+        };
+        let wanted = Wanted::Capability(capability, host.flatten());
+        if !self.weigh(
+            subject,
+            wanted,
+            capability.class(),
+            capability.value(),
+            capability.to_string(),
+            asks,
+            &permit_line(capability),
+        ) {
+            return false;
+        }
+        match capability {
+            Capability::Filesystem(_) if host.flatten().is_none() => {
+                self.gaps.push(self.host_gap(GapCode::FolderMissing, ask, None));
+                false
+            }
+            Capability::Env(name) => match self.agreed(Policy::variable, name) {
+                Ok(Some(_)) => true,
+                Ok(None) => {
+                    self.gaps.push(self.host_gap(GapCode::EnvMissing, ask, None));
+                    false
+                }
+                Err(conflict) => {
+                    self.gaps.push(self.host_gap(GapCode::EnvConflict, ask, Some(conflict)));
+                    false
+                }
+            },
+            _ => true,
+        }
+    }
+
+    /// Asks every policy, notes which rows grant and every reason against.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one gap, in the order a reader meets them")]
+    fn weigh(
+        &mut self,
+        subject: Subject<'_>,
+        wanted: Wanted<'_>,
+        class: Class,
+        value: String,
+        what: String,
+        asks: Option<Place>,
+        lines: &str,
+    ) -> bool {
+        let inert = matches!(wanted, Wanted::Capability(capability, _) if capability.is_inert());
+        let mut permitted = true;
+        for policy in self.policies {
+            let file = &policy.source().name;
+            let (code, rule, place, because, help) = match policy.verdict(subject, wanted) {
+                Verdict::Permitted(rule) => {
+                    if !inert {
+                        self.rules.push(RuleGrant { rule: rule.id.clone(), granted: what.clone() });
+                    }
+                    continue;
+                }
+                Verdict::Forbidden(rule, span) => (
+                    GapCode::Forbidden,
+                    Some(rule),
+                    Some(span),
+                    format!("row `{}` of {file} forbids it", rule.id),
+                    format!(
+                        "narrow the manifest or the program's grant, or have the operator narrow row `{}`",
+                        rule.id
+                    ),
+                ),
+                _ if inert => continue,
+                Verdict::Expired(rule) => (
+                    GapCode::NotGranted,
+                    Some(rule),
+                    Some(&rule.span),
+                    format!("row `{}` of {file}, which permitted it, has expired", rule.id),
+                    format!("renew `expires` of row `{}` in {file}", rule.id),
+                ),
+                Verdict::Untrusted(rule) => (
+                    GapCode::NotGranted,
+                    Some(rule),
+                    Some(&rule.span),
+                    format!(
+                        "row `{}` of {file} permits it, but nobody has said that policy is to be trusted",
+                        rule.id
+                    ),
+                    format!(
+                        "read {file}; then name it with --policy, or say `nanohost trust` for its folder"
+                    ),
+                ),
+                Verdict::NoRow(Some(rule)) => (
+                    GapCode::NotGranted,
+                    None,
+                    Some(&rule.span),
+                    format!("no row of {file} permits it"),
+                    format!(
+                        "add to row `{}` of {file}:\n\n{lines}{}",
+                        rule.id,
+                        self.host_lines(wanted, policy)
+                    ),
+                ),
+                Verdict::NoRow(None) => (
+                    GapCode::NotGranted,
+                    None,
+                    None,
+                    format!("no row of {file} permits it"),
+                    format!(
+                        "add to {file}:\n\n[[permit]]\nid = {}\nprogram = {}\ntool = {}\n{lines}{}",
+                        quoted(&format!("{}-{class}", subject.tool)),
+                        quoted(subject.program),
+                        quoted(subject.tool.as_str()),
+                        self.host_lines(wanted, policy),
+                    ),
+                ),
+            };
+            permitted = false;
+            let place = place.map(|span| Place::new(policy.source(), span));
+            self.gaps.push(Gap {
+                code,
+                tool: self.offer.local.clone(),
+                class: Some(class),
+                value: value.clone(),
+                asks: asks.clone(),
+                message: format!("tool `{}` asks for {what}, and {because}", subject.tool),
+                help,
+                not_granted_by: Some(Withheld {
+                    file: file.clone(),
+                    rule: rule.map(|rule| rule.id.clone()),
+                    place,
+                }),
+            });
+        }
+        permitted
+    }
+
+    /// The lines that say which folder or value stands behind a grant, where none says it yet.
+    fn host_lines(&self, wanted: Wanted<'_>, policy: &Policy) -> String {
+        let tool = self.offer.manifest.name();
+        match wanted {
+            Wanted::Capability(Capability::Filesystem(folder), _)
+                if policy.folder(tool, &folder.guest).is_none() =>
+            {
+                format!("\n\n[folders.{tool}]\n{} = \"<folder of this machine>\"", quoted(&folder.guest))
+            }
+            Wanted::Capability(Capability::Env(name), _) if policy.variable(tool, name).is_none() => {
+                format!("\n\n[env.{tool}]\n{name} = \"<value>\"")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// What the policies that name a host side for `key` agree on. The error is the place of the
+    /// one that differs.
+    fn agreed<'p>(
+        &self,
+        lookup: impl Fn(&'p Policy, &crate::ToolName, &str) -> Option<&'p crate::manifest::Spanned<String>>,
+        key: &str,
+    ) -> Result<Option<&'p str>, Place>
+    where
+        'a: 'p,
+    {
+        let mut agreed: Option<&'p str> = None;
+        for policy in self.policies {
+            let Some(named) = lookup(policy, self.offer.manifest.name(), key) else { continue };
+            match agreed {
+                Some(other) if other != named.value => return Err(Place::new(policy.source(), &named.span)),
+                _ => agreed = Some(&named.value),
+            }
+        }
+        Ok(agreed)
+    }
+
+    fn host_gap(&self, code: GapCode, ask: &Ask<'_>, conflict: Option<Place>) -> Gap {
+        let tool = self.offer.manifest.name();
+        let capability = &ask.capability;
+        let policy = &self.policies[0];
+        let because = match code {
+            GapCode::FolderConflict => "two policies name different folders for it",
+            GapCode::EnvConflict => "two policies name different values for it",
+            GapCode::FolderMissing => {
+                "it is permitted, but no policy says which folder of this machine it is"
+            }
+            _ => "it is permitted, but no policy says what value it has",
+        };
+        let help = match conflict {
+            Some(_) => "let the policies agree, or only one of them name it".into(),
+            None => format!(
+                "add to {}:{}",
+                policy.source().name,
+                self.host_lines(Wanted::Capability(capability, None), policy)
+            ),
+        };
+        let file = conflict.as_ref().map_or(&policy.source().name, |place| &place.source.name).clone();
+        Gap {
+            code,
+            tool: self.offer.local.clone(),
+            class: Some(capability.class()),
+            value: capability.value(),
+            asks: ask.span.map(|span| Place::new(self.offer.manifest.source(), span)),
+            message: format!("tool `{tool}` asks for {capability}; {because}"),
+            help,
+            not_granted_by: Some(Withheld { file, rule: None, place: conflict }),
+        }
+    }
+
+    /// The grants of what was granted.
+    fn grants(&self, granted: &[Capability], imports: &Imports) -> Grants {
+        let limits =
+            self.policies.iter().fold(self.offer.manifest.limits(), |limits, policy| policy.cap(limits));
+        let mut grants = Grants {
+            filesystem: Vec::new(),
+            env: Vec::new(),
+            kv: BTreeSet::new(),
+            clock: Clock::Denied,
+            random: Random::Denied,
+            sockets: BTreeSet::new(),
+            stubbed: imports.stubbed.clone(),
+            limits,
+        };
+        for capability in granted {
+            match capability {
+                Capability::Filesystem(folder) => {
+                    if let Ok(Some(host)) = self.agreed(Policy::folder, &folder.guest) {
+                        grants.filesystem.push(FolderGrant { folder: folder.clone(), host: host.to_owned() });
+                    }
+                }
+                Capability::Env(name) => {
+                    if let Ok(Some(value)) = self.agreed(Policy::variable, name) {
+                        grants.env.push(EnvGrant { name: name.clone(), value: value.to_owned() });
+                    }
+                }
+                Capability::Kv(namespace) => {
+                    grants.kv.insert(namespace.clone());
+                }
+                Capability::Clock(clock) => grants.clock = *clock,
+                Capability::Random(random) => grants.random = *random,
+                Capability::Sockets(socket) => {
+                    grants.sockets.insert(*socket);
+                }
+            }
+        }
+        grants.filesystem.sort_by(|a, b| a.folder.cmp(&b.folder));
+        grants.env.sort_by(|a, b| a.name.cmp(&b.name));
+        grants
+    }
+
+    /// The author's claim never counts for less than what the row can do. kv does not raise it:
+    /// what it writes commits with the result.
+    fn effect(&self, subject: Subject<'_>, grants: &Grants) -> Effect {
+        let claim = self.offer.manifest.function(subject.function).and_then(|function| function.effect);
+        let claim = match claim {
+            Some(Effect::Idempotent)
+                if self.policies.iter().all(|policy| policy.vouches(subject).is_some()) =>
+            {
+                Effect::Idempotent
+            }
+            Some(Effect::Pure) => Effect::Pure,
+            Some(Effect::Idempotent | Effect::External) | None => Effect::External,
+        };
+        let writes = grants.filesystem.iter().any(|grant| grant.folder.access == Access::Write);
+        let power = if writes || !grants.sockets.is_empty() { Effect::External } else { Effect::Pure };
+        claim.max(power)
+    }
+
+    /// Every `require` about this function. One that speaks of an argument the function does not
+    /// have can never protect anything, and is refused rather than passed over.
+    fn requirements(&mut self, subject: Subject<'_>, export: &ToolExport) -> Vec<Requirement> {
+        let mut all = Vec::new();
+        for policy in self.policies {
+            for (rule, require) in policy.requirements(subject) {
+                for reference in require.value.references() {
+                    if !may_resolve(&export.input, reference) {
+                        let path: Vec<&str> = reference.path().collect();
+                        self.invalid.push(
+                            Diagnostic::error(
+                                "unknown_argument",
+                                format!(
+                                    "row `{}` requires something of `$args.{}`, which `{}` of tool `{}` does not take",
+                                    rule.id,
+                                    path.join("."),
+                                    export.function,
+                                    subject.tool
+                                ),
+                            )
+                            .at(policy.source(), require.span.clone())
+                            .help("name an argument of the function, or bind the row to another one with `function = \"…\"`"),
+                        );
+                    }
+                }
+                all.push(Requirement {
+                    rule: rule.id.clone(),
+                    condition: require.value.clone(),
+                    place: Place::new(policy.source(), &require.span),
+                });
+            }
+        }
+        all
+    }
+
+    fn warn_over_asking(&mut self, imports: &Imports) {
+        let manifest = &self.offer.manifest;
+        for ask in manifest.asks() {
+            let Some(span) = &ask.span else { continue };
+            if is_real(&ask.capability) && !imports.classes.contains_key(&ask.capability.class()) {
+                self.warnings.push(
+                    Diagnostic::warning(
+                        "over_asking",
+                        format!(
+                            "`{}` asks for {}, which its component does not import",
+                            manifest.name(),
+                            ask.capability
+                        ),
+                    )
+                    .at(manifest.source(), span.clone())
+                    .help("leave it out of the manifest: the tool cannot use it"),
+                );
+            }
+        }
+        for stub in manifest.stubs() {
+            if !self.offer.facts.imports.iter().any(|import| stub.value.matches(import)) {
+                self.warnings.push(
+                    Diagnostic::warning(
+                        "over_asking",
+                        format!(
+                            "`{}` stubs {}, which its component does not import",
+                            manifest.name(),
+                            stub.value
+                        ),
+                    )
+                    .at(manifest.source(), stub.span.clone())
+                    .help("leave it out of the manifest"),
+                );
+            }
+        }
+    }
+
+    fn warn_unused_rows(&mut self, subject: Subject<'_>) {
+        for policy in self.policies {
+            for rule in policy.rows_for(subject) {
+                for own in &rule.capabilities {
+                    if !self.offer.manifest.asks().iter().any(|ask| own.value.meet(&ask.capability).is_some())
+                    {
+                        self.warnings.push(
+                            Diagnostic::warning(
+                                "unused_rule",
+                                format!(
+                                    "row `{}` permits {}, which `{}` does not ask for",
+                                    rule.id, own.value, subject.tool
+                                ),
+                            )
+                            .at(policy.source(), own.span.clone())
+                            .help("leave it out of the row: it would be granted the day the tool asks"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The classes that a program's grant names, each with what it lists.
+fn narrowing(grant: &GrantTable) -> BTreeMap<Class, Vec<Capability>> {
+    fn list<T: Clone>(items: &BTreeSet<T>, of: fn(T) -> Capability) -> Vec<Capability> {
+        items.iter().cloned().map(of).collect()
+    }
+    let GrantTable { filesystem, env, kv, clock, random, sockets, span: _ } = grant;
+    let folders = |folders: &Vec<Folder>| folders.iter().cloned().map(Capability::Filesystem).collect();
+    [
+        (Class::Filesystem, filesystem.as_ref().map(folders)),
+        (Class::Env, env.as_ref().map(|names| list(names, Capability::Env))),
+        (Class::Kv, kv.as_ref().map(|names| list(names, Capability::Kv))),
+        (Class::Clock, clock.map(|clock| vec![Capability::Clock(clock)])),
+        (Class::Random, random.map(|random| vec![Capability::Random(random)])),
+        (Class::Sockets, sockets.as_ref().map(|sockets| list(sockets, Capability::Sockets))),
+    ]
+    .into_iter()
+    .filter_map(|(class, list)| Some((class, list?)))
+    .collect()
+}
+
+/// Whether it is anything at all: `denied` asks for nothing.
+fn is_real(capability: &Capability) -> bool {
+    !matches!(capability, Capability::Clock(Clock::Denied) | Capability::Random(Random::Denied))
+}
+
+/// Whether arguments that fit `schema` can have what `reference` names. Where the schema does not
+/// say, they can.
+fn may_resolve(schema: &Value, reference: &Reference) -> bool {
+    let mut at = schema;
+    for segment in reference.path() {
+        let Some(properties) = at.get("properties").and_then(Value::as_object) else {
+            // The arguments as a whole are always an object of the function's parameters.
+            return !std::ptr::eq(at, schema);
+        };
+        match properties.get(segment) {
+            Some(inner) => at = inner,
+            None => return false,
+        }
+    }
+    true
+}
+
+/// The manifest line that declares what `import` needs.
+fn declare(manifest: &Manifest, class: Class, import: &Import) -> String {
+    let package = import.name.split('/').next().unwrap_or_default();
+    let stub = format!("stub = [{}]", quoted(&format!("{package}/*")));
+    let file = &manifest.source().name;
+    let line = match class {
+        Class::Filesystem => "filesystem = [{ guest = \"/data\", access = \"read\" }]",
+        Class::Env => "env = [\"NAME\"]",
+        Class::Kv => "kv = [\"namespace\"]",
+        Class::Clock => return format!("set in {file}:\n\n[capabilities]\nclock = \"virtual\""),
+        Class::Random => return format!("set in {file}:\n\n[capabilities]\nrandom = \"seeded\""),
+        Class::Sockets => "sockets = [{ address = \"127.0.0.1\", port = 7 }]",
+        Class::Http | Class::Secrets => {
+            return format!(
+                "this host grants no {class} yet; if the tool never uses it, its author adds to {file}:\n\n{stub}"
+            );
+        }
+    };
+    format!(
+        "its author adds to {file}, with what it really needs:\n\n[capabilities]\n{line}\n\nor, if the tool never uses it:\n\n{stub}"
+    )
+}
+
+/// The line of a policy row that permits `capability`.
+fn permit_line(capability: &Capability) -> String {
+    match capability {
+        Capability::Filesystem(folder) => {
+            format!("filesystem = [{{ guest = {}, access = \"{}\" }}]", quoted(&folder.guest), folder.access)
+        }
+        Capability::Env(name) => format!("env = [{}]", quoted(name)),
+        Capability::Kv(name) => format!("kv = [{}]", quoted(name)),
+        Capability::Clock(clock) => format!("clock = \"{clock}\""),
+        Capability::Random(random) => format!("random = \"{random}\""),
+        Capability::Sockets(socket) => {
+            format!("sockets = [{{ address = \"{}\", port = {} }}]", socket.address, socket.port)
+        }
+    }
+}
+
+/// `text` as a TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
