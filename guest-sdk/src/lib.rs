@@ -2,7 +2,7 @@
 //!
 //! ```
 //! #[nanohost_guest::tool]
-//! mod greeting {
+//! pub mod greeting {
 //!     use nanohost_guest::Failure;
 //!
 //!     pub fn greet(name: String) -> Result<String, Failure> {
@@ -40,7 +40,7 @@ pub use failure::{Failure, Suspension};
 ///
 /// ```
 /// #[nanohost_guest::tool]
-/// mod stock {
+/// pub mod stock {
 ///     use nanohost_guest::Failure;
 ///
 ///     pub struct Level {
@@ -69,7 +69,7 @@ pub use failure::{Failure, Suspension};
 ///
 /// ```compile_fail
 /// #[nanohost_guest::tool]
-/// mod stock {
+/// pub mod stock {
 ///     pub fn level(article: &str) -> usize {
 ///         article.len()
 ///     }

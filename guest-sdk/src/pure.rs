@@ -8,7 +8,7 @@
 /// nanohost_guest::pure!();
 ///
 /// #[nanohost_guest::tool]
-/// mod arithmetic {
+/// pub mod arithmetic {
 ///     use nanohost_guest::prelude::*;
 ///
 ///     pub fn double(text: String) -> String {

@@ -6,7 +6,7 @@
 nanohost_guest::pure!();
 
 #[nanohost_guest::tool]
-mod rules {
+pub mod rules {
     use nanohost_guest::Failure;
     use nanohost_guest::prelude::*;
 
