@@ -1,6 +1,8 @@
 //! `manifest.toml`: what a tool's author asks for. Knows nothing of what is granted.
 
+mod capabilities;
 mod limits;
+mod parse;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,6 +12,9 @@ use crate::admit::Place;
 use crate::capability::{Capability, Effect, Limits};
 use crate::facts::ImportPattern;
 use crate::{Digest, Source, ToolName};
+
+pub(crate) use capabilities::{is_variable, read_capabilities, read_stubs, refuse_unenforceable, spanned};
+pub(crate) use limits::{GivenLimits, read_limits};
 
 /// A tool's manifest. Holding one proves: every key is known and enforced, every limit is finite.
 #[derive(Debug, Clone)]
@@ -126,3 +131,6 @@ impl Manifest {
         self.capabilities.as_ref().map(|span| Place::new(&self.source, span))
     }
 }
+
+#[cfg(test)]
+mod tests;

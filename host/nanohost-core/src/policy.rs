@@ -1,17 +1,17 @@
 //! What an operator grants: rows that permit and forbid, host folders, variables, ceilings. Knows
 //! of tools only their names; deciding about a program is [`crate::admit()`]'s.
 
+mod parse;
 mod path;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::capability::{Access, Capability, Clock, Folder, Limits, Random};
 use crate::condition::Condition;
 use crate::facts::{Import, ImportPattern};
-use crate::manifest::Spanned;
+use crate::manifest::{GivenLimits, Spanned};
 use crate::{Digest, Source, Timestamp, ToolName};
 
 /// How a policy came to be in force.
@@ -38,17 +38,7 @@ pub struct Policy {
     rules: Vec<Rule>,
     folders: BTreeMap<(ToolName, String), Spanned<String>>,
     env: BTreeMap<(ToolName, String), Spanned<String>>,
-    ceilings: Ceilings,
-}
-
-/// `[limits]` of a policy: what is named here narrows what manifests say.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Ceilings {
-    pub(crate) memory: Option<u64>,
-    pub(crate) fuel: Option<u64>,
-    pub(crate) deadline: Option<Duration>,
-    pub(crate) output: Option<u64>,
-    pub(crate) logs: Option<u64>,
+    ceilings: GivenLimits,
 }
 
 /// Whether a row gives or takes.
@@ -65,6 +55,9 @@ pub(crate) struct Rule {
     pub(crate) id: String,
     /// The row's `id`, which stands for the row in messages.
     pub(crate) span: Range<usize>,
+    pub(crate) reason: Option<String>,
+    /// Whom to ask about it.
+    pub(crate) owner: Option<String>,
     /// The first moment at which the row grants nothing any more.
     pub(crate) expires: Option<Timestamp>,
     pub(crate) program: Option<String>,
@@ -123,7 +116,7 @@ impl Policy {
             rules: Vec::new(),
             folders: BTreeMap::new(),
             env: BTreeMap::new(),
-            ceilings: Ceilings::default(),
+            ceilings: GivenLimits::default(),
         }
     }
 
@@ -215,14 +208,7 @@ impl Policy {
 
     /// `limits`, narrowed to the ceilings.
     pub(crate) fn cap(&self, limits: Limits) -> Limits {
-        let Ceilings { memory, fuel, deadline, output, logs } = self.ceilings;
-        limits.min(Limits {
-            memory: memory.unwrap_or(u64::MAX),
-            fuel: fuel.unwrap_or(u64::MAX),
-            deadline: deadline.unwrap_or(Duration::MAX),
-            output: output.unwrap_or(u64::MAX),
-            logs: logs.unwrap_or(u64::MAX),
-        })
+        limits.min(self.ceilings.or(limits))
     }
 
     fn may_grant(&self, wanted: Wanted<'_>) -> bool {
@@ -283,3 +269,6 @@ impl Rule {
 fn lies_in(path: &str, folder: &str) -> bool {
     std::path::Path::new(path).starts_with(folder)
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ use crate::capability::{
 use crate::check::CheckedProgram;
 use crate::facts::{Classified, Import, ToolExport, classify};
 use crate::manifest::Manifest;
-use crate::policy::{Policy, Subject, Verdict, Wanted};
+use crate::policy::{Policy, Rule, Subject, Verdict, Wanted};
 use crate::program::{GrantTable, ToolUse};
 use crate::template::Reference;
 use crate::{Diagnostic, Diagnostics, Timestamp};
@@ -221,10 +221,11 @@ impl<'a> Case<'a> {
                     value: subject.function.to_owned(),
                     asks: None,
                     message: format!(
-                        "policy row `{}` ({}) forbids tool `{}`",
+                        "policy row `{}` ({}) forbids tool `{}`{}",
                         rule.id,
                         Place::new(policy.source(), span),
-                        subject.tool
+                        subject.tool,
+                        because(rule)
                     ),
                     help: format!("an operator who wants it called removes or narrows row `{}`", rule.id),
                     not_granted_by: Some(Withheld {
@@ -467,7 +468,7 @@ impl<'a> Case<'a> {
                     GapCode::Forbidden,
                     Some(rule),
                     Some(span),
-                    format!("row `{}` of {file} forbids it", rule.id),
+                    format!("row `{}` of {file} forbids it{}", rule.id, because(rule)),
                     format!(
                         "narrow the manifest or the program's grant, or have the operator narrow row `{}`",
                         rule.id
@@ -781,6 +782,13 @@ fn narrowing(grant: &GrantTable) -> BTreeMap<Class, Vec<Capability>> {
     .into_iter()
     .filter_map(|(class, list)| Some((class, list?)))
     .collect()
+}
+
+/// The reason an operator gave, and whom to ask.
+fn because(rule: &Rule) -> String {
+    let reason = rule.reason.as_ref().map(|reason| format!(": {}", reason.escape_debug()));
+    let owner = rule.owner.as_ref().map(|owner| format!(" (ask {})", owner.escape_debug()));
+    format!("{}{}", reason.unwrap_or_default(), owner.unwrap_or_default())
 }
 
 /// Whether it is anything at all: `denied` asks for nothing.

@@ -1,8 +1,10 @@
-//! Bounds as people write them, `"32MiB"`, `"2s"`, and the range each bound has to lie in.
+//! `[limits]`: bounds as people write them, `"32MiB"`, `"2s"`, and the range each has to lie in.
+//! Manifests and policies share it.
 
 use std::time::Duration;
 
 use crate::capability::Limits;
+use crate::document::{Fields, NodeValue, Report};
 
 /// What a manifest gets that says nothing: enough for a small tool, little enough that a hundred
 /// of them at a time fit a small machine.
@@ -16,43 +18,121 @@ pub(super) const DEFAULT_LIMITS: Limits = Limits {
 
 /// A component needs at least one page; more than 4 GiB no 32-bit memory has, so a greater bound
 /// would only pretend to be one.
-pub(super) const MEMORY: Range = Range { least: 64 << 10, most: 4 << 30 };
+const MEMORY: Range = Range { least: 64 << 10, most: 4 << 30 };
 
 /// More fuel than this is no bound at all: about ten days of one core. It also keeps the number
 /// below 2^53, which is as far as signed JSON counts.
-pub(super) const FUEL: Range = Range { least: 1, most: 1_000_000_000_000_000 };
+const FUEL: Range = Range { least: 1, most: 1_000_000_000_000_000 };
 
 /// A call that may hold a thread and a slot of the pool for longer than an hour is a hang.
 /// Milliseconds.
-pub(super) const DEADLINE: Range = Range { least: 1, most: 3_600_000 };
+const DEADLINE: Range = Range { least: 1, most: 3_600_000 };
 
 /// A result is held in memory several times over while it is lifted, checked, committed and
 /// stored: a greater one is an attack on the host's memory.
-pub(super) const OUTPUT: Range = Range { least: 1, most: 64 << 20 };
+const OUTPUT: Range = Range { least: 1, most: 64 << 20 };
 
 /// Log lines are kept with the evidence: more of them is an attack on the disk.
-pub(super) const LOGS: Range = Range { least: 1, most: 16 << 20 };
+const LOGS: Range = Range { least: 1, most: 16 << 20 };
+
+/// What a `[limits]` table says; what it leaves out is `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct GivenLimits {
+    pub(crate) memory: Option<u64>,
+    pub(crate) fuel: Option<u64>,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) output: Option<u64>,
+    pub(crate) logs: Option<u64>,
+}
+
+impl GivenLimits {
+    /// With `others` where nothing is said.
+    pub(crate) fn or(self, others: Limits) -> Limits {
+        Limits {
+            memory: self.memory.unwrap_or(others.memory),
+            fuel: self.fuel.unwrap_or(others.fuel),
+            deadline: self.deadline.unwrap_or(others.deadline),
+            output: self.output.unwrap_or(others.output),
+            logs: self.logs.unwrap_or(others.logs),
+        }
+    }
+}
+
+/// Reads the bounds of `fields`. Zero, absurd and unreadable ones are `invalid_limit`.
+pub(crate) fn read_limits(fields: &mut Fields<'_>, report: &mut Report) -> GivenLimits {
+    GivenLimits {
+        memory: quantity(fields, "memory", &BYTES, MEMORY, report),
+        fuel: number(fields, "fuel", FUEL, report),
+        deadline: quantity(fields, "deadline", &TIME, DEADLINE, report).map(Duration::from_millis),
+        output: quantity(fields, "output", &BYTES, OUTPUT, report),
+        logs: quantity(fields, "logs", &BYTES, LOGS, report),
+    }
+}
+
+/// How a quantity is written.
+struct Form {
+    example: &'static str,
+    read: fn(&str) -> Option<u64>,
+    show: fn(u64) -> String,
+}
+
+const BYTES: Form = Form { example: "\"32MiB\" (B, KiB, MiB, GiB)", read: bytes, show: show_bytes };
+const TIME: Form = Form { example: "\"2s\" (ms, s, min)", read: millis, show: show_millis };
+
+fn quantity(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    form: &Form,
+    range: Range,
+    report: &mut Report,
+) -> Option<u64> {
+    let node = fields.node(key)?;
+    let value = node.as_text().and_then(form.read);
+    if value.is_some_and(|value| range.holds(value)) {
+        return value;
+    }
+    let finding = report.error(
+        "invalid_limit",
+        &node.span,
+        format!("`{key}` is from {} to {}", (form.show)(range.least), (form.show)(range.most)),
+    );
+    report.push(finding.help(format!("write a whole number with its unit, such as {}", form.example)));
+    None
+}
+
+fn number(fields: &mut Fields<'_>, key: &'static str, range: Range, report: &mut Report) -> Option<u64> {
+    let node = fields.node(key)?;
+    let value = match &node.value {
+        NodeValue::Number(number) => number.as_u64().filter(|value| range.holds(*value)),
+        _ => None,
+    };
+    if value.is_none() {
+        let message = format!("`{key}` is an integer from {} to {}", range.least, range.most);
+        report.push(report.error("invalid_limit", &node.span, message));
+    }
+    value
+}
 
 /// Both ends included.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Range {
-    pub(super) least: u64,
-    pub(super) most: u64,
+struct Range {
+    least: u64,
+    most: u64,
 }
 
 impl Range {
-    pub(super) fn holds(self, value: u64) -> bool {
+    fn holds(self, value: u64) -> bool {
         (self.least..=self.most).contains(&value)
     }
 }
 
 /// Bytes from `512B`, `64KiB`, `32MiB`, `1GiB`.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+fn bytes(text: &str) -> Option<u64> {
     with_unit(text, &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)])
 }
 
 /// Milliseconds from `500ms`, `2s`, `5min`.
-pub(super) fn millis(text: &str) -> Option<u64> {
+fn millis(text: &str) -> Option<u64> {
     with_unit(text, &[("ms", 1), ("min", 60_000), ("s", 1_000)])
 }
 
@@ -67,11 +147,20 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 /// `value` bytes in the largest unit that divides it.
-pub(super) fn show_bytes(value: u64) -> String {
+fn show_bytes(value: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         if value >> shift << shift == value && value >> shift > 0 {
             return format!("{}{unit}", value >> shift);
         }
     }
     format!("{value}B")
+}
+
+/// `value` milliseconds in the largest unit that divides it.
+fn show_millis(value: u64) -> String {
+    match value {
+        value if value % 60_000 == 0 => format!("{}min", value / 60_000),
+        value if value % 1_000 == 0 => format!("{}s", value / 1_000),
+        value => format!("{value}ms"),
+    }
 }

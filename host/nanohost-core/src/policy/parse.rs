@@ -1,0 +1,297 @@
+//! The text of a policy → [`Policy`], with every problem in one pass.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Policy, Rule, Stance, Trust, path};
+use crate::capability::{Capability, Clock, Random, is_guest_path};
+use crate::condition::Condition;
+use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report};
+use crate::manifest::{
+    GivenLimits, Spanned, is_variable, read_capabilities, read_limits, read_stubs, refuse_unenforceable,
+    spanned,
+};
+use crate::{Diagnostic, Diagnostics, Digest, Source, Timestamp, ToolName};
+
+/// Every request of every tool is held against every row: without a bound a large file makes
+/// admission slow.
+const MAX_RULES: usize = 10_000;
+
+/// Values of variables enter every call of their tool; bytes.
+const MAX_VALUE: usize = 32 << 10;
+
+/// Milliseconds of a day without leap seconds, which RFC 3339 moments do not count.
+const DAY: i64 = 86_400_000;
+
+impl Policy {
+    /// Reads a policy, which is TOML. `base_dir` is the absolute path of the folder it lies in:
+    /// relative host folders are meant from there.
+    ///
+    /// # Errors
+    /// All findings: what is not TOML, keys that are unknown (`unknown_field`), known and not
+    /// enforced by this host (`unenforceable`), values that are not valid (`invalid_field`,
+    /// `invalid_limit`, `bad_condition`), ids that stand twice (`duplicate_rule`).
+    pub fn parse(source: Arc<Source>, base_dir: &str, trust: Trust) -> Result<Self, Diagnostics> {
+        let root = document::parse(&source, Format::Toml)?;
+        let mut report = Report::new(&source);
+        let policy = Fields::of(&root, "a policy", &mut report).map(|mut fields| {
+            let policy = Self {
+                digest: Digest::of(source.text.as_bytes()),
+                source: Arc::clone(&source),
+                base_dir: base_dir.to_owned(),
+                trust,
+                rules: rules(&mut fields, &mut report),
+                folders: folders(&mut fields, base_dir, &mut report),
+                env: variables(&mut fields, &mut report),
+                ceilings: ceilings(&mut fields, &mut report),
+            };
+            refuse_unenforceable(&mut fields, &["models", "publishers", "retention"], &mut report);
+            fields.finish(&mut report);
+            policy
+        });
+        report.finish()?;
+        // A document without a table at its top has been reported above.
+        policy
+            .ok_or_else(|| Diagnostic::error("invalid_field", "a policy is a table").at(&source, 0..0).into())
+    }
+}
+
+fn rules(fields: &mut Fields<'_>, report: &mut Report) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for (key, stance) in [("permit", Stance::Permit), ("forbid", Stance::Forbid)] {
+        let rows = fields.list(key, report).unwrap_or_default();
+        if let Some(beyond) = rows.get(MAX_RULES) {
+            report.invalid(&beyond.span, format!("a policy has at most {MAX_RULES} rows of a kind"));
+        }
+        rules.extend(rows.iter().take(MAX_RULES).filter_map(|row| rule(row, stance, report)));
+    }
+    let mut ids = BTreeSet::new();
+    for rule in &rules {
+        if !ids.insert(&rule.id) {
+            let finding = report.error(
+                "duplicate_rule",
+                &rule.span,
+                format!("there is another row with the id `{}`", rule.id),
+            );
+            report.push(finding.help("give each row an id of its own: evidence names rows by it"));
+        }
+    }
+    rules
+}
+
+fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
+    let what = match stance {
+        Stance::Permit => "a [[permit]] row",
+        Stance::Forbid => "a [[forbid]] row",
+    };
+    let mut fields = Fields::of(row, what, report)?;
+    let id = fields.need_text("id", report).map(str::to_owned);
+    let span = fields.node("id").map_or_else(|| row.span.clone(), |at| at.span.clone());
+    if let Some(id) = &id
+        && !(id.len() <= 128
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')))
+    {
+        report.invalid(&span, "`id` is letters, digits, `-`, `_` and `.`, at most 128");
+    }
+    let reason = fields.text("reason", report).map(str::to_owned);
+    let owner = fields.text("owner", report).map(str::to_owned);
+    let program = fields.filled_text("program", report).map(str::to_owned);
+    let tool = fields.filled_text("tool", report).map(ToolName::new);
+    if let (Some(Err(error)), Some(at)) = (&tool, fields.node("tool")) {
+        report.invalid(&at.span, error.to_string());
+    }
+    let function = fields.filled_text("function", report).map(str::to_owned);
+    let capabilities = read_capabilities(&mut fields, report);
+    for own in &capabilities {
+        if matches!(own.value, Capability::Clock(Clock::Denied) | Capability::Random(Random::Denied)) {
+            let finding = report.error("invalid_field", &own.span, "a row permits or forbids something");
+            report
+                .push(finding.help("to take it from a tool, name what it may not have in a [[forbid]] row"));
+        }
+    }
+    let stubs = read_stubs(&mut fields, report);
+    refuse_unenforceable(&mut fields, &["http", "secrets", "forbid_origin", "digest", "publisher"], report);
+
+    let (mut expires, mut vouched, mut require) = (None, Vec::new(), None);
+    match stance {
+        Stance::Permit => {
+            expires = fields.node("expires").and_then(|node| end(node, report));
+            vouched.extend(
+                fields
+                    .texts("vouch_idempotent", report)
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(name, _)| name.to_owned()),
+            );
+            require = fields.node("require").and_then(|node| condition(node, report));
+        }
+        Stance::Forbid => {
+            fields.refuse("expires", "what is forbidden stays so until the row is removed", report);
+            fields.refuse("vouch_idempotent", "it grants something", report);
+            fields.refuse("require", "say it in a [[permit]] row, which may grant nothing else", report);
+            let empty = capabilities.is_empty()
+                && stubs.is_empty()
+                && !["program", "tool", "function"].into_iter().any(|key| fields.has(key));
+            if empty {
+                report.invalid(
+                    &span,
+                    "the row does not say what it forbids: name a program, a tool or a capability",
+                );
+            }
+        }
+    }
+    fields.finish(report);
+    let tool = match tool {
+        Some(tool) => Some(tool.ok()?),
+        None => None,
+    };
+    Some(Rule {
+        stance,
+        id: id?,
+        span,
+        reason,
+        owner,
+        expires,
+        program,
+        tool,
+        function,
+        capabilities,
+        stubs,
+        vouched,
+        require,
+    })
+}
+
+/// The first moment after `expires`. A date is the last day, in UTC, on which a row grants.
+fn end(node: &Node, report: &mut Report) -> Option<Timestamp> {
+    let text = match &node.value {
+        NodeValue::Date(text) => text.as_str(),
+        _ => "",
+    };
+    let moment = match text.parse::<jiff::civil::Date>() {
+        Ok(date) if text.len() == "2027-06-30".len() => date
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()
+            .map(|midnight| midnight.timestamp().as_millisecond().saturating_add(DAY)),
+        _ => text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond),
+    };
+    if moment.is_none() {
+        let finding =
+            report.error("invalid_field", &node.span, "`expires` is a date, or a moment with its offset");
+        report
+            .push(finding.help("write it without quotes: `expires = 2027-06-30` or `2027-06-30T12:00:00Z`"));
+    }
+    moment.map(Timestamp::from_millis)
+}
+
+/// A condition over `$args` alone.
+fn condition(node: &Node, report: &mut Report) -> Option<Spanned<Condition>> {
+    let Some(text) = node.as_text() else {
+        report.invalid(&node.span, "`require` is a condition over `$args`, in quotes");
+        return None;
+    };
+    let condition = match Condition::parse(text) {
+        Ok(condition) => condition,
+        Err(error) => {
+            let place = node.place_in_text(report.source(), error.offset);
+            report.push(report.error("bad_condition", &place, error.to_string()));
+            return None;
+        }
+    };
+    for reference in condition.references() {
+        if reference.root() != "args" {
+            let finding = report.error(
+                "bad_condition",
+                &node.span,
+                format!("`require` speaks of `${}`, and knows only the arguments", reference.root()),
+            );
+            report.push(finding.help("write `$args.NAME`"));
+        }
+    }
+    Some(spanned(node, condition))
+}
+
+type PerTool = BTreeMap<(ToolName, String), Spanned<String>>;
+
+/// `[folders.<tool>]`.
+fn folders(fields: &mut Fields<'_>, base_dir: &str, report: &mut Report) -> PerTool {
+    per_tool(fields, "folders", report, |entry, text, report| {
+        if !is_guest_path(&entry.key) {
+            report.invalid(
+                &entry.key_span,
+                "the key is the guest's folder, an absolute path such as `\"/data\"`",
+            );
+        }
+        match path::resolve(base_dir, text) {
+            Ok(host) => Some(host),
+            Err(why) => {
+                report.invalid(&entry.node.span, format!("this is no folder of the host: {why}"));
+                None
+            }
+        }
+    })
+}
+
+/// `[env.<tool>]`.
+fn variables(fields: &mut Fields<'_>, report: &mut Report) -> PerTool {
+    per_tool(fields, "env", report, |entry, text, report| {
+        if !is_variable(&entry.key) {
+            report.invalid(&entry.key_span, "the key is a variable's name: letters, digits and `_`");
+        }
+        if text.len() > MAX_VALUE || text.contains('\0') {
+            report.invalid(
+                &entry.node.span,
+                format!("a value is at most {MAX_VALUE} bytes, none of them zero"),
+            );
+        }
+        Some(text.to_owned())
+    })
+}
+
+/// A table of tables of strings, the first keys being tools.
+fn per_tool(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    report: &mut Report,
+    mut read: impl FnMut(&Entry, &str, &mut Report) -> Option<String>,
+) -> PerTool {
+    let mut all = PerTool::new();
+    for table in fields.table(key, report).unwrap_or_default() {
+        let tool = match ToolName::new(&table.key) {
+            Ok(tool) => tool,
+            Err(error) => {
+                report.invalid(&table.key_span, error.to_string());
+                continue;
+            }
+        };
+        let Some(entries) = table.node.as_table() else {
+            report.invalid(&table.node.span, format!("[{key}.{tool}] is a table"));
+            continue;
+        };
+        for entry in entries {
+            match entry.node.as_text() {
+                Some(text) => {
+                    if let Some(value) = read(entry, text, report) {
+                        all.insert((tool.clone(), entry.key.clone()), spanned(&entry.node, value));
+                    }
+                }
+                None => report.invalid(
+                    &entry.node.span,
+                    format!("[{key}.{tool}] holds strings, not {}", entry.node.kind()),
+                ),
+            }
+        }
+    }
+    all
+}
+
+/// `[limits]`.
+fn ceilings(fields: &mut Fields<'_>, report: &mut Report) -> GivenLimits {
+    let mut limits = GivenLimits::default();
+    if let Some(mut table) = fields.fields("limits", "[limits]", report) {
+        limits = read_limits(&mut table, report);
+        refuse_unenforceable(&mut table, &["http_calls", "http_bytes"], report);
+        table.finish(report);
+    }
+    limits
+}
