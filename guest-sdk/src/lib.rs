@@ -107,3 +107,8 @@ pub mod __private {
     #[cfg(target_family = "wasm")]
     pub use wit_bindgen;
 }
+
+/// The guide's own examples are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
