@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use nanohost_core::ToolName;
+use nanohost_core::{Content, ToolName};
 
 use crate::error::StoreError;
 use crate::idempotency::Claim;
@@ -14,8 +14,8 @@ use crate::idempotency::Claim;
 pub struct Batch {
     /// The exact bytes of the envelopes, in order.
     pub envelopes: Vec<Vec<u8>>,
-    /// The content that these envelopes commit to.
-    pub contents: Vec<VaultWrite>,
+    /// The content that these envelopes commit to. It goes into the vault.
+    pub contents: Vec<Content>,
     /// The key-value changes of the call whose result is among the envelopes.
     pub kv: Option<KvCommit>,
     /// What becomes of an idempotency key.
@@ -52,28 +52,6 @@ impl Batch {
             }
         }
         Ok(())
-    }
-}
-
-/// One piece of content for the vault. Its place is `run/<id>/<seq>/<role>`, as in the envelope's subject.
-#[derive(Clone, PartialEq, Eq)]
-pub struct VaultWrite {
-    /// The sequence number of the envelope that commits to it.
-    pub seq: u64,
-    /// Which of that envelope's values it is, such as `input` or `output`.
-    pub role: String,
-    /// The name of the encoding that the commitment covers.
-    pub encoding: String,
-    /// The commitment's salt.
-    pub salt: [u8; 32],
-    /// The exact bytes that the commitment covers.
-    pub bytes: Vec<u8>,
-}
-
-/// Content does not belong in logs: only its place and size are shown.
-impl std::fmt::Debug for VaultWrite {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "VaultWrite({}/{}, {} bytes of {})", self.seq, self.role, self.bytes.len(), self.encoding)
     }
 }
 

@@ -1,16 +1,46 @@
 //! What nanohost keeps: the journal of runs, the vault with their content, the key-value spaces
 //! of tools, idempotency records and keys.
+//!
+//! ```text
+//! <store>/            0700
+//!   store.db          SQLite, WAL: envelopes, ciphertexts, key-value spaces, idempotency records
+//!   keys.db           SQLite, WAL: the keys of the ciphertexts, wrapped
+//!   vault.key         the key that unwraps keys.db; back it up apart from both
+//!   locks/            one lock file for each owned run; a lock dies with its process
+//! ```
+//!
+//! Who takes one of the three files alone can read nothing that a program was given or said.
+//! In the clear stand envelopes (commitments, never content), names of programs and tools, and
+//! the *names* of key-value entries. Files are 0600.
+//!
+//! [`Records`] is reading, [`Journal`] is writing by the owner of a run. [`SqliteStore`] and
+//! [`MemoryStore`] keep the same promises, and one suite of tests holds both to them.
+//!
+//! This crate deliberately knows no WebAssembly, command line or terminal, no meaning of an
+//! event, and no signature but the file of the development key.
 
 mod batch;
+mod database;
 mod error;
 mod idempotency;
 mod journal;
+mod keyring;
+mod lock;
 mod memory;
+mod private_file;
 mod record;
+mod seal;
+mod signing_key;
+mod sqlite;
 
-pub use batch::{Batch, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase, VaultWrite};
+#[cfg(test)]
+mod contract;
+
+pub use batch::{Batch, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
 pub use error::StoreError;
 pub use idempotency::{Claim, IdempotencyScope, Reservation, ReservationState};
 pub use journal::{Appended, Conflict, Fence, Head, Journal, OpenRun, Records, Taken};
 pub use memory::MemoryStore;
-pub use record::{Content, Found, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError};
+pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError};
+pub use signing_key::{DevelopmentKey, development_key, development_public_key};
+pub use sqlite::{OpenOptions, SqliteReader, SqliteStore};

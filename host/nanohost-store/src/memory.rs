@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nanohost_core::RunId;
+use nanohost_core::{Content, Role, RunId};
 
 use crate::batch::{Batch, KvCommit, KvEntry, KvKey, KvScope, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyScope, Reservation, settle};
 use crate::journal::{Appended, Conflict, Fence, Head, Journal, OpenRun, Records, Taken};
-use crate::record::{Content, Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent};
+use crate::record::{Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent};
 
 /// A journal in memory.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ struct Kept {
     head: Head,
     phase: Phase,
     envelopes: Vec<Vec<u8>>,
-    contents: BTreeMap<(u64, String), Content>,
+    contents: BTreeMap<(u64, Role), Content>,
 }
 
 /// Ownership of a run in this process.
@@ -77,7 +77,7 @@ impl Records for MemoryStore {
         let shelf = lock(&self.shelf);
         let Some(kept) = shelf.runs.get(run) else { return Ok(None) };
         let contents = kept.contents.iter().map(|((seq, role), content)| StoredContent {
-            place: Place { run: run.clone(), seq: *seq, role: role.clone() },
+            place: Place { run: run.clone(), seq: *seq, role: role.to_string() },
             content: Ok(content.clone()),
         });
         Ok(Some(RunRecord {
@@ -194,10 +194,8 @@ impl Journal for MemoryStore {
             kept.head = kept.head.after(envelope);
             kept.envelopes.push(envelope.clone());
         }
-        for write in &batch.contents {
-            let content =
-                Content { encoding: write.encoding.clone(), salt: write.salt, bytes: write.bytes.clone() };
-            kept.contents.insert((write.seq, write.role.clone()), content);
+        for content in &batch.contents {
+            kept.contents.insert((content.seq, content.role.clone()), content.clone());
         }
         if let Some(phase) = &batch.phase {
             kept.phase = phase.clone();

@@ -1,6 +1,6 @@
 //! What reading gives back: runs as they lie in the store, before anybody has verified them.
 
-use nanohost_core::{RunId, Timestamp};
+use nanohost_core::{Content, RunId, Timestamp};
 
 use crate::batch::Phase;
 use crate::journal::Head;
@@ -39,7 +39,7 @@ pub struct Place {
     pub run: RunId,
     /// The sequence number of the envelope that commits to it.
     pub seq: u64,
-    /// Which of that envelope's values it is.
+    /// Which of that envelope's values it is. Text, since a changed database may hold anything.
     pub role: String,
 }
 
@@ -56,24 +56,6 @@ pub struct StoredContent {
     pub place: Place,
     /// What. Damage is a finding about the evidence, not a failure of the store.
     pub content: Result<Content, VaultError>,
-}
-
-/// Content as it was given to the vault.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Content {
-    /// The name of the encoding that the commitment covers.
-    pub encoding: String,
-    /// The commitment's salt.
-    pub salt: [u8; 32],
-    /// The exact bytes that the commitment covers.
-    pub bytes: Vec<u8>,
-}
-
-/// Content does not belong in logs: only its size is shown.
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Content({} bytes of {})", self.bytes.len(), self.encoding)
-    }
 }
 
 /// Why content cannot be read.

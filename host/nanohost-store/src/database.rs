@@ -1,0 +1,207 @@
+//! One SQLite file: opened the same careful way for every use, with its schema checked.
+//! Knows no table.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::StoreError;
+use crate::private_file;
+
+/// What a database of one kind looks like.
+pub(crate) struct Schema {
+    /// Says in the file's header whose database it is.
+    pub(crate) application_id: i32,
+    /// Says in the file's header which tables to expect; the newest that this code knows.
+    pub(crate) version: i64,
+    /// The exact text of every table and index.
+    pub(crate) statements: &'static [&'static str],
+}
+
+/// An open database.
+#[derive(Debug)]
+pub(crate) struct Database {
+    conn: Connection,
+    path: PathBuf,
+    timeout: Duration,
+}
+
+/// A database opened for writing: there already, or still without tables.
+pub(crate) enum Opened {
+    /// Its schema is the known one.
+    Ready(Database),
+    /// An empty file; [`Database::create`] makes it ready.
+    Empty(Database),
+}
+
+impl Database {
+    /// Opens a file for writing, and makes an empty one where there is none. The caller holds the
+    /// folder's lock, since SQLite does not wait while a file changes to write-ahead logging.
+    pub(crate) fn open(path: &Path, schema: &Schema, timeout: Duration) -> Result<Opened, StoreError> {
+        private_file::open_or_create(path).map_err(|error| StoreError::from_io(path, &error))?;
+        let this = Self::connect(path, timeout, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        if this.read(|conn| conn.is_readonly("main"))? {
+            let cause = "the file is read-only".into();
+            return Err(StoreError::NotWritable { path: path.to_owned(), cause });
+        }
+        let ready = this.check_schema(schema)?;
+        let mode: String =
+            this.read(|conn| conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)))?;
+        if mode != "wal" {
+            let cause = "this file system does not allow write-ahead logging".into();
+            return Err(StoreError::Io { path: path.to_owned(), cause });
+        }
+        // FULL: a commit that was acknowledged survives the loss of power.
+        // secure_delete: what is erased is overwritten.
+        this.read(|conn| {
+            conn.execute_batch(
+                "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
+            )
+        })?;
+        Ok(if ready { Opened::Ready(this) } else { Opened::Empty(this) })
+    }
+
+    /// Opens a file for reading only. One that is not there or still empty is
+    /// [`StoreError::NoStore`].
+    pub(crate) fn open_read_only(
+        path: &Path,
+        schema: &Schema,
+        timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        let missing = || StoreError::NoStore { dir: path.parent().unwrap_or(path).to_owned() };
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Err(missing()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Err(missing()),
+            Err(error) => return Err(StoreError::from_io(path, &error)),
+        }
+        let this = Self::connect(path, timeout, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        if this.check_schema(schema)? { Ok(this) } else { Err(missing()) }
+    }
+
+    /// Makes the tables, in one transaction with what `fill` puts into them.
+    pub(crate) fn create(
+        &mut self,
+        schema: &Schema,
+        fill: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.write(|tx| {
+            for statement in schema.statements {
+                tx.execute_batch(statement)?;
+            }
+            tx.pragma_update(None, "application_id", schema.application_id)?;
+            tx.pragma_update(None, "user_version", schema.version)?;
+            fill(tx)
+        })
+    }
+
+    /// Reads.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        read(&self.conn).map_err(|error| self.fail(&error))
+    }
+
+    /// Reads everything from one moment, whatever is written meanwhile.
+    pub(crate) fn snapshot<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.read(|conn| {
+            let tx = conn.unchecked_transaction()?;
+            let value = read(&tx)?;
+            tx.finish()?;
+            Ok(value)
+        })
+    }
+
+    /// Writes in one transaction.
+    pub(crate) fn write<T>(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.try_write(|tx| write(tx).map(Ok)).map(|Ok::<T, std::convert::Infallible>(value)| value)
+    }
+
+    /// Writes in one transaction, which an inner `Err` rolls back.
+    pub(crate) fn try_write<T, E>(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<Result<T, E>>,
+    ) -> Result<Result<T, E>, StoreError> {
+        let run = |conn: &mut Connection| {
+            if !conn.is_autocommit() {
+                // An earlier rollback failed, as it can on a failing disk.
+                conn.execute_batch("ROLLBACK")?;
+            }
+            // Immediate: whoever waits does so before anything is read, so nothing is decided on old rows.
+            let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let outcome = write(&tx)?;
+            match outcome {
+                Ok(_) => tx.commit()?,
+                Err(_) => tx.rollback()?,
+            }
+            Ok(outcome)
+        };
+        run(&mut self.conn).map_err(|error| self.fail(&error))
+    }
+
+    /// What an error of this database means.
+    pub(crate) fn fail(&self, error: &rusqlite::Error) -> StoreError {
+        StoreError::from_sqlite(&self.path, self.timeout, error)
+    }
+
+    /// Says that the database holds what nobody here writes.
+    pub(crate) fn corrupt(&self, detail: impl Into<String>) -> StoreError {
+        StoreError::Corrupt { path: self.path.clone(), detail: detail.into() }
+    }
+
+    fn connect(path: &Path, timeout: Duration, access: OpenFlags) -> Result<Self, StoreError> {
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        let open = || {
+            let conn = Connection::open_with_flags(path, flags)?;
+            conn.busy_timeout(timeout)?;
+            // The file may come from anywhere: nothing in its schema gets to run or to be believed.
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+            conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+            conn.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+            conn.set_prepared_statement_cache_capacity(64);
+            Ok(conn)
+        };
+        let conn = open().map_err(|error| StoreError::from_sqlite(path, timeout, &error))?;
+        Ok(Self { conn, path: path.to_owned(), timeout })
+    }
+
+    /// Whether the database has exactly the known tables, or none yet.
+    fn check_schema(&self, schema: &Schema) -> Result<bool, StoreError> {
+        let (application_id, version, mut found) = self.snapshot(|conn| {
+            let application_id: i32 = conn.pragma_query_one(None, "application_id")?;
+            let version: i64 = conn.pragma_query_one(None, "user_version")?;
+            let mut statement = conn.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+            let found = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            Ok((application_id, version, found))
+        })?;
+        if application_id == 0 && version == 0 && found.is_empty() {
+            return Ok(false);
+        }
+        if application_id != schema.application_id {
+            return Err(StoreError::Foreign { path: self.path.clone() });
+        }
+        if version > schema.version {
+            let path = self.path.clone();
+            return Err(StoreError::Newer { path, found: version, known: schema.version });
+        }
+        // A trigger or another table is somebody else's hand in the evidence.
+        let mut expected = schema.statements.to_vec();
+        expected.sort_unstable();
+        found.sort_unstable();
+        if version == schema.version && found == expected {
+            Ok(true)
+        } else {
+            Err(self.corrupt("its tables are not the ones that nanohost makes"))
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The keys of the vault: one for each piece of content, wrapped by the key of its owner, all in
+//! a database of their own, wrapped by a key outside both. Knows no content.
+//!
+//! Destroying a key destroys every copy of its content, backups of the store included: that is
+//! why keys and ciphertexts never share a file.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rusqlite::{OptionalExtension as _, named_params};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use crate::database::{Database, Opened, Schema};
+use crate::error::StoreError;
+use crate::idempotency::IdempotencyScope;
+use crate::private_file;
+use crate::seal::{self, Key, associated};
+
+const SCHEMA: Schema = Schema {
+    application_id: 0x6e68_6b79,
+    version: 1,
+    statements: &[
+        "CREATE TABLE secret (name TEXT PRIMARY KEY, wrapped BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE TABLE owner_key (owner TEXT PRIMARY KEY, wrapped BLOB NOT NULL) STRICT, WITHOUT ROWID",
+        // AUTOINCREMENT: the number of an erased key is never given to another.
+        "CREATE TABLE data_key (id INTEGER PRIMARY KEY AUTOINCREMENT, \
+         owner TEXT NOT NULL REFERENCES owner_key (owner), wrapped BLOB NOT NULL) STRICT",
+        "CREATE INDEX data_key_owner ON data_key (owner)",
+    ],
+};
+
+/// So many data keys are made at once, so that not every commit of content costs two disk flushes.
+const KEYS_AT_ONCE: usize = 32;
+
+/// A store, its keys and its idempotency records belong together by this name.
+pub(crate) type StoreName = [u8; 16];
+
+/// The keys of one store.
+pub(crate) struct Keyring {
+    database: Database,
+    /// From the file outside.
+    outer: Key,
+    /// What keyed hashes of idempotency keys are made with.
+    idempotency: Key,
+    store: StoreName,
+    /// Keys that are durable and have no content yet, by owner.
+    fresh: HashMap<String, Vec<(i64, Key)>>,
+}
+
+/// Something encrypted under one data key.
+pub(crate) struct Sealed {
+    /// The key's number.
+    pub(crate) key: i64,
+    /// Nonce and ciphertext.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Why something sealed cannot be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unopened {
+    /// Its key is gone.
+    NoKey,
+    /// It, its place or its key was changed.
+    Damaged,
+}
+
+/// Whether the keys of a store may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// The store is new.
+    Nothing,
+    /// The store has content, so its keys must be there.
+    Keys,
+}
+
+impl Keyring {
+    /// Opens the keys for writing. The caller holds the folder's lock.
+    pub(crate) fn open(dir: &Path, expect: Expect, timeout: Duration) -> Result<Self, StoreError> {
+        let path = keys_path(dir);
+        if expect == Expect::Keys && !exists(&path)? {
+            return Err(StoreError::VaultKeyMissing { path });
+        }
+        match Database::open(&path, &SCHEMA, timeout)? {
+            Opened::Ready(database) => Self::unlock(dir, database),
+            // Content whose keys are gone must not get new ones, as if nothing had happened.
+            Opened::Empty(_) if expect == Expect::Keys => Err(StoreError::VaultKeyMissing { path }),
+            Opened::Empty(database) => Self::create(dir, database),
+        }
+    }
+
+    /// Opens the keys for reading; `None` where they or the key outside are not there.
+    pub(crate) fn open_read_only(dir: &Path, timeout: Duration) -> Result<Option<Self>, StoreError> {
+        let opened = Database::open_read_only(&keys_path(dir), &SCHEMA, timeout)
+            .and_then(|database| Self::unlock(dir, database));
+        match opened {
+            Ok(keyring) => Ok(Some(keyring)),
+            Err(StoreError::NoStore { .. } | StoreError::VaultKeyMissing { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The store that these keys belong to.
+    pub(crate) fn store(&self) -> &StoreName {
+        &self.store
+    }
+
+    /// The keyed hash under which an idempotency key is kept.
+    pub(crate) fn idempotency_mac(&self, scope: &IdempotencyScope) -> Result<[u8; 32], StoreError> {
+        let message = associated(
+            "nanohost/idempotency/v1",
+            &[scope.program.as_bytes(), scope.tool.as_str().as_bytes(), scope.key.as_bytes()],
+        );
+        // A key of 32 bytes always fits; were it not so, nothing could be claimed.
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.idempotency.as_slice())
+            .map_err(|_| StoreError::Misuse { what: "a keyed hash with an unusable key" })?;
+        mac.update(&message);
+        Ok(mac.finalize().into_bytes().into())
+    }
+
+    /// Makes sure that the next `count` calls of [`Keyring::seal`] for `owner` have durable keys.
+    pub(crate) fn prepare(&mut self, owner: &str, count: usize) -> Result<(), StoreError> {
+        let ready = self.fresh.get(owner).map_or(0, Vec::len);
+        if ready >= count {
+            return Ok(());
+        }
+        let owner_key = self.owner_key(owner)?;
+        let (owner_key, new_owner) = match owner_key {
+            Some(key) => (key, None),
+            None => {
+                let key = seal::random_key()?;
+                let wrapped = seal::seal(&self.outer, &owner_place(owner), key.as_slice())?;
+                (key, Some(wrapped))
+            }
+        };
+        let place = data_key_place(owner);
+        let made = (0..(count - ready).max(KEYS_AT_ONCE))
+            .map(|_| {
+                let key = seal::random_key()?;
+                let wrapped = seal::seal(&owner_key, &place, key.as_slice())?;
+                Ok((key, wrapped))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let numbers = self.database.write(|tx| {
+            if let Some(wrapped) = new_owner {
+                tx.prepare_cached("INSERT INTO owner_key (owner, wrapped) VALUES (?1, ?2)")?
+                    .execute((owner, wrapped))?;
+            }
+            let mut insert = tx.prepare_cached("INSERT INTO data_key (owner, wrapped) VALUES (?1, ?2)")?;
+            made.iter().map(|(_, wrapped)| insert.insert((owner, wrapped))).collect::<Result<Vec<i64>, _>>()
+        })?;
+        let keys = numbers.into_iter().zip(made.into_iter().map(|(key, _)| key));
+        self.fresh.entry(owner.to_owned()).or_default().extend(keys);
+        Ok(())
+    }
+
+    /// Encrypts under a data key of its own. [`Keyring::prepare`] comes first.
+    pub(crate) fn seal(&mut self, owner: &str, place: &[u8], plain: &[u8]) -> Result<Sealed, StoreError> {
+        let (number, key) = self
+            .fresh
+            .get_mut(owner)
+            .and_then(Vec::pop)
+            .ok_or(StoreError::Misuse { what: "content without a prepared key" })?;
+        Ok(Sealed { key: number, bytes: seal::seal(&key, place, plain)? })
+    }
+
+    /// Decrypts.
+    pub(crate) fn open_sealed(
+        &self,
+        place: &[u8],
+        sealed: &Sealed,
+    ) -> Result<Result<Zeroizing<Vec<u8>>, Unopened>, StoreError> {
+        let row = self.database.read(|conn| {
+            conn.prepare_cached("SELECT owner, wrapped FROM data_key WHERE id = ?1")?
+                .query_row([sealed.key], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
+                .optional()
+        })?;
+        let Some((owner, wrapped)) = row else { return Ok(Err(Unopened::NoKey)) };
+        let owner_key = match self.owner_key(&owner) {
+            Ok(Some(key)) => key,
+            Ok(None) => return Ok(Err(Unopened::NoKey)),
+            Err(StoreError::Corrupt { .. }) => return Ok(Err(Unopened::Damaged)),
+            Err(error) => return Err(error),
+        };
+        let plain = seal::open_key(&owner_key, &data_key_place(&owner), &wrapped)
+            .and_then(|key| seal::open(&key, place, &sealed.bytes));
+        Ok(plain.ok_or(Unopened::Damaged))
+    }
+
+    /// Forgets the unused keys of an owner that writes no more for now.
+    pub(crate) fn forget(&mut self, owner: &str) {
+        self.fresh.remove(owner);
+    }
+
+    fn owner_key(&self, owner: &str) -> Result<Option<Key>, StoreError> {
+        let wrapped: Option<Vec<u8>> = self.database.read(|conn| {
+            conn.prepare_cached("SELECT wrapped FROM owner_key WHERE owner = ?1")?
+                .query_row([owner], |row| row.get(0))
+                .optional()
+        })?;
+        wrapped
+            .map(|wrapped| {
+                seal::open_key(&self.outer, &owner_place(owner), &wrapped)
+                    .ok_or_else(|| self.database.corrupt(format!("the key of {owner} was changed")))
+            })
+            .transpose()
+    }
+
+    fn create(dir: &Path, mut database: Database) -> Result<Self, StoreError> {
+        let outer = match read_outer(dir)? {
+            Some(outer) => outer,
+            None => {
+                let outer = seal::random_key()?;
+                private_file::write_whole(&outer_path(dir), hex_line(&outer).as_bytes())?;
+                outer
+            }
+        };
+        let mut store = StoreName::default();
+        seal::fill_random(&mut store)?;
+        let idempotency = seal::random_key()?;
+        let wrapped_store = seal::seal(&outer, &secret_place(STORE), &store)?;
+        let wrapped_idempotency = seal::seal(&outer, &secret_place(IDEMPOTENCY), idempotency.as_slice())?;
+        database.create(&SCHEMA, |tx| {
+            let mut insert = tx.prepare("INSERT INTO secret (name, wrapped) VALUES (:name, :wrapped)")?;
+            insert.execute(named_params! { ":name": STORE, ":wrapped": wrapped_store })?;
+            insert.execute(named_params! { ":name": IDEMPOTENCY, ":wrapped": wrapped_idempotency })?;
+            Ok(())
+        })?;
+        Ok(Self { database, outer, idempotency, store, fresh: HashMap::new() })
+    }
+
+    fn unlock(dir: &Path, database: Database) -> Result<Self, StoreError> {
+        let outer = read_outer(dir)?.ok_or_else(|| StoreError::VaultKeyMissing { path: outer_path(dir) })?;
+        let secret = |name: &str| {
+            let wrapped: Vec<u8> = database.read(|conn| {
+                conn.query_row("SELECT wrapped FROM secret WHERE name = ?1", [name], |row| row.get(0))
+            })?;
+            seal::open(&outer, &secret_place(name), &wrapped)
+                .ok_or_else(|| StoreError::VaultKeyWrong { path: outer_path(dir) })
+        };
+        let (store, idempotency) = (secret(STORE)?, secret(IDEMPOTENCY)?);
+        let store = StoreName::try_from(store.as_slice())
+            .map_err(|_| database.corrupt("the name of its store has another length"))?;
+        let idempotency = <[u8; 32]>::try_from(idempotency.as_slice())
+            .map(Key::new)
+            .map_err(|_| database.corrupt("its idempotency secret has another length"))?;
+        Ok(Self { database, outer, idempotency, store, fresh: HashMap::new() })
+    }
+}
+
+const STORE: &str = "store";
+const IDEMPOTENCY: &str = "idempotency";
+
+/// Where the database of the keys lies.
+pub(crate) fn keys_path(dir: &Path) -> PathBuf {
+    dir.join("keys.db")
+}
+
+fn outer_path(dir: &Path) -> PathBuf {
+    dir.join("vault.key")
+}
+
+fn secret_place(name: &str) -> Vec<u8> {
+    associated("nanohost/secret/v1", &[name.as_bytes()])
+}
+
+fn owner_place(owner: &str) -> Vec<u8> {
+    associated("nanohost/owner-key/v1", &[owner.as_bytes()])
+}
+
+fn data_key_place(owner: &str) -> Vec<u8> {
+    associated("nanohost/data-key/v1", &[owner.as_bytes()])
+}
+
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(|error| StoreError::from_io(path, &error))
+}
+
+fn read_outer(dir: &Path) -> Result<Option<Key>, StoreError> {
+    let path = outer_path(dir);
+    let Some(text) = private_file::read_secret(&path)? else { return Ok(None) };
+    parse_hex(text.trim_ascii_end()).map(Some).ok_or_else(|| {
+        let detail = "it is not 64 lower-case hexadecimal digits".into();
+        StoreError::KeyUnreadable { path, detail }
+    })
+}
+
+fn hex_line(key: &Key) -> Zeroizing<String> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // Room for all of it, so that no copy is left behind by a growing buffer.
+    let mut text = Zeroizing::new(String::with_capacity(65));
+    for byte in key.iter() {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text.push('\n');
+    text
+}
+
+fn parse_hex(text: &str) -> Option<Key> {
+    let nibble = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let mut key = Key::default();
+    if pairs.len() != key.len() {
+        return None;
+    }
+    for (byte, [high, low]) in key.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(key)
+}

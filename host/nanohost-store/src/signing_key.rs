@@ -1,0 +1,102 @@
+//! The development key: the signing key that the first local run makes, as files.
+//!
+//! The private key is PKCS#8 v1 PEM, not encrypted, for its owner alone; the public one lies
+//! beside it as SPKI PEM. Knows no signature and no trust.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nanohost_core::{PublicKey, Signer};
+use zeroize::Zeroizing;
+
+use crate::error::StoreError;
+use crate::{private_file, seal};
+
+#[cfg(test)]
+mod tests;
+
+/// A key to sign with, and where it lies.
+#[derive(Debug)]
+pub struct DevelopmentKey {
+    /// The key.
+    pub signer: Signer,
+    /// The file of the private key.
+    pub private: PathBuf,
+    /// The file of the public key, which others need to verify.
+    pub public: PathBuf,
+    /// Whether this call made it: then the user is told where it lies.
+    pub created: bool,
+}
+
+/// Making a key takes milliseconds: another process at it is waited for no longer than this.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// Loads the development key of a folder, or makes it. Two processes at once get the same key.
+///
+/// # Errors
+/// A key that others can read is [`StoreError::KeyMode`]; a file that holds no key, or a public
+/// key that is not that of the private one, [`StoreError::KeyUnreadable`]: it is never replaced.
+pub fn development_key(dir: &Path) -> Result<DevelopmentKey, StoreError> {
+    private_file::create_dir(dir)?;
+    let _making = private_file::lock_folder(dir, WAIT)?;
+    let private = private_path(dir);
+    let public = public_path(dir);
+    let known = development_public_key(dir)?;
+    let (signer, created) = match private_file::read_secret(&private)? {
+        Some(pem) => (Signer::from_pkcs8_pem(&pem).map_err(|error| unreadable(&private, &error))?, false),
+        // What was signed with the lost key is verified with its public key: a new one must not replace it.
+        None if known.is_some() => {
+            let detail = format!("its private key {} is gone", private.display());
+            return Err(StoreError::KeyUnreadable { path: public, detail });
+        }
+        None => {
+            let signer = new_signer()?;
+            let pem = signer.to_pkcs8_pem().map_err(|error| unreadable(&private, &error))?;
+            private_file::write_whole(&private, pem.as_bytes())?;
+            (signer, true)
+        }
+    };
+    match known {
+        Some(known) if known != *signer.public() => {
+            let detail = format!("it is not the public key of {}", private.display());
+            return Err(StoreError::KeyUnreadable { path: public, detail });
+        }
+        Some(_) => {}
+        None => {
+            let pem = signer.public().to_spki_pem().map_err(|error| unreadable(&public, &error))?;
+            private_file::write_whole(&public, pem.as_bytes())?;
+        }
+    }
+    Ok(DevelopmentKey { signer, private, public, created })
+}
+
+/// The public development key of a folder, `None` where there is none. Makes nothing.
+pub fn development_public_key(dir: &Path) -> Result<Option<PublicKey>, StoreError> {
+    let path = public_path(dir);
+    match std::fs::read_to_string(&path) {
+        Ok(pem) => PublicKey::from_spki_pem(&pem).map(Some).map_err(|error| unreadable(&path, &error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(StoreError::KeyUnreadable { path, detail: "it is not text".into() })
+        }
+        Err(error) => Err(StoreError::from_io(&path, &error)),
+    }
+}
+
+fn new_signer() -> Result<Signer, StoreError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    seal::fill_random(seed.as_mut_slice())?;
+    Ok(Signer::from_seed(*seed))
+}
+
+fn private_path(dir: &Path) -> PathBuf {
+    dir.join("development.key.pem")
+}
+
+fn public_path(dir: &Path) -> PathBuf {
+    dir.join("development.pub.pem")
+}
+
+fn unreadable(path: &Path, error: &nanohost_core::KeyError) -> StoreError {
+    StoreError::KeyUnreadable { path: path.to_owned(), detail: error.to_string() }
+}

@@ -1,0 +1,249 @@
+//! The journal on SQLite: what opening a store means, and who does what when it is used.
+//! Reading lies in `read`, the one transaction of a commit in `append`, the tables in `schema`.
+
+mod append;
+mod read;
+mod schema;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nanohost_core::RunId;
+use rusqlite::OptionalExtension as _;
+
+use crate::batch::{Batch, KvEntry, KvKey, KvScope};
+use crate::database::{Database, Opened};
+use crate::error::StoreError;
+use crate::idempotency::{IdempotencyScope, Reservation};
+use crate::journal::{Appended, Fence, Head, Journal, OpenRun, Records, Taken};
+use crate::keyring::{Expect, Keyring, keys_path};
+use crate::lock::RunLocks;
+use crate::private_file;
+use crate::record::{Found, RunRecord, RunSummary};
+use schema::SCHEMA;
+
+/// How a store is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenOptions {
+    /// How long to wait for another process before [`StoreError::Busy`]. Default 5 s.
+    pub busy_timeout: Duration,
+    /// The largest size of the database in pages of 4 KiB; beyond it a commit is
+    /// [`StoreError::Full`]. Default: as far as the disk goes.
+    pub max_pages: Option<u32>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(5), max_pages: None }
+    }
+}
+
+/// A store opened for writing. Any number of processes may have it open.
+#[derive(Debug)]
+pub struct SqliteStore {
+    shelf: Shelf,
+}
+
+/// A store opened for reading. It works beside a running writer, and it never makes a store.
+#[derive(Debug)]
+pub struct SqliteReader {
+    shelf: Shelf,
+}
+
+/// The connections are used by one thread at a time.
+#[derive(Debug)]
+struct Shelf {
+    files: Mutex<Files>,
+    locks: RunLocks,
+}
+
+struct Files {
+    database: Database,
+    /// `None` for a reader that finds no keys: evidence without content is still evidence.
+    keyring: Option<Keyring>,
+    keys_path: PathBuf,
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Files").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl SqliteStore {
+    /// Opens the store in a folder, and makes it where there is none.
+    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        let timeout = options.busy_timeout;
+        private_file::create_dir(dir)?;
+        // Absolute, so that no name of a folder reads as an address to SQLite.
+        let dir = dir.canonicalize().map_err(|error| StoreError::from_io(dir, &error))?;
+        private_file::create_dir(&locks_dir(&dir))?;
+        let _opening = private_file::lock_folder(&dir, timeout)?;
+
+        let (database, keyring) = match Database::open(&store_path(&dir), &SCHEMA, timeout)? {
+            Opened::Ready(database) => (database, Keyring::open(&dir, Expect::Keys, timeout)?),
+            Opened::Empty(mut database) => {
+                let keyring = Keyring::open(&dir, Expect::Nothing, timeout)?;
+                database.create(&SCHEMA, |tx| schema::fill(tx, keyring.store()))?;
+                (database, keyring)
+            }
+        };
+        check_pair(&dir, &database, &keyring)?;
+        if let Some(pages) = options.max_pages {
+            database.read(|conn| conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())))?;
+        }
+        Ok(Self { shelf: Shelf::new(&dir, database, Some(keyring)) })
+    }
+}
+
+impl SqliteReader {
+    /// Opens the store in a folder for reading; where there is none, [`StoreError::NoStore`].
+    ///
+    /// Without its keys the store can still be read: all content is then missing.
+    pub fn open(dir: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        let timeout = options.busy_timeout;
+        let dir = match dir.canonicalize() {
+            Ok(dir) => dir,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::NoStore { dir: dir.to_owned() });
+            }
+            Err(error) => return Err(StoreError::from_io(dir, &error)),
+        };
+        let database = Database::open_read_only(&store_path(&dir), &SCHEMA, timeout)?;
+        let keyring = Keyring::open_read_only(&dir, timeout)?;
+        if let Some(keyring) = &keyring {
+            check_pair(&dir, &database, keyring)?;
+        }
+        Ok(Self { shelf: Shelf::new(&dir, database, keyring) })
+    }
+}
+
+impl Shelf {
+    fn new(dir: &Path, database: Database, keyring: Option<Keyring>) -> Self {
+        let files = Files { database, keyring, keys_path: keys_path(dir) };
+        Self { files: Mutex::new(files), locks: RunLocks::in_dir(locks_dir(dir)) }
+    }
+
+    /// A panic elsewhere leaves the files usable: an open transaction is rolled back.
+    fn files(&self) -> MutexGuard<'_, Files> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    fn keyring(&self) -> Result<&Keyring, StoreError> {
+        self.keyring.as_ref().ok_or_else(|| StoreError::VaultKeyMissing { path: self.keys_path.clone() })
+    }
+}
+
+impl Records for SqliteReader {
+    fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.shelf.load(run)
+    }
+
+    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.shelf.runs()
+    }
+
+    fn find(&self, prefix: &str) -> Result<Found, StoreError> {
+        self.shelf.find(prefix)
+    }
+
+    fn is_live(&self, run: &RunId) -> Result<bool, StoreError> {
+        self.shelf.locks.is_live(run)
+    }
+
+    fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
+        self.shelf.kv_get(scope, at)
+    }
+
+    fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        self.shelf.kv_list(scope, namespace)
+    }
+
+    fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
+        self.shelf.recorded(scope)
+    }
+}
+
+impl Records for SqliteStore {
+    fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        self.shelf.load(run)
+    }
+
+    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        self.shelf.runs()
+    }
+
+    fn find(&self, prefix: &str) -> Result<Found, StoreError> {
+        self.shelf.find(prefix)
+    }
+
+    fn is_live(&self, run: &RunId) -> Result<bool, StoreError> {
+        self.shelf.locks.is_live(run)
+    }
+
+    fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
+        self.shelf.kv_get(scope, at)
+    }
+
+    fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        self.shelf.kv_list(scope, namespace)
+    }
+
+    fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
+        self.shelf.recorded(scope)
+    }
+}
+
+impl Journal for SqliteStore {
+    fn begin(&self, run: &RunId, open: &OpenRun) -> Result<Fence, StoreError> {
+        let exists = || StoreError::RunExists { run: run.clone() };
+        let lock = self.shelf.locks.own(run)?.ok_or_else(exists)?;
+        let made = self.shelf.files().database.write(|tx| {
+            tx.prepare_cached(
+                "INSERT INTO run (id, program, opened, epoch, len, last, phase, status) \
+                 VALUES (?1, ?2, ?3, 1, 0, NULL, 'open', NULL) ON CONFLICT (id) DO NOTHING",
+            )?
+            .execute((run.as_str(), &open.program, open.opened.as_millis()))
+        })?;
+        if made == 1 { Ok(Fence::new(run.clone(), 1, lock)) } else { Err(exists()) }
+    }
+
+    fn take(&self, run: &RunId) -> Result<Taken, StoreError> {
+        let Some(lock) = self.shelf.locks.own(run)? else { return Ok(Taken::Live) };
+        let epoch: Option<u64> = self.shelf.files().database.write(|tx| {
+            tx.prepare_cached("UPDATE run SET epoch = epoch + 1 WHERE id = ?1 RETURNING epoch")?
+                .query_row([run.as_str()], |row| read::count(row, 0))
+                .optional()
+        })?;
+        Ok(match epoch {
+            Some(epoch) => Taken::Owned(Fence::new(run.clone(), epoch, lock)),
+            None => Taken::Unknown,
+        })
+    }
+
+    fn append(&self, fence: &Fence, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
+        batch.check(expected.len)?;
+        self.shelf.files().append(fence, expected, batch)
+    }
+}
+
+/// A store with another store's keys would read as damaged, and its idempotency keys as free.
+fn check_pair(dir: &Path, database: &Database, keyring: &Keyring) -> Result<(), StoreError> {
+    let name: Vec<u8> = database
+        .read(|conn| conn.query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| row.get(0)))?;
+    if name == keyring.store() { Ok(()) } else { Err(StoreError::VaultKeyWrong { path: keys_path(dir) }) }
+}
+
+fn store_path(dir: &Path) -> PathBuf {
+    dir.join("store.db")
+}
+
+fn locks_dir(dir: &Path) -> PathBuf {
+    dir.join("locks")
+}

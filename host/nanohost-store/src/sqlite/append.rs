@@ -1,0 +1,267 @@
+//! One commit: everything is encrypted first, then checked and written in one transaction.
+
+use nanohost_core::RunId;
+use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use zeroize::Zeroizing;
+
+use super::Files;
+use super::read::{content_place, count, head, kv_place, reservation};
+use crate::batch::{Batch, KvCommit, KvKey, KvWrite, Phase};
+use crate::error::StoreError;
+use crate::idempotency::{Claim, Reservation, ReservationState, settle};
+use crate::journal::{Appended, Conflict, Fence, Head};
+use crate::keyring::{Keyring, Sealed};
+use crate::record::Place;
+
+/// A batch as it goes to disk.
+struct Prepared<'a> {
+    batch: &'a Batch,
+    /// One for each content, in order.
+    contents: Vec<Sealed>,
+    /// One for each key-value write, in order; `None` deletes.
+    values: Vec<Option<Sealed>>,
+    claim: Option<(&'a Claim, [u8; 32])>,
+    head: Head,
+}
+
+/// Why a transaction is given up.
+enum Refused {
+    Fenced,
+    Conflict(Conflict),
+}
+
+impl Files {
+    pub(super) fn append(
+        &mut self,
+        fence: &Fence,
+        expected: Head,
+        batch: &Batch,
+    ) -> Result<Appended, StoreError> {
+        let run = fence.run();
+        let missing = || StoreError::VaultKeyMissing { path: self.keys_path.clone() };
+        let keyring = self.keyring.as_mut().ok_or_else(missing)?;
+        let prepared = prepare(keyring, run, expected, batch)?;
+        let outcome = self.database.try_write(|tx| commit(tx, fence, expected, &prepared))?;
+        Ok(match outcome {
+            Ok(()) => {
+                if matches!(batch.phase, Some(Phase::Closed(_) | Phase::Suspended)) {
+                    keyring.forget(&owner(run));
+                }
+                Appended::Committed(prepared.head)
+            }
+            Err(Refused::Fenced) => Appended::Fenced,
+            Err(Refused::Conflict(conflict)) => Appended::Conflict(conflict),
+        })
+    }
+}
+
+/// Whose key wraps what is written in a run.
+fn owner(run: &RunId) -> String {
+    format!("run/{run}")
+}
+
+fn prepare<'a>(
+    keyring: &mut Keyring,
+    run: &RunId,
+    expected: Head,
+    batch: &'a Batch,
+) -> Result<Prepared<'a>, StoreError> {
+    let owner = owner(run);
+    let values = batch.kv.iter().flat_map(|kv| &kv.writes).filter(|write| write.value.is_some()).count();
+    keyring.prepare(&owner, batch.contents.len() + values)?;
+
+    let mut contents = Vec::with_capacity(batch.contents.len());
+    for content in &batch.contents {
+        let place = Place { run: run.clone(), seq: content.seq, role: content.role.to_string() };
+        let place = content_place(&place, content.encoding.as_str());
+        let plain = Zeroizing::new([content.salt.as_bytes(), content.bytes.as_slice()].concat());
+        contents.push(keyring.seal(&owner, &place, &plain)?);
+    }
+    let mut values = Vec::new();
+    if let Some(kv) = &batch.kv {
+        for write in &kv.writes {
+            let seal = |value| keyring.seal(&owner, &kv_place(&kv.scope, &write.at), value);
+            values.push(write.value.as_deref().map(seal).transpose()?);
+        }
+    }
+    let claim = match &batch.idempotency {
+        Some(claim) => Some((claim, keyring.idempotency_mac(claim.scope())?)),
+        None => None,
+    };
+    let head = batch.envelopes.iter().fold(expected, |head, envelope| head.after(envelope));
+    Ok(Prepared { batch, contents, values, claim, head })
+}
+
+fn commit(
+    tx: &Transaction<'_>,
+    fence: &Fence,
+    expected: Head,
+    prepared: &Prepared<'_>,
+) -> rusqlite::Result<Result<(), Refused>> {
+    let Prepared { batch, claim, .. } = prepared;
+    let run = fence.run();
+    if !advance(tx, fence, expected, prepared.head)? {
+        return Ok(Err(refusal(tx, fence)?));
+    }
+    if let Some(kv) = &batch.kv
+        && let Some(at) = changed_read(tx, kv)?
+    {
+        return Ok(Err(Refused::Conflict(Conflict::Kv { at: at.clone() })));
+    }
+    if let Some((claim, mac)) = claim {
+        match settle(claim, run, reservation(tx, mac)?) {
+            Ok(next) => write_reservation(tx, mac, next.as_ref())?,
+            Err(holder) => return Ok(Err(Refused::Conflict(Conflict::Idempotency { holder }))),
+        }
+    }
+    write_envelopes(tx, run, expected, &batch.envelopes)?;
+    write_contents(tx, run, prepared)?;
+    if let Some(kv) = &batch.kv {
+        for (write, value) in kv.writes.iter().zip(&prepared.values) {
+            write_value(tx, run, kv, write, value.as_ref())?;
+        }
+    }
+    if let Some(phase) = &batch.phase {
+        write_phase(tx, run, phase)?;
+    }
+    Ok(Ok(()))
+}
+
+/// Moves the head, where owner and head are the expected ones.
+fn advance(conn: &Connection, fence: &Fence, expected: Head, next: Head) -> rusqlite::Result<bool> {
+    let changed = conn
+        .prepare_cached(
+            "UPDATE run SET len = ?1, last = ?2 WHERE id = ?3 AND epoch = ?4 AND len = ?5 AND last IS ?6",
+        )?
+        .execute((
+            next.len as i64,
+            next.last.as_ref().map(nanohost_core::Digest::as_bytes),
+            fence.run().as_str(),
+            fence.epoch() as i64,
+            expected.len as i64,
+            expected.last.as_ref().map(nanohost_core::Digest::as_bytes),
+        ))?;
+    Ok(changed == 1)
+}
+
+/// Why the head did not move.
+fn refusal(conn: &Connection, fence: &Fence) -> rusqlite::Result<Refused> {
+    let row = conn
+        .prepare_cached("SELECT epoch, len, last FROM run WHERE id = ?1")?
+        .query_row([fence.run().as_str()], |row| Ok((count(row, 0)?, head(row, 1)?)))
+        .optional()?;
+    Ok(match row {
+        Some((epoch, actual)) if epoch == fence.epoch() => Refused::Conflict(Conflict::Head { actual }),
+        _ => Refused::Fenced,
+    })
+}
+
+/// The first value that is no longer what the call saw.
+fn changed_read<'kv>(conn: &Connection, kv: &'kv KvCommit) -> rusqlite::Result<Option<&'kv KvKey>> {
+    let mut version = conn.prepare_cached(
+        "SELECT version FROM kv WHERE program = ?1 AND tool = ?2 AND namespace = ?3 AND key = ?4",
+    )?;
+    for read in &kv.reads {
+        let (program, tool) = (&kv.scope.program, kv.scope.tool.as_str());
+        let found = version
+            .query_row((program, tool, &read.at.namespace, &read.at.key), |row| count(row, 0))
+            .optional()?;
+        if found != read.version {
+            return Ok(Some(&read.at));
+        }
+    }
+    Ok(None)
+}
+
+fn write_reservation(conn: &Connection, mac: &[u8; 32], next: Option<&Reservation>) -> rusqlite::Result<()> {
+    match next {
+        None => conn.prepare_cached("DELETE FROM idempotency WHERE mac = ?1")?.execute([mac])?,
+        Some(Reservation { run, state }) => {
+            let result_seq = match state {
+                ReservationState::Reserved => None,
+                ReservationState::Fulfilled { seq } => Some(*seq as i64),
+            };
+            conn.prepare_cached(
+                "INSERT INTO idempotency (mac, run, result_seq) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (mac) DO UPDATE SET run = excluded.run, result_seq = excluded.result_seq",
+            )?
+            .execute((mac, run.as_str(), result_seq))?
+        }
+    };
+    Ok(())
+}
+
+fn write_envelopes(
+    conn: &Connection,
+    run: &RunId,
+    expected: Head,
+    envelopes: &[Vec<u8>],
+) -> rusqlite::Result<()> {
+    let mut insert = conn.prepare_cached("INSERT INTO envelope (run, seq, bytes) VALUES (?1, ?2, ?3)")?;
+    for (seq, envelope) in (expected.len..).zip(envelopes) {
+        insert.execute((run.as_str(), seq as i64, envelope))?;
+    }
+    Ok(())
+}
+
+fn write_contents(conn: &Connection, run: &RunId, prepared: &Prepared<'_>) -> rusqlite::Result<()> {
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO content (run, seq, role, encoding, data_key, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for (content, sealed) in prepared.batch.contents.iter().zip(&prepared.contents) {
+        insert.execute((
+            run.as_str(),
+            content.seq as i64,
+            content.role.as_str(),
+            content.encoding.as_str(),
+            sealed.key,
+            &sealed.bytes,
+        ))?;
+    }
+    Ok(())
+}
+
+fn write_value(
+    conn: &Connection,
+    run: &RunId,
+    kv: &KvCommit,
+    write: &KvWrite,
+    value: Option<&Sealed>,
+) -> rusqlite::Result<()> {
+    let (program, tool) = (&kv.scope.program, kv.scope.tool.as_str());
+    let KvKey { namespace, key } = &write.at;
+    let Some(sealed) = value else {
+        conn.prepare_cached(
+            "DELETE FROM kv WHERE program = ?1 AND tool = ?2 AND namespace = ?3 AND key = ?4",
+        )?
+        .execute((program, tool, namespace, key))?;
+        return Ok(());
+    };
+    // One counter for the whole store: a version is never used again, not even for a key that
+    // was deleted and made anew.
+    let version: i64 = conn
+        .prepare_cached("UPDATE counter SET value = value + 1 WHERE name = 'kv_version' RETURNING value")?
+        .query_row([], |row| row.get(0))?;
+    conn.prepare_cached(
+        "INSERT INTO kv (program, tool, namespace, key, version, run, data_key, sealed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
+         ON CONFLICT (program, tool, namespace, key) DO UPDATE SET version = excluded.version, \
+         run = excluded.run, data_key = excluded.data_key, sealed = excluded.sealed",
+    )?
+    .execute((program, tool, namespace, key, version, run.as_str(), sealed.key, &sealed.bytes))?;
+    Ok(())
+}
+
+fn write_phase(conn: &Connection, run: &RunId, phase: &Phase) -> rusqlite::Result<()> {
+    let (phase, status) = match phase {
+        Phase::Open => ("open", None),
+        Phase::Suspended => ("suspended", None),
+        Phase::Closed(status) => ("closed", Some(status)),
+    };
+    conn.prepare_cached("UPDATE run SET phase = ?1, status = ?2 WHERE id = ?3")?.execute((
+        phase,
+        status,
+        run.as_str(),
+    ))?;
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Rows back into values. A row that somebody changed is a finding where verification can report
+//! it, and an error only where nothing can be made of it.
+
+use nanohost_core::{Content, Digest, Encoding, Role, RunId, Salt, Timestamp};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::{Files, Shelf};
+use crate::batch::{KvEntry, KvKey, KvScope, Phase};
+use crate::error::StoreError;
+use crate::idempotency::{IdempotencyScope, Reservation, ReservationState};
+use crate::journal::Head;
+use crate::keyring::{Sealed, Unopened};
+use crate::record::{
+    Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError,
+};
+use crate::seal::associated;
+
+/// The columns that [`run_row`] reads.
+const RUN_COLUMNS: &str = "id, program, opened, len, last, phase, status";
+
+struct RunRow {
+    run: RunId,
+    program: String,
+    opened: Timestamp,
+    head: Head,
+    phase: Phase,
+}
+
+struct ContentRow {
+    seq: u64,
+    role: String,
+    encoding: String,
+    sealed: Sealed,
+}
+
+impl Shelf {
+    pub(super) fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        let files = self.files();
+        let rows = files.database.snapshot(|conn| {
+            let select = format!("SELECT {RUN_COLUMNS} FROM run WHERE id = ?1");
+            let Some(row) = conn.prepare_cached(&select)?.query_row([run.as_str()], run_row).optional()?
+            else {
+                return Ok(None);
+            };
+            Ok(Some((row, envelopes(conn, run)?, content_rows(conn, run)?)))
+        })?;
+        let Some((row, envelopes, contents)) = rows else { return Ok(None) };
+        let contents =
+            contents.into_iter().map(|row| files.open_content(run, row)).collect::<Result<Vec<_>, _>>()?;
+        let recorded = row.head;
+        Ok(Some(RunRecord { summary: self.summary(row)?, recorded, envelopes, contents }))
+    }
+
+    pub(super) fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        let rows = self.files().database.read(|conn| {
+            let select = format!("SELECT {RUN_COLUMNS} FROM run ORDER BY opened DESC, id DESC");
+            conn.prepare_cached(&select)?.query_map([], run_row)?.collect::<Result<Vec<_>, _>>()
+        })?;
+        rows.into_iter().map(|row| self.summary(row)).collect()
+    }
+
+    pub(super) fn find(&self, prefix: &str) -> Result<Found, StoreError> {
+        // `g` comes after every digit of an id.
+        let end = format!("{prefix}g");
+        let matches = self.files().database.read(|conn| {
+            conn.prepare_cached("SELECT id FROM run WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
+                .query_map((prefix, end, MAX_CANDIDATES as i64), |row| ident(row, 0))?
+                .collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(Found::from_matches(matches))
+    }
+
+    pub(super) fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
+        let files = self.files();
+        let row = files.database.read(|conn| {
+            conn.prepare_cached(
+                "SELECT version, data_key, sealed FROM kv \
+                 WHERE program = ?1 AND tool = ?2 AND namespace = ?3 AND key = ?4",
+            )?
+            .query_row((&scope.program, scope.tool.as_str(), &at.namespace, &at.key), |row| {
+                Ok((count(row, 0)?, Sealed { key: row.get(1)?, bytes: row.get(2)? }))
+            })
+            .optional()
+        })?;
+        let Some((version, sealed)) = row else { return Ok(None) };
+        match files.keyring()?.open_sealed(&kv_place(scope, at), &sealed)? {
+            Ok(value) => Ok(Some(KvEntry { value: value.to_vec(), version })),
+            Err(Unopened::NoKey | Unopened::Damaged) => {
+                Err(StoreError::KvDamaged { tool: scope.tool.to_string(), key: at.key.clone() })
+            }
+        }
+    }
+
+    pub(super) fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        self.files().database.read(|conn| {
+            conn.prepare_cached(
+                "SELECT key, version FROM kv \
+                 WHERE program = ?1 AND tool = ?2 AND namespace = ?3 ORDER BY key",
+            )?
+            .query_map((&scope.program, scope.tool.as_str(), namespace), |row| {
+                Ok((row.get(0)?, count(row, 1)?))
+            })?
+            .collect()
+        })
+    }
+
+    pub(super) fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
+        let files = self.files();
+        let mac = files.keyring()?.idempotency_mac(scope)?;
+        files.database.read(|conn| reservation(conn, &mac))
+    }
+
+    fn summary(&self, row: RunRow) -> Result<RunSummary, StoreError> {
+        let state = RunState::of(row.phase, || self.locks.is_live(&row.run))?;
+        Ok(RunSummary { run: row.run, program: row.program, opened: row.opened, len: row.head.len, state })
+    }
+}
+
+impl Files {
+    fn open_content(&self, run: &RunId, row: ContentRow) -> Result<StoredContent, StoreError> {
+        let place = Place { run: run.clone(), seq: row.seq, role: row.role };
+        let opened = match &self.keyring {
+            Some(keyring) => keyring.open_sealed(&content_place(&place, &row.encoding), &row.sealed)?,
+            None => Err(Unopened::NoKey),
+        };
+        let content = match opened {
+            Ok(plain) => content(&place, &row.encoding, &plain)
+                .ok_or_else(|| VaultError::Damaged { place: place.clone() }),
+            Err(Unopened::NoKey) => Err(VaultError::Missing { place: place.clone() }),
+            Err(Unopened::Damaged) => Err(VaultError::Damaged { place: place.clone() }),
+        };
+        Ok(StoredContent { place, content })
+    }
+}
+
+/// What a piece of content is sealed to: moved or relabelled, it does not open.
+pub(super) fn content_place(place: &Place, encoding: &str) -> Vec<u8> {
+    associated(
+        "nanohost/content/v1",
+        &[
+            place.run.as_str().as_bytes(),
+            &place.seq.to_be_bytes(),
+            place.role.as_bytes(),
+            encoding.as_bytes(),
+        ],
+    )
+}
+
+/// What a value of a key-value space is sealed to.
+pub(super) fn kv_place(scope: &KvScope, at: &KvKey) -> Vec<u8> {
+    associated(
+        "nanohost/kv/v1",
+        &[
+            scope.program.as_bytes(),
+            scope.tool.as_str().as_bytes(),
+            at.namespace.as_bytes(),
+            at.key.as_bytes(),
+        ],
+    )
+}
+
+/// Who holds the idempotency key of this keyed hash.
+pub(super) fn reservation(conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<Option<Reservation>> {
+    conn.prepare_cached("SELECT run, result_seq FROM idempotency WHERE mac = ?1")?
+        .query_row([mac], |row| {
+            let state = match row.get::<_, Option<i64>>(1)? {
+                None => ReservationState::Reserved,
+                Some(_) => ReservationState::Fulfilled { seq: count(row, 1)? },
+            };
+            Ok(Reservation { run: ident(row, 0)?, state })
+        })
+        .optional()
+}
+
+/// A head of two neighbouring columns, the length first.
+pub(super) fn head(row: &Row<'_>, first: usize) -> rusqlite::Result<Head> {
+    let last: Option<[u8; 32]> = row.get(first + 1)?;
+    Ok(Head { len: count(row, first)?, last: last.map(Digest::from_bytes) })
+}
+
+/// A whole number that is never negative.
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+fn ident(row: &Row<'_>, column: usize) -> rusqlite::Result<RunId> {
+    let text: String = row.get(column)?;
+    RunId::new(&text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    let phase: String = row.get(5)?;
+    let status: Option<String> = row.get(6)?;
+    let phase = match (phase.as_str(), status) {
+        ("closed", Some(status)) => Phase::Closed(status),
+        ("suspended", None) => Phase::Suspended,
+        ("open", None) => Phase::Open,
+        _ => {
+            let error = format!("a run has the phase {phase:?}").into();
+            return Err(rusqlite::Error::FromSqlConversionFailure(5, Type::Text, error));
+        }
+    };
+    let opened = Timestamp::from_millis(row.get(2)?);
+    Ok(RunRow { run: ident(row, 0)?, program: row.get(1)?, opened, head: head(row, 3)?, phase })
+}
+
+fn envelopes(conn: &Connection, run: &RunId) -> rusqlite::Result<Vec<Vec<u8>>> {
+    conn.prepare_cached("SELECT bytes FROM envelope WHERE run = ?1 ORDER BY seq")?
+        .query_map([run.as_str()], |row| row.get(0))?
+        .collect()
+}
+
+fn content_rows(conn: &Connection, run: &RunId) -> rusqlite::Result<Vec<ContentRow>> {
+    conn.prepare_cached(
+        "SELECT seq, role, encoding, data_key, sealed FROM content WHERE run = ?1 ORDER BY seq, role",
+    )?
+    .query_map([run.as_str()], |row| {
+        let sealed = Sealed { key: row.get(3)?, bytes: row.get(4)? };
+        Ok(ContentRow { seq: count(row, 0)?, role: row.get(1)?, encoding: row.get(2)?, sealed })
+    })?
+    .collect()
+}
+
+/// The salt stands before the bytes.
+fn content(place: &Place, encoding: &str, plain: &[u8]) -> Option<Content> {
+    let (salt, bytes) = plain.split_first_chunk::<32>()?;
+    Some(Content {
+        seq: place.seq,
+        role: Role::new(&place.role).ok()?,
+        encoding: encoding.parse::<Encoding>().ok()?,
+        salt: Salt::from_bytes(*salt),
+        bytes: bytes.to_vec(),
+    })
+}
