@@ -180,7 +180,10 @@ impl Database {
         let (application_id, version, mut found) = self.snapshot(|conn| {
             let application_id: i32 = conn.pragma_query_one(None, "application_id")?;
             let version: i64 = conn.pragma_query_one(None, "user_version")?;
-            let mut statement = conn.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
+            // Names in `sqlite_` are the engine's own, and nobody else can make them.
+            let mut statement = conn.prepare(
+                "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'",
+            )?;
             let found = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
             Ok((application_id, version, found))
         })?;

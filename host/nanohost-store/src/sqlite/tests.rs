@@ -1,1 +1,603 @@
+//! What only files can do: bad files, full disks, other processes, sudden death, other hands.
 
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::contract::{append, at, begin, commit, content, idempotency, kv, load, opened, run, scope, value};
+use crate::{Claim, Conflict, Phase, RunState, VaultError};
+
+fn folder() -> TempDir {
+    tempfile::tempdir().expect("a folder for the test")
+}
+
+fn options() -> OpenOptions {
+    OpenOptions { busy_timeout: Duration::from_millis(20), ..OpenOptions::default() }
+}
+
+fn open(dir: &Path) -> SqliteStore {
+    SqliteStore::open(dir, &options()).expect("the store opens")
+}
+
+fn read(dir: &Path) -> SqliteReader {
+    SqliteReader::open(dir, &options()).expect("the store opens for reading")
+}
+
+/// Both ways to open must refuse, with this code and some help.
+fn refused(dir: &Path, code: &str) {
+    let writing = SqliteStore::open(dir, &options()).expect_err("it must not open for writing");
+    assert_eq!(writing.code(), code, "{writing}");
+    let reading = SqliteReader::open(dir, &options()).expect_err("it must not open for reading");
+    assert_eq!(reading.code(), code, "{reading}");
+    assert!(!writing.help().is_empty());
+}
+
+/// Another hand in the database, as with the `sqlite3` program.
+fn edit(dir: &Path, file: &str, sql: &str) {
+    other_hand(dir, file).execute_batch(sql).expect("the edit is possible");
+}
+
+fn other_hand(dir: &Path, file: &str) -> Connection {
+    let conn = Connection::open(dir.join(file)).expect("the database opens");
+    conn.execute_batch("PRAGMA foreign_keys = OFF").expect("checks can be turned off");
+    conn
+}
+
+/// One run of one envelope with content, ended.
+fn ended_run(store: &SqliteStore, number: u8, secret: &[u8]) {
+    let fence = begin(store, number);
+    let contents = vec![content(0, "input", secret), content(0, "output", b"true")];
+    let phase = Some(Phase::Closed("SUCCESS".into()));
+    commit(store, &fence, &Batch { contents, phase, ..Batch::of(b"run-open".to_vec()) });
+}
+
+#[test]
+fn everything_is_there_after_reopening() {
+    let dir = folder();
+    let store = open(dir.path());
+    ended_run(&store, 1, b"a secret");
+    let fence = begin(&store, 2);
+    commit(&store, &fence, &kv(&[], &[("total", Some("12"))]));
+    let claim = Some(Claim::Reserve(idempotency("order-1")));
+    commit(&store, &fence, &Batch { idempotency: claim, ..Batch::of(b"intent".to_vec()) });
+    let records = [load(&store, &run(1)), load(&store, &run(2))];
+    let reservation = store.recorded(&idempotency("order-1")).expect("the store reads");
+    drop((fence, store));
+
+    let store = open(dir.path());
+    let reader = read(dir.path());
+    for journal in [&store as &dyn Records, &reader] {
+        assert_eq!(load(journal, &run(1)), records[0]);
+        let second = load(journal, &run(2));
+        assert_eq!((second.envelopes, second.recorded), (records[1].envelopes.clone(), records[1].recorded));
+        assert_eq!(second.summary.state, RunState::Interrupted);
+        assert_eq!(value(journal, "total").as_deref(), Some("12"));
+        assert_eq!(journal.recorded(&idempotency("order-1")).expect("the store reads"), reservation);
+    }
+}
+
+#[test]
+fn a_reader_never_makes_a_store() {
+    let dir = folder();
+    for missing in [dir.path().to_owned(), dir.path().join("not there")] {
+        let error = SqliteReader::open(&missing, &options()).expect_err("there is nothing to read");
+        assert_eq!(error.code(), "no_store");
+    }
+    // An empty file is what a process leaves that died while it made the store.
+    fs::write(dir.path().join("store.db"), "").expect("a file is written");
+    let error = SqliteReader::open(dir.path(), &options()).expect_err("there is nothing to read");
+    assert_eq!(error.code(), "no_store");
+    fs::remove_file(dir.path().join("store.db")).expect("the file goes");
+    assert_eq!(fs::read_dir(dir.path()).expect("the folder lists").count(), 0);
+}
+
+#[test]
+fn a_reader_sees_each_commit_of_a_running_writer() {
+    let dir = folder();
+    let store = open(dir.path());
+    let fence = begin(&store, 1);
+    let reader = read(dir.path());
+    for len in 1..=3 {
+        commit(&store, &fence, &Batch::of(b"envelope".to_vec()));
+        let record = load(&reader, &run(1));
+        assert_eq!((record.envelopes.len(), record.summary.len), (len as usize, len));
+        assert_eq!(record.summary.state, RunState::Running);
+    }
+    // A reader left over from the start of a listing does not keep the writer from its run.
+    assert!(matches!(reader.find("0"), Ok(Found::One(_))));
+}
+
+#[test]
+fn two_writers_share_a_store() {
+    let dir = folder();
+    let (one, two) = (open(dir.path()), open(dir.path()));
+    let (first, second) = (begin(&one, 1), begin(&two, 2));
+    assert!(matches!(two.take(&run(1)), Ok(Taken::Live)));
+    commit(&one, &first, &kv(&[("total", None)], &[("total", Some("1"))]));
+    let late = append(&two, &second, &kv(&[("total", None)], &[("total", Some("2"))]));
+    assert_eq!(late, Appended::Conflict(Conflict::Kv { at: at("total") }));
+    assert_eq!(value(&two, "total").as_deref(), Some("1"));
+    commit(&two, &second, &Batch { contents: vec![content(0, "output", b"2")], ..Batch::of(b"r".to_vec()) });
+    assert!(load(&one, &run(2)).content(0, "output").is_ok());
+}
+
+#[test]
+fn many_openings_at_once_agree() {
+    let dir = folder();
+    let options = OpenOptions::default();
+    std::thread::scope(|scope| {
+        for number in 1..=8 {
+            let (dir, options) = (dir.path(), &options);
+            scope.spawn(move || {
+                let store = SqliteStore::open(dir, options).expect("the store opens");
+                ended_run(&store, number, b"a secret");
+            });
+        }
+    });
+    let store = open(dir.path());
+    assert_eq!(store.runs().expect("the store lists").len(), 8);
+    for number in 1..=8 {
+        let record = load(&store, &run(number));
+        assert_eq!(record.content(0, "input").map(|content| &content.bytes[..]), Ok(&b"a secret"[..]));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn files_are_for_their_owner_alone() {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = folder();
+    let dir = dir.path().join("a").join("store");
+    let store = open(&dir);
+    let _fence = begin(&store, 1);
+    let mode = |path: &Path| fs::metadata(path).expect("it is there").mode() & 0o777;
+    assert_eq!((mode(&dir), mode(&dir.join("locks"))), (0o700, 0o700));
+    let mut names = Vec::new();
+    for path in [dir.clone(), dir.join("locks")].iter().flat_map(|dir| fs::read_dir(dir).expect("it lists")) {
+        let path = path.expect("an entry").path();
+        if path.is_file() {
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+            names.push(path.file_name().expect("a name").to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    let lock = format!("{}.lock", run(1));
+    let expected = [
+        ".lock",
+        &lock,
+        "keys.db",
+        "keys.db-shm",
+        "keys.db-wal",
+        "store.db",
+        "store.db-shm",
+        "store.db-wal",
+        "vault.key",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn content_values_and_keys_are_not_in_the_files() {
+    let dir = folder();
+    let store = open(dir.path());
+    ended_run(&store, 1, b"content of a customer");
+    let fence = begin(&store, 2);
+    commit(&store, &fence, &kv(&[], &[("total", Some("value of a customer"))]));
+    let claim = Some(Claim::Reserve(idempotency("key of a customer")));
+    commit(&store, &fence, &Batch { idempotency: claim, ..Batch::of(b"intent".to_vec()) });
+    let salt = *content(0, "input", b"").salt.as_bytes();
+    let check = || {
+        for entry in fs::read_dir(dir.path()).expect("the folder lists") {
+            let path = entry.expect("an entry").path();
+            let bytes = if path.is_file() { fs::read(&path).expect("it reads") } else { Vec::new() };
+            for secret in [&b"of a customer"[..], &salt] {
+                let found = bytes.windows(secret.len()).any(|window| window == secret);
+                assert!(!found, "{} holds {secret:?}", path.display());
+            }
+        }
+    };
+    check();
+    drop((fence, store));
+    check();
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    for (file, sql) in [("store.db", "PRAGMA user_version = 2"), ("keys.db", "PRAGMA user_version = 99")] {
+        let dir = folder();
+        drop(open(dir.path()));
+        edit(dir.path(), file, sql);
+        refused(dir.path(), "store_newer");
+    }
+}
+
+#[test]
+fn another_database_is_refused() {
+    let dir = folder();
+    edit(dir.path(), "store.db", "CREATE TABLE notes (text TEXT)");
+    refused(dir.path(), "store_foreign");
+    let dir = folder();
+    drop(open(dir.path()));
+    edit(dir.path(), "store.db", "PRAGMA application_id = 1");
+    refused(dir.path(), "store_foreign");
+    let dir = folder();
+    fs::write(dir.path().join("store.db"), "shopping list: ".repeat(100)).expect("a file is written");
+    refused(dir.path(), "store_foreign");
+}
+
+#[test]
+fn a_changed_schema_is_refused() {
+    for sql in [
+        "CREATE TRIGGER t AFTER INSERT ON envelope BEGIN DELETE FROM envelope; END",
+        "CREATE VIEW v AS SELECT * FROM run",
+        "CREATE TABLE notes (text TEXT)",
+        "DROP TABLE content",
+        "ALTER TABLE run ADD COLUMN note TEXT",
+    ] {
+        let dir = folder();
+        drop(open(dir.path()));
+        edit(dir.path(), "store.db", sql);
+        refused(dir.path(), "store_corrupt");
+    }
+}
+
+#[test]
+fn a_damaged_file_is_refused_or_reported() {
+    let dir = folder();
+    let store = open(dir.path());
+    let fence = begin(&store, 1);
+    for _ in 0..50 {
+        commit(&store, &fence, &Batch::of(vec![b'x'; 4000]));
+    }
+    drop((fence, store));
+    let path = dir.path().join("store.db");
+    let mut bytes = fs::read(&path).expect("it reads");
+    // Everything after the first pages, so that the file opens and the rows are broken.
+    bytes[40_960..].fill(0xa5);
+    fs::write(&path, bytes).expect("it writes");
+    let error = read(dir.path()).load(&run(1)).expect_err("the rows are broken");
+    assert_eq!(error.code(), "store_corrupt");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let dir = folder();
+    let file = dir.path().join("file");
+    fs::write(&file, "").expect("a file is written");
+    for path in [file.clone(), file.join("below")] {
+        let error = SqliteStore::open(&path, &options()).expect_err("it is a file");
+        assert_eq!(error.code(), "store_not_writable", "{error}");
+    }
+    // A folder where the database belongs.
+    let taken = dir.path().join("taken");
+    fs::create_dir_all(taken.join("store.db")).expect("a folder is made");
+    let error = SqliteStore::open(&taken, &options()).expect_err("it is a folder");
+    assert_eq!(error.code(), "store_not_writable", "{error}");
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let dir = folder();
+    drop(open(dir.path()));
+    let limited = OpenOptions { max_pages: Some(60), ..options() };
+    let store = SqliteStore::open(dir.path(), &limited).expect("the store opens");
+    let fence = begin(&store, 1);
+    let batch = |n: u64| Batch {
+        contents: vec![content(n, "output", &[7; 3000])],
+        ..kv(&[], &[("total", Some(&n.to_string()))])
+    };
+    let mut head = Head::EMPTY;
+    let error = loop {
+        match store.append(&fence, head, &batch(head.len)) {
+            Ok(Appended::Committed(next)) => head = next,
+            Ok(other) => panic!("unexpected {other:?}"),
+            Err(error) => break error,
+        }
+        assert!(head.len < 1000, "the limit holds");
+    };
+    assert_eq!(error.code(), "store_full");
+    let whole = |store: &dyn Records| {
+        let record = load(store, &run(1));
+        assert_eq!((record.recorded, record.envelopes.len() as u64), (head, head.len));
+        assert_eq!(record.contents.len() as u64, head.len);
+        assert!(record.contents.iter().all(|stored| stored.content.is_ok()));
+        assert_eq!(value(store, "total"), Some((head.len - 1).to_string()));
+    };
+    whole(&store);
+    // Again, and something small: the store goes on.
+    assert_eq!(store.append(&fence, head, &batch(head.len)).expect_err("still full").code(), "store_full");
+    whole(&store);
+    drop((fence, store));
+
+    let store = open(dir.path());
+    whole(&store);
+    let Taken::Owned(fence) = store.take(&run(1)).expect("the store answers") else { panic!("it is free") };
+    commit(&store, &fence, &batch(head.len));
+}
+
+#[test]
+fn a_store_that_stays_locked_is_busy() {
+    let dir = folder();
+    let store = open(dir.path());
+    let fence = begin(&store, 1);
+    let head = commit(&store, &fence, &Batch::of(b"zero".to_vec()));
+    let other = Connection::open(dir.path().join("store.db")).expect("the database opens");
+    other.execute_batch("BEGIN EXCLUSIVE").expect("nobody else writes");
+    let error = store.append(&fence, head, &Batch::of(b"one".to_vec())).expect_err("it is locked");
+    assert_eq!((error.code(), load(&store, &run(1)).recorded), ("store_busy", head));
+    assert!(matches!(store.begin(&run(2), &opened(2)), Err(StoreError::Busy { .. })));
+    // Reading goes on, and so does writing once the other is done.
+    assert_eq!(load(&read(dir.path()), &run(1)).envelopes, [b"zero"]);
+    other.execute_batch("ROLLBACK").expect("it ends");
+    commit(&store, &fence, &Batch::of(b"one".to_vec()));
+    begin(&store, 2);
+}
+
+#[test]
+fn opening_waits_no_longer_than_its_time_out() {
+    let dir = folder();
+    drop(open(dir.path()));
+    let _held = private_file::lock_folder(dir.path(), Duration::ZERO).expect("nobody holds it");
+    let error = SqliteStore::open(dir.path(), &options()).expect_err("it is locked");
+    assert_eq!(error.code(), "store_busy");
+    read(dir.path());
+}
+
+/// Changes one thing in the files of a store with one run, and says how its two contents read then.
+fn tampered(file: &str, sql: &str) -> [Result<(), &'static str>; 2] {
+    tampered_by(file, |conn| conn.execute_batch(sql).expect("the edit is possible"))
+}
+
+fn tampered_by(file: &str, change: impl FnOnce(&Connection)) -> [Result<(), &'static str>; 2] {
+    let dir = folder();
+    let store = open(dir.path());
+    ended_run(&store, 1, b"a secret");
+    ended_run(&store, 2, b"another");
+    drop(store);
+    change(&other_hand(dir.path(), file));
+    let record = load(&read(dir.path()), &run(1));
+    assert_eq!(record.envelopes, [b"run-open"]);
+    ["input", "output"].map(|role| match record.content(0, role) {
+        Ok(_) => Ok(()),
+        Err(VaultError::Missing { .. }) => Err("missing"),
+        Err(VaultError::Damaged { .. }) => Err("damaged"),
+    })
+}
+
+#[test]
+fn no_changed_byte_of_content_opens() {
+    // Nonce, salt, content, tag.
+    for place in [0, 23, 24, 55, 56, 63, 64, 79] {
+        let flip = |conn: &Connection| {
+            let input = "run GLOB '01*' AND role = 'input'";
+            let mut sealed: Vec<u8> = conn
+                .query_row(&format!("SELECT sealed FROM content WHERE {input}"), [], |row| row.get(0))
+                .expect("it is there");
+            assert_eq!(sealed.len(), 24 + 32 + b"a secret".len() + 16);
+            sealed[place] ^= 1;
+            conn.execute(&format!("UPDATE content SET sealed = ?1 WHERE {input}"), [sealed])
+                .expect("the edit is possible");
+        };
+        assert_eq!(tampered_by("store.db", flip), [Err("damaged"), Ok(())], "byte {place}");
+    }
+}
+
+#[test]
+fn changed_content_is_damaged_and_nothing_else_is() {
+    let input = "run GLOB '01*' AND role = 'input'";
+    for change in [
+        "sealed = CAST(substr(sealed, 1, length(sealed) - 1) AS BLOB)",
+        "sealed = x''",
+        "sealed = zeroblob(70)",
+        "sealed = (SELECT sealed FROM content WHERE run GLOB '02*' AND role = 'input')",
+        "encoding = 'text'",
+        "data_key = (SELECT data_key FROM content WHERE run GLOB '01*' AND role = 'output')",
+    ] {
+        let sql = format!("UPDATE content SET {change} WHERE {input}");
+        assert_eq!(tampered("store.db", &sql), [Err("damaged"), Ok(())], "{change}");
+    }
+    let swap = "UPDATE content SET role = CASE role WHEN 'input' THEN 'outputx' ELSE 'input' END; \
+                UPDATE content SET role = 'output' WHERE role = 'outputx'";
+    assert_eq!(tampered("store.db", swap), [Err("damaged"), Err("damaged")]);
+    let moved = format!("UPDATE content SET seq = 5 WHERE {input}");
+    assert_eq!(tampered("store.db", &moved), [Err("missing"), Ok(())]);
+    let gone = format!("DELETE FROM content WHERE {input}");
+    assert_eq!(tampered("store.db", &gone), [Err("missing"), Ok(())]);
+    let no_key = format!("UPDATE content SET data_key = 999 WHERE {input}");
+    assert_eq!(tampered("store.db", &no_key), [Err("missing"), Ok(())]);
+}
+
+#[test]
+fn changed_keys_damage_what_they_open() {
+    let both = |outcome| [Err(outcome), Err(outcome)];
+    let owner = "UPDATE owner_key SET wrapped = zeroblob(72) WHERE owner GLOB 'run/01*'";
+    assert_eq!(tampered("keys.db", owner), both("damaged"));
+    let swapped = "UPDATE owner_key SET wrapped = (SELECT wrapped FROM owner_key WHERE owner GLOB 'run/02*') \
+                   WHERE owner GLOB 'run/01*'";
+    assert_eq!(tampered("keys.db", swapped), both("damaged"));
+    assert_eq!(tampered("keys.db", "UPDATE data_key SET wrapped = zeroblob(72)"), both("damaged"));
+    let other = "UPDATE data_key SET owner = (SELECT owner FROM owner_key WHERE owner GLOB 'run/02*')";
+    assert_eq!(tampered("keys.db", other), both("damaged"));
+    assert_eq!(tampered("keys.db", "DELETE FROM data_key"), both("missing"));
+    assert_eq!(tampered("keys.db", "DELETE FROM owner_key"), both("missing"));
+}
+
+#[test]
+fn changed_envelopes_show_beside_the_recorded_head() {
+    let dir = folder();
+    let store = open(dir.path());
+    let fence = begin(&store, 1);
+    for text in [b"zero", b"one ", b"two "] {
+        commit(&store, &fence, &Batch::of(text.to_vec()));
+    }
+    let recorded = load(&store, &run(1)).recorded;
+    edit(dir.path(), "store.db", "DELETE FROM envelope WHERE seq = 2");
+    let record = load(&store, &run(1));
+    assert_eq!((record.envelopes.len(), record.recorded), (2, recorded));
+    edit(dir.path(), "store.db", "UPDATE run SET len = 2");
+    assert_eq!(load(&store, &run(1)).recorded.len, 2);
+}
+
+#[test]
+fn a_changed_value_of_a_tool_is_an_error() {
+    let dir = folder();
+    let store = open(dir.path());
+    let fence = begin(&store, 1);
+    commit(&store, &fence, &kv(&[], &[("a", Some("1")), ("b", Some("2"))]));
+    let swap = "UPDATE kv SET (data_key, sealed) = (SELECT data_key, sealed FROM kv WHERE key = 'b') WHERE key = 'a'";
+    edit(dir.path(), "store.db", swap);
+    let error = store.kv_get(&scope("refund", "book"), &at("a")).expect_err("it was changed");
+    assert_eq!(error.code(), "kv_damaged");
+    assert_eq!(value(&store, "b").as_deref(), Some("2"));
+}
+
+#[test]
+fn lost_keys_are_never_made_anew() {
+    for lost in ["vault.key", "keys.db"] {
+        let dir = folder();
+        let store = open(dir.path());
+        ended_run(&store, 1, b"a secret");
+        drop(store);
+        fs::remove_file(dir.path().join(lost)).expect("it is there");
+        for _ in 0..2 {
+            let error = SqliteStore::open(dir.path(), &options()).expect_err("it has no keys");
+            assert_eq!(error.code(), "vault_key_missing", "{lost}");
+        }
+        // Evidence without content is still evidence.
+        let reader = read(dir.path());
+        let record = load(&reader, &run(1));
+        assert_eq!(record.envelopes, [b"run-open"]);
+        assert!(matches!(record.content(0, "input"), Err(VaultError::Missing { .. })));
+        let error = reader.recorded(&idempotency("order-1")).expect_err("it cannot be known");
+        assert_eq!(error.code(), "vault_key_missing");
+    }
+}
+
+#[test]
+fn keys_of_another_store_are_refused() {
+    let (dir, other) = (folder(), folder());
+    drop((open(dir.path()), open(other.path())));
+    let copy = |file: &str| {
+        fs::copy(other.path().join(file), dir.path().join(file)).expect("it copies");
+    };
+    copy("vault.key");
+    refused(dir.path(), "vault_key_wrong");
+    copy("keys.db");
+    refused(dir.path(), "vault_key_wrong");
+    fs::write(dir.path().join("vault.key"), "not hexadecimal").expect("it writes");
+    refused(dir.path(), "key_unreadable");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = folder();
+    drop(open(dir.path()));
+    let path = dir.path().join("vault.key");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("the mode changes");
+    refused(dir.path(), "key_mode");
+}
+
+#[test]
+fn a_store_half_made_is_finished() {
+    let dir = folder();
+    drop(open(dir.path()));
+    // What is there when the process dies after the keys and before the tables.
+    for file in ["store.db", "store.db-wal", "store.db-shm"] {
+        let _ = fs::remove_file(dir.path().join(file));
+    }
+    fs::write(dir.path().join("store.db"), "").expect("it writes");
+    let store = open(dir.path());
+    ended_run(&store, 1, b"a secret");
+    assert!(load(&open(dir.path()), &run(1)).content(0, "input").is_ok());
+}
+
+#[test]
+fn a_store_in_a_folder_with_an_odd_name_opens() {
+    let dir = folder();
+    for name in ["file:x?mode=memory", "a b#c%20", "ä"] {
+        let dir = dir.path().join(name);
+        drop(open(&dir));
+        assert!(dir.join("store.db").exists(), "{name}");
+        read(&dir);
+    }
+}
+
+/// Set for the process that [`a_killed_process_loses_nothing`] starts: the store to write to.
+const VICTIM: &str = "NANOHOST_STORE_TEST_VICTIM";
+
+/// The envelopes that the victim writes.
+fn victims_envelope(seq: u64) -> Vec<u8> {
+    format!("envelope {seq} ").repeat(100).into_bytes()
+}
+
+/// The body of the process that is killed; a test of nothing when started by itself.
+#[test]
+fn victim() {
+    let Some(dir) = std::env::var_os(VICTIM) else { return };
+    let store = SqliteStore::open(Path::new(&dir), &OpenOptions::default()).expect("the store opens");
+    let fence = begin(&store, 1);
+    let mut head = Head::EMPTY;
+    for seq in 0..1_000_000 {
+        let contents = vec![content(seq, "output", &victims_envelope(seq))];
+        let batch = Batch { contents, ..Batch::of(victims_envelope(seq)) };
+        let Ok(Appended::Committed(next)) = store.append(&fence, head, &batch) else { return };
+        head = next;
+        // Acknowledged only now. Not `println!`, which the test harness would keep to itself.
+        if writeln!(std::io::stdout(), "acknowledged {}", head.len).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_killed_process_loses_nothing() {
+    let dir = folder();
+    let mut child = Command::new(std::env::current_exe().expect("this test has a file"))
+        .args(["--exact", "sqlite::tests::victim", "--nocapture", "--test-threads=1"])
+        .env(VICTIM, dir.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the victim starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output is piped")).lines();
+    let mut acknowledged = 0;
+    let mut note = |line: String| {
+        if let Some((_, len)) = line.rsplit_once("acknowledged ") {
+            acknowledged = len.parse::<u64>().expect("a number");
+        }
+        acknowledged
+    };
+    while note(lines.next().expect("the victim goes on").expect("its output reads")) < 40 {}
+
+    // A second process neither takes the run nor disturbs it.
+    let store = SqliteStore::open(dir.path(), &OpenOptions::default()).expect("the store opens");
+    assert!(store.is_live(&run(1)).expect("liveness is known"));
+    assert!(matches!(store.take(&run(1)), Ok(Taken::Live)));
+    assert_eq!(store.runs().expect("the store lists")[0].state, RunState::Running);
+
+    child.kill().expect("the victim is killed");
+    child.wait().expect("the victim ends");
+    let acknowledged = lines.map_while(Result::ok).map(note).last().unwrap_or(40);
+
+    let record = load(&store, &run(1));
+    assert_eq!(record.summary.state, RunState::Interrupted);
+    let len = record.recorded.len;
+    assert!(len == acknowledged || len == acknowledged + 1, "{acknowledged} acknowledged, {len} kept");
+    assert_eq!(record.envelopes, (0..len).map(victims_envelope).collect::<Vec<_>>());
+    for seq in 0..len {
+        let content = record.content(seq, "output").expect("content is whole");
+        assert_eq!(content.bytes, victims_envelope(seq));
+    }
+    let Taken::Owned(fence) = store.take(&run(1)).expect("the store answers") else {
+        panic!("nobody has it")
+    };
+    assert_eq!(fence.epoch(), 2);
+    commit(&store, &fence, &Batch::of(b"resume".to_vec()));
+}
