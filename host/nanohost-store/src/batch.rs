@@ -2,6 +2,7 @@
 //! that stand or fall with them. Knows no database.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::ops::Range;
 
 use nanohost_core::{Content, ToolName};
@@ -108,7 +109,7 @@ pub struct KvRead {
 }
 
 /// What a call changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KvWrite {
     /// Where.
     pub at: KvKey,
@@ -116,11 +117,28 @@ pub struct KvWrite {
     pub value: Option<Vec<u8>>,
 }
 
+/// The value itself does not belong in logs: only its size is shown.
+impl fmt::Debug for KvWrite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KvWrite")
+            .field("at", &self.at)
+            .field("bytes", &self.value.as_ref().map(Vec::len))
+            .finish()
+    }
+}
+
 /// A value with its version. Versions are never used twice, not even after a delete.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KvEntry {
     /// The value.
     pub value: Vec<u8>,
     /// Its version.
     pub version: u64,
+}
+
+/// The value itself does not belong in logs: only its size is shown.
+impl fmt::Debug for KvEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KvEntry").field("bytes", &self.value.len()).field("version", &self.version).finish()
+    }
 }

@@ -36,6 +36,9 @@ pub(crate) enum Opened {
     Empty(Database),
 }
 
+/// SQLite counts a time-out in milliseconds of 31 bits, and the binding panics beyond them.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Database {
     /// Opens a file for writing, and makes an empty one where there is none. The caller holds the
     /// folder's lock, since SQLite does not wait while a file changes to write-ahead logging.
@@ -159,6 +162,7 @@ impl Database {
     }
 
     fn connect(path: &Path, timeout: Duration, access: OpenFlags) -> Result<Self, StoreError> {
+        let timeout = timeout.min(MAX_TIMEOUT);
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let open = || {
             let conn = Connection::open_with_flags(path, flags)?;

@@ -36,7 +36,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// It may not be written.
-    #[error("{} cannot be written: {cause}", path.display())]
+    #[error("{} cannot be opened or written: {cause}", path.display())]
     NotWritable {
         /// The file or folder.
         path: PathBuf,
@@ -213,6 +213,10 @@ impl StoreError {
                 Self::NotWritable { path, cause }
             }
             Some(ErrorCode::DiskFull) => Self::Full { path },
+            // The index of the write-ahead log cannot grow: the form a full disk has on opening.
+            _ if error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => {
+                Self::Full { path }
+            }
             Some(ErrorCode::NotADatabase) => Self::Foreign { path },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation) => {
                 Self::Corrupt { path, detail: cause }

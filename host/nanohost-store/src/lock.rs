@@ -1,7 +1,7 @@
 //! Who owns a run: a lock of the operating system that dies with its process, whatever ends it.
 //! Knows no database; the epoch that fences stale owners is the journal's.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,14 +21,17 @@ pub(crate) struct RunLocks {
 #[derive(Debug)]
 pub(crate) struct RunLock {
     _file: File,
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only removing the file needs its name"))]
     path: PathBuf,
 }
 
+/// Where [`is_at`] cannot tell files apart the file stays; unlocked, it means nothing.
+#[cfg(unix)]
 impl Drop for RunLock {
     fn drop(&mut self) {
         // While the lock is held: whoever has opened the file meanwhile sees that it is not the
-        // file of that name any more. Where removing fails, an unlocked file stays; it means nothing.
-        let _ = fs::remove_file(&self.path);
+        // file of that name any more. Where removing fails, an unlocked file stays.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -84,13 +87,13 @@ impl RunLocks {
 #[cfg(unix)]
 fn is_at(file: &File, path: &std::path::Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    match (file.metadata(), fs::metadata(path)) {
+    match (file.metadata(), std::fs::metadata(path)) {
         (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
         _ => false,
     }
 }
 
-/// Where an open file cannot be removed, its name cannot come to mean another.
+/// No lock file is ever removed here, so its name cannot come to mean another.
 #[cfg(not(unix))]
 fn is_at(_file: &File, _path: &std::path::Path) -> bool {
     true

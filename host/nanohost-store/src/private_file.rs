@@ -104,7 +104,7 @@ fn private() -> fs::OpenOptions {
 }
 
 /// Makes a new name in a folder durable. Where folders cannot be opened the system does it itself.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     match path.parent() {
         #[cfg(unix)]
         Some(dir) => File::open(dir)?.sync_all(),

@@ -8,6 +8,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -88,6 +89,8 @@ impl SqliteStore {
             Opened::Ready(database) => (database, Keyring::open(&dir, Expect::Keys, timeout)?),
             Opened::Empty(mut database) => {
                 let keyring = Keyring::open(&dir, Expect::Nothing, timeout)?;
+                // SQLite makes its own files durable, and the folder itself is ours.
+                private_file::sync_folder_of(&dir).map_err(|error| StoreError::from_io(&dir, &error))?;
                 database.create(&SCHEMA, |tx| schema::fill(tx, keyring.store()))?;
                 (database, keyring)
             }
@@ -108,7 +111,7 @@ impl SqliteReader {
         let timeout = options.busy_timeout;
         let dir = match dir.canonicalize() {
             Ok(dir) => dir,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Err(StoreError::NoStore { dir: dir.to_owned() });
             }
             Err(error) => return Err(StoreError::from_io(dir, &error)),

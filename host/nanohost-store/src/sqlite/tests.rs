@@ -85,7 +85,9 @@ fn everything_is_there_after_reopening() {
 #[test]
 fn a_reader_never_makes_a_store() {
     let dir = folder();
-    for missing in [dir.path().to_owned(), dir.path().join("not there")] {
+    let file = tempfile::NamedTempFile::new().expect("a file for the test");
+    let below = file.path().join("below");
+    for missing in [dir.path().to_owned(), dir.path().join("not there"), file.path().to_owned(), below] {
         let error = SqliteReader::open(&missing, &options()).expect_err("there is nothing to read");
         assert_eq!(error.code(), "no_store");
     }
@@ -392,7 +394,7 @@ fn no_changed_byte_of_content_opens() {
 fn changed_content_is_damaged_and_nothing_else_is() {
     let input = "run GLOB '01*' AND role = 'input'";
     for change in [
-        "sealed = CAST(substr(sealed, 1, length(sealed) - 1) AS BLOB)",
+        "sealed = substr(sealed, 1, length(sealed) - 1)",
         "sealed = x''",
         "sealed = zeroblob(70)",
         "sealed = (SELECT sealed FROM content WHERE run GLOB '02*' AND role = 'input')",
@@ -530,6 +532,29 @@ fn a_store_in_a_folder_with_an_odd_name_opens() {
     }
 }
 
+#[test]
+fn what_is_acknowledged_is_on_disk_and_what_is_deleted_is_overwritten() {
+    let dir = folder();
+    let store = open(dir.path());
+    let files = store.shelf.files();
+    let number = |pragma: &str| {
+        files.database.read(|conn| conn.pragma_query_one::<i64>(None, pragma)).expect("it reads")
+    };
+    let mode = files.database.read(|conn| conn.pragma_query_one::<String>(None, "journal_mode"));
+    assert_eq!(mode.expect("it reads"), "wal");
+    const FULL: i64 = 2;
+    assert_eq!(number("synchronous"), FULL);
+    assert_eq!((number("secure_delete"), number("foreign_keys"), number("trusted_schema")), (1, 1, 0));
+}
+
+#[test]
+fn a_time_out_may_be_as_long_as_one_likes() {
+    let dir = folder();
+    let options = OpenOptions { busy_timeout: Duration::MAX, ..options() };
+    drop(SqliteStore::open(dir.path(), &options).expect("the store opens"));
+    SqliteReader::open(dir.path(), &options).expect("the store opens for reading");
+}
+
 /// Set for the process that [`a_killed_process_loses_nothing`] starts: the store to write to.
 const VICTIM: &str = "NANOHOST_STORE_TEST_VICTIM";
 
@@ -582,11 +607,16 @@ fn a_killed_process_loses_nothing() {
     assert!(matches!(store.take(&run(1)), Ok(Taken::Live)));
     assert_eq!(store.runs().expect("the store lists")[0].state, RunState::Running);
 
+    // From here on nobody but the victim has the files open.
+    drop(store);
     child.kill().expect("the victim is killed");
     child.wait().expect("the victim ends");
     let acknowledged = lines.map_while(Result::ok).map(note).last().unwrap_or(40);
 
-    let record = load(&store, &run(1));
+    // What it left is read as it is, and then by the next writer.
+    let record = load(&read(dir.path()), &run(1));
+    let store = open(dir.path());
+    assert_eq!(load(&store, &run(1)), record);
     assert_eq!(record.summary.state, RunState::Interrupted);
     let len = record.recorded.len;
     assert!(len == acknowledged || len == acknowledged + 1, "{acknowledged} acknowledged, {len} kept");
