@@ -150,3 +150,6 @@ fn mentions(program: &CheckedProgram) -> BTreeMap<ToolName, Mention> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

@@ -188,10 +188,7 @@ impl Policy {
     /// Rows written for exactly this program and tool.
     pub(crate) fn rows_for(&self, subject: Subject<'_>) -> impl Iterator<Item = &Rule> {
         self.rules.iter().filter(move |rule| {
-            rule.stance == Stance::Permit
-                && rule.program.is_some()
-                && rule.tool.is_some()
-                && rule.concerns(subject)
+            rule.stance == Stance::Permit && rule.tool.is_some() && rule.concerns(subject)
         })
     }
 

@@ -116,6 +116,8 @@ impl<'a> Case<'a> {
         if !self.gaps.is_empty() || !self.invalid.is_empty() {
             return None;
         }
+        let effect = self.effect(subject, &grants);
+        self.warn_vain_vouches(subject, effect);
         let claim = manifest.function(&export.function);
         Some(Row {
             local: self.offer.local.clone(),
@@ -123,7 +125,7 @@ impl<'a> Case<'a> {
             version: manifest.version().to_owned(),
             component: self.offer.facts.component,
             manifest: manifest.digest(),
-            effect: self.effect(subject, &grants),
+            effect,
             requested: manifest.asks().iter().map(|ask| ask.capability.to_string()).collect(),
             granted: granted.iter().map(Capability::to_string).collect(),
             linked: imports.linked,
@@ -242,7 +244,7 @@ impl<'a> Case<'a> {
     fn asks(&mut self) -> Vec<Ask<'a>> {
         let manifest = &self.offer.manifest;
         let Some((uses, grant)) = self.uses.and_then(|uses| Some((uses, uses.grant.as_ref()?))) else {
-            return manifest.asks().iter().map(|own| Ask::whole(own)).collect();
+            return manifest.asks().iter().map(Ask::whole).collect();
         };
         let narrowing = narrowing(grant);
         let mut asks: Vec<Ask<'a>> = Vec::new();
@@ -740,9 +742,10 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// A row for this tool that changes nothing today would change something the day the tool does.
     fn warn_unused_rows(&mut self, subject: Subject<'_>) {
         for policy in self.policies {
-            for rule in policy.rows_for(subject) {
+            for rule in policy.rows_for(subject).filter(|rule| rule.program.is_some()) {
                 for own in &rule.capabilities {
                     if !self.offer.manifest.asks().iter().any(|ask| own.value.meet(&ask.capability).is_some())
                     {
@@ -758,6 +761,28 @@ impl<'a> Case<'a> {
                             .help("leave it out of the row: it would be granted the day the tool asks"),
                         );
                     }
+                }
+            }
+        }
+    }
+
+    /// A row that vouches for a function which it cannot make idempotent.
+    fn warn_vain_vouches(&mut self, subject: Subject<'_>, effect: Effect) {
+        for policy in self.policies.iter().filter(|_| effect != Effect::Idempotent) {
+            for rule in policy.rows_for(subject) {
+                if rule.vouched.iter().any(|function| function == subject.function) {
+                    self.warnings.push(
+                        Diagnostic::warning(
+                            "unused_rule",
+                            format!(
+                                "row `{}` vouches for `{}` of `{}`, which stays {effect}: its manifest does not \
+                                 claim to be idempotent, or what it is granted reaches further",
+                                rule.id, subject.function, subject.tool
+                            ),
+                        )
+                        .at(policy.source(), rule.span.clone())
+                        .help("leave `vouch_idempotent` out of the row"),
+                    );
                 }
             }
         }

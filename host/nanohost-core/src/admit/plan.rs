@@ -117,7 +117,7 @@ pub enum ArgsRefused {
         /// The condition as written.
         condition: String,
         /// Why it cannot be decided; `None`: it is false.
-        undecidable: Option<EvalError>,
+        undecidable: Option<Box<EvalError>>,
     },
 }
 
@@ -186,7 +186,7 @@ impl Plan {
             let undecidable = match condition.evaluate(&Args(args)) {
                 Ok(true) => continue,
                 Ok(false) => None,
-                Err(why) => Some(why),
+                Err(why) => Some(Box::new(why)),
             };
             return Err(ArgsRefused::Require {
                 tool: row.local.clone(),

@@ -32,7 +32,10 @@ fn one_line_a_case() {
         ("descripton = \"x\"\n[capabilities]\nfilesytem = []", "unknown_field@1 unknown_field@3"),
         // Component pins.
         ("component = \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"", "ok"),
-        ("component = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"", "invalid_field@1"),
+        (
+            "component = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+            "invalid_field@1",
+        ),
         ("component = \"sha256:E3B0\"", "invalid_field@1"),
         // Stubs.
         ("stub = [\"wasi:sockets/*\", \"wasi:http/types\"]", "ok"),
@@ -55,7 +58,10 @@ fn one_line_a_case() {
         ("[capabilities]\nfilesystem = [{ guest = \"/da\\u202Eta\", access = \"read\" }]", "invalid_field@2"),
         ("[capabilities]\nfilesystem = [{ guest = \"/data\", access = \"all\" }]", "invalid_field@2"),
         ("[capabilities]\nfilesystem = [{ guest = \"/data\" }]", "invalid_field@2"),
-        ("[capabilities]\nfilesystem = [{ guest = \"/data\", access = \"read\", host = \"/etc\" }]", "unknown_field@2"),
+        (
+            "[capabilities]\nfilesystem = [{ guest = \"/data\", access = \"read\", host = \"/etc\" }]",
+            "unknown_field@2",
+        ),
         (
             "[capabilities]\nfilesystem = [{ guest = \"/d\", access = \"read\" }, { guest = \"/d\", access = \"write\" }]",
             "invalid_field@2",
@@ -79,7 +85,10 @@ fn one_line_a_case() {
         ("[capabilities]\nhttp = []\nsecrets = []", "unenforceable@2 unenforceable@3"),
         ("[limits]\nhttp_calls = 4\nhttp_bytes = \"1MiB\"", "unenforceable@2 unenforceable@3"),
         // Limits.
-        ("[limits]\nmemory = \"32MiB\"\nfuel = 5_000\ndeadline = \"500ms\"\noutput = \"1B\"\nlogs = \"64KiB\"", "ok"),
+        (
+            "[limits]\nmemory = \"32MiB\"\nfuel = 5_000\ndeadline = \"500ms\"\noutput = \"1B\"\nlogs = \"64KiB\"",
+            "ok",
+        ),
         ("[limits]\nmemory = \"0MiB\"", "invalid_limit@2"),
         ("[limits]\nmemory = \"5GiB\"", "invalid_limit@2"),
         ("[limits]\nmemory = \"32MB\"", "invalid_limit@2"),

@@ -21,7 +21,10 @@ fn one_line_a_case() {
         (String::new(), "ok"),
         (row(""), "ok"),
         (row("reason = \"r\"\nowner = \"o\"\nprogram = \"p\"\ntool = \"t\"\nfunction = \"f\""), "ok"),
-        (row("kv = [\"a\"]\nenv = [\"A\"]\nclock = \"real\"\nrandom = \"real\"\nstub = [\"wasi:http/*\"]"), "ok"),
+        (
+            row("kv = [\"a\"]\nenv = [\"A\"]\nclock = \"real\"\nrandom = \"real\"\nstub = [\"wasi:http/*\"]"),
+            "ok",
+        ),
         (row("kvs = [\"a\"]"), "unknown_field"),
         (row("tool = \"a b\""), "invalid_field"),
         (row("tool = \"*\""), "invalid_field"),
@@ -205,8 +208,9 @@ fn a_found_policy_grants_little() {
     let subject = Subject { program: "p", tool: &tool, function: "f", today: Timestamp::from_millis(0) };
     let folder = |access| Capability::Filesystem(Folder { guest: "/data".into(), access });
     let socket = Capability::Sockets(Socket { address: [127, 0, 0, 1].into(), port: 7 });
-    let granted =
-        |policy: &Policy, wanted: Wanted<'_>| matches!(policy.verdict(subject, wanted), Verdict::Permitted(_));
+    let granted = |policy: &Policy, wanted: Wanted<'_>| {
+        matches!(policy.verdict(subject, wanted), Verdict::Permitted(_))
+    };
     for (capability, host, expect) in [
         (folder(Access::Read), Some("/work/data"), true),
         (folder(Access::Read), Some("/work"), true),

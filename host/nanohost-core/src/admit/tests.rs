@@ -1,0 +1,771 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::capability::{Capability, Effect, Random};
+use crate::check::{Follow, OnError, OnTimeout, Step, StepIndex, ToolStep};
+use crate::facts::{Import, ToolExport};
+use crate::policy::Trust;
+use crate::program::{Budgets, GrantTable, ToolOrigin, ToolUse};
+use crate::template::{Template, TextTemplate};
+use crate::{Source, StepId};
+
+const FILES: &str = "wasi:filesystem/types@0.2.6";
+const PREOPENS: &str = "wasi:filesystem/preopens@0.2.6";
+const TCP: &str = "wasi:sockets/tcp@0.2.6";
+const KV: &str = "nanohost:tool/kv@0.1.0";
+const CLOCK: &str = "wasi:clocks/wall-clock@0.2.6";
+const RANDOM: &str = "wasi:random/random@0.2.6";
+const ENV: &str = "wasi:cli/environment@0.2.6";
+const STDOUT: &str = "wasi:cli/stdout@0.2.6";
+const HTTP: &str = "wasi:http/outgoing-handler@0.2.6";
+
+/// One tool `t` with the function `f(amount: …, order: {id})`, called by the one step of program `p`.
+struct World {
+    manifest: String,
+    imports: Vec<&'static str>,
+    policies: Vec<(String, Trust)>,
+    grant: Option<GrantTable>,
+    today: &'static str,
+}
+
+impl World {
+    fn new(manifest: &str, imports: &[&'static str], policy: &str) -> Self {
+        Self {
+            manifest: manifest.into(),
+            imports: imports.to_vec(),
+            policies: vec![(policy.into(), Trust::Trusted)],
+            grant: None,
+            today: "2026-11-23T00:00:00.000Z",
+        }
+    }
+
+    fn granting(mut self, narrow: impl FnOnce(&mut GrantTable)) -> Self {
+        let mut grant = GrantTable {
+            filesystem: None,
+            env: None,
+            kv: None,
+            clock: None,
+            random: None,
+            sockets: None,
+            span: 0..1,
+        };
+        narrow(&mut grant);
+        self.grant = Some(grant);
+        self
+    }
+
+    fn and(mut self, policy: &str, trust: Trust) -> Self {
+        self.policies.push((policy.into(), trust));
+        self
+    }
+
+    fn admission(&self) -> Admission {
+        let uses = ToolUse {
+            local: name("t"),
+            origin: ToolOrigin::Path("tools/t".into()),
+            function: None,
+            grant: self.grant.clone(),
+            span: 0..1,
+        };
+        let policies = self.policies.iter().enumerate().map(|(at, (text, trust))| {
+            let source = Source::new(format!("policy{at}.toml"), text.clone());
+            Policy::parse(source, "/work", trust.clone()).expect("a policy")
+        });
+        Admission {
+            program: program(vec![call("t")], Some(vec![uses])),
+            offers: vec![offer("t", &self.manifest, &self.imports)],
+            policies: policies.collect(),
+            today: self.today.parse().expect("a moment"),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        admit(self.admission()).expect("admitted")
+    }
+
+    fn denied(&self) -> Denied {
+        match admit(self.admission()) {
+            Err(Refusal::Denied(denied)) => denied,
+            other => panic!("expected a denial, got {other:?}"),
+        }
+    }
+
+    /// `ok`, `invalid` with codes, or each gap as `code value`.
+    fn verdict(&self) -> String {
+        match admit(self.admission()) {
+            Ok(_) => "ok".into(),
+            Err(refusal) => shown(&refusal),
+        }
+    }
+}
+
+fn shown(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Invalid(found) => {
+            let codes: Vec<&str> = found.iter().map(|finding| finding.code).collect();
+            format!("invalid: {}", codes.join(", "))
+        }
+        Refusal::Denied(denied) => {
+            let gaps: Vec<String> =
+                denied.gaps().iter().map(|gap| format!("{} {}", gap.code, gap.value)).collect();
+            gaps.join(", ")
+        }
+    }
+}
+
+fn name(text: &str) -> ToolName {
+    ToolName::new(text).expect("a name")
+}
+
+fn step(kind: StepKind) -> Step {
+    Step {
+        id: StepId::new("s").expect("an id"),
+        kind,
+        output_key: None,
+        on_error: OnError::Fail,
+        timeout: None,
+        follow: Follow::Terminal,
+        outcome: None,
+        block: None,
+    }
+}
+
+fn call(tool: &str) -> Step {
+    let args = Template::parse(&json!({})).expect("a template");
+    step(StepKind::Tool(ToolStep { tool: name(tool), args, idempotency: None, resume: None }))
+}
+
+fn ask_model(allowed: &[&str]) -> Step {
+    step(StepKind::Llm(crate::LlmStep {
+        prompt: TextTemplate::parse("hello").expect("a template"),
+        system: None,
+        model: "scripted".into(),
+        allowed_outputs: Vec::new(),
+        fallback: None,
+        allowed_tools: allowed.iter().map(|tool| name(tool)).collect(),
+        on_timeout: OnTimeout::Fail,
+    }))
+}
+
+fn program(steps: Vec<Step>, tools: Option<Vec<ToolUse>>) -> Arc<CheckedProgram> {
+    let source = Source::new("program.toml", "name = \"p\"");
+    Arc::new(CheckedProgram {
+        digest: Digest::of(source.text.as_bytes()),
+        source,
+        name: "p".into(),
+        version: None,
+        description: None,
+        inputs: None,
+        tools,
+        model: "scripted".into(),
+        scripted: None,
+        subject: None,
+        budgets: Budgets::default(),
+        steps,
+        first: StepIndex(0),
+    })
+}
+
+fn export(function: &str) -> ToolExport {
+    ToolExport {
+        function: function.into(),
+        interface: Some("my:tool/api".into()),
+        input: json!({
+            "type": "object",
+            "properties": {
+                "amount": { "type": "integer", "maximum": u64::MAX },
+                "order": { "type": "object", "properties": { "id": { "type": "string" } } },
+            },
+            "required": ["amount"],
+            "additionalProperties": false,
+        }),
+        output: json!({ "type": "string" }),
+    }
+}
+
+fn offer(tool: &str, manifest: &str, imports: &[&str]) -> Offer {
+    let text = format!("name = \"{tool}\"\nversion = \"1.0.0\"\n{manifest}");
+    let import = |name: &&str| Import { name: (*name).into(), functions: vec!["x".into()] };
+    Offer {
+        local: name(tool),
+        manifest: Manifest::parse(Source::new("manifest.toml", text)).expect("a manifest"),
+        facts: ToolFacts {
+            component: Digest::of(b"component"),
+            size: 9,
+            imports: imports.iter().map(import).collect(),
+            exports: vec![export("f")],
+        },
+    }
+}
+
+/// A row for anything; a policy of one row.
+fn permit(rest: &str) -> String {
+    format!("[[permit]]\nid = \"r\"\n{rest}\n")
+}
+
+const READ: &str = "[capabilities]\nfilesystem = [{ guest = \"/data\", access = \"read\" }]";
+const WRITE: &str = "[capabilities]\nfilesystem = [{ guest = \"/data\", access = \"write\" }]";
+const LEDGER: &str = "[capabilities]\nkv = [\"ledger\"]";
+const SOCKET: &str = "[capabilities]\nsockets = [{ address = \"127.0.0.1\", port = 7 }]";
+const MAY_READ: &str =
+    "filesystem = [{ guest = \"/data\", access = \"read\" }]\n[folders.t]\n\"/data\" = \"data\"";
+const MAY_WRITE: &str =
+    "filesystem = [{ guest = \"/data\", access = \"write\" }]\n[folders.t]\n\"/data\" = \"data\"";
+
+#[test]
+fn one_line_a_case() {
+    for (manifest, imports, policy, expect) in [
+        // Nothing asked, nothing needed.
+        ("", &[][..], String::new(), "ok"),
+        ("", &[STDOUT, ENV, CLOCK, RANDOM], String::new(), "ok"),
+        // Smuggling: what the manifest does not declare is refused although the policy allows it.
+        (
+            "",
+            &[TCP],
+            permit("sockets = [{ address = \"127.0.0.1\", port = 7 }]"),
+            "import_not_declared wasi:sockets/tcp@0.2.6",
+        ),
+        (SOCKET, &[TCP], permit("sockets = [{ address = \"127.0.0.1\", port = 7 }]"), "ok"),
+        ("", &[FILES], permit(MAY_READ), "import_not_declared wasi:filesystem/types@0.2.6"),
+        ("", &[KV], permit("kv = [\"ledger\"]"), "import_not_declared nanohost:tool/kv@0.1.0"),
+        ("", &[HTTP], String::new(), "import_not_declared wasi:http/outgoing-handler@0.2.6"),
+        (
+            "[capabilities]\nclock = \"denied\"",
+            &[CLOCK],
+            String::new(),
+            "import_not_declared wasi:clocks/wall-clock@0.2.6",
+        ),
+        (
+            "[capabilities]\nrandom = \"denied\"",
+            &[RANDOM],
+            String::new(),
+            "import_not_declared wasi:random/random@0.2.6",
+        ),
+        ("[capabilities]\nrandom = \"denied\"", &[CLOCK], String::new(), "ok"),
+        // Unknown imports and forged versions.
+        ("", &["evil:thing/api@1.0.0"], permit("kv = [\"a\"]"), "unknown_import evil:thing/api@1.0.0"),
+        ("", &["wasi:cli/stdout@0.3.0"], String::new(), "unknown_import wasi:cli/stdout@0.3.0"),
+        (
+            LEDGER,
+            &["nanohost:tool/kv@0.2.0"],
+            permit("kv = [\"ledger\"]"),
+            "unknown_import nanohost:tool/kv@0.2.0",
+        ),
+        // Deny by default, in each class.
+        (LEDGER, &[KV], String::new(), "not_granted ledger"),
+        (LEDGER, &[KV], permit("kv = [\"ledger\"]"), "ok"),
+        (LEDGER, &[KV], permit("kv = [\"ledgers\"]"), "not_granted ledger"),
+        (SOCKET, &[TCP], String::new(), "not_granted 127.0.0.1:7"),
+        (
+            SOCKET,
+            &[TCP],
+            permit("sockets = [{ address = \"127.0.0.1\", port = 8 }]"),
+            "not_granted 127.0.0.1:7",
+        ),
+        ("[capabilities]\nclock = \"real\"", &[CLOCK], String::new(), "not_granted real"),
+        ("[capabilities]\nclock = \"real\"", &[CLOCK], permit("clock = \"virtual\""), "not_granted real"),
+        ("[capabilities]\nclock = \"real\"", &[CLOCK], permit("clock = \"real\""), "ok"),
+        ("[capabilities]\nrandom = \"real\"", &[RANDOM], String::new(), "not_granted real"),
+        ("[capabilities]\nrandom = \"real\"", &[RANDOM], permit("random = \"real\""), "ok"),
+        ("[capabilities]\nenv = [\"A\"]", &[ENV], String::new(), "not_granted A"),
+        ("[capabilities]\nenv = [\"A\"]", &[ENV], permit("env = [\"A\"]"), "env_missing A"),
+        ("[capabilities]\nenv = [\"A\"]", &[ENV], permit("env = [\"A\"]\n[env.t]\nA = \"1\""), "ok"),
+        (
+            "[capabilities]\nenv = [\"A\"]",
+            &[ENV],
+            permit("env = [\"A\"]\n[env.u]\nA = \"1\""),
+            "env_missing A",
+        ),
+        (READ, &[FILES], String::new(), "not_granted /data (read)"),
+        (READ, &[FILES], permit(MAY_READ), "ok"),
+        (READ, &[FILES], permit(MAY_WRITE), "ok"),
+        (WRITE, &[FILES], permit(MAY_READ), "not_granted /data (write)"),
+        (WRITE, &[FILES], permit(MAY_WRITE), "ok"),
+        (
+            READ,
+            &[FILES],
+            permit("filesystem = [{ guest = \"/data\", access = \"read\" }]"),
+            "folder_missing /data (read)",
+        ),
+        // Whom a row is for.
+        (LEDGER, &[KV], permit("program = \"p\"\ntool = \"t\"\nfunction = \"f\"\nkv = [\"ledger\"]"), "ok"),
+        (LEDGER, &[KV], permit("program = \"q\"\nkv = [\"ledger\"]"), "not_granted ledger"),
+        (LEDGER, &[KV], permit("tool = \"u\"\nkv = [\"ledger\"]"), "not_granted ledger"),
+        (LEDGER, &[KV], permit("function = \"g\"\nkv = [\"ledger\"]"), "not_granted ledger"),
+        // Ends.
+        (LEDGER, &[KV], permit("expires = 2026-11-22\nkv = [\"ledger\"]"), "not_granted ledger"),
+        (LEDGER, &[KV], permit("expires = 2026-11-23\nkv = [\"ledger\"]"), "ok"),
+        // Forbidding wins.
+        (
+            LEDGER,
+            &[KV],
+            permit("kv = [\"ledger\"]\n[[forbid]]\nid = \"n\"\nkv = [\"ledger\"]"),
+            "forbidden ledger",
+        ),
+        (LEDGER, &[KV], permit("kv = [\"ledger\"]\n[[forbid]]\nid = \"n\"\nkv = [\"other\"]"), "ok"),
+        ("", &[CLOCK], "[[forbid]]\nid = \"n\"\nclock = \"virtual\"".into(), "forbidden virtual"),
+        ("", &[], "[[forbid]]\nid = \"n\"\nclock = \"virtual\"".into(), "ok"),
+        ("", &[], "[[forbid]]\nid = \"n\"\ntool = \"t\"".into(), "forbidden f"),
+        ("", &[], "[[forbid]]\nid = \"n\"\nprogram = \"p\"".into(), "forbidden f"),
+        ("", &[], "[[forbid]]\nid = \"n\"\ntool = \"u\"".into(), "ok"),
+        // Stubs.
+        ("stub = [\"wasi:sockets/*\"]", &[TCP], String::new(), "not_granted wasi:sockets/tcp@0.2.6"),
+        ("stub = [\"wasi:sockets/*\"]", &[TCP], permit("stub = [\"wasi:sockets/*\"]"), "ok"),
+        (
+            "stub = [\"wasi:sockets/*\"]",
+            &[TCP],
+            permit("stub = [\"wasi:sockets/udp\"]"),
+            "not_granted wasi:sockets/tcp@0.2.6",
+        ),
+        ("stub = [\"wasi:http/*\"]", &[HTTP], permit("stub = [\"wasi:http/*\"]"), "ok"),
+        (
+            "stub = [\"wasi:sockets/udp\"]",
+            &[TCP],
+            permit("stub = [\"wasi:sockets/*\"]"),
+            "import_not_declared wasi:sockets/tcp@0.2.6",
+        ),
+        (
+            "stub = [\"wasi:sockets/*\"]",
+            &[TCP],
+            permit("stub = [\"wasi:sockets/*\"]\n[[forbid]]\nid = \"n\"\nstub = [\"wasi:sockets/*\"]"),
+            "forbidden wasi:sockets/tcp@0.2.6",
+        ),
+        // Everything at once.
+        (
+            "[capabilities]\nkv = [\"a\", \"b\"]",
+            &[KV, TCP, "x:y/z@1.0.0"],
+            String::new(),
+            "import_not_declared wasi:sockets/tcp@0.2.6, unknown_import x:y/z@1.0.0, not_granted a, not_granted b",
+        ),
+        // Mistakes are no denials.
+        (
+            "component = \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"",
+            &[],
+            String::new(),
+            "invalid: component_mismatch",
+        ),
+        ("[functions.g]\neffect = \"pure\"", &[], String::new(), "invalid: unknown_function"),
+        ("[functions.f]\neffect = \"pure\"", &[], String::new(), "ok"),
+        ("", &[], permit("require = \"$args.amonut < 5\""), "invalid: unknown_argument"),
+        ("", &[], permit("require = \"$args.order.no == 5\""), "invalid: unknown_argument"),
+        ("", &[], permit("require = \"$args.order.id == 'a'\""), "ok"),
+        ("", &[], permit("tool = \"u\"\nrequire = \"$args.amonut < 5\""), "ok"),
+    ] {
+        assert_eq!(
+            World::new(manifest, imports, &policy).verdict(),
+            expect,
+            "{manifest} {imports:?} {policy}"
+        );
+    }
+}
+
+#[test]
+fn a_component_pin_that_fits_admits() {
+    let pin = format!("component = \"sha256:{}\"", Digest::of(b"component"));
+    assert_eq!(World::new(&pin, &[], "").verdict(), "ok");
+}
+
+#[test]
+fn the_program_narrows() {
+    let folder = |guest: &str, access| vec![crate::Folder { guest: guest.into(), access }];
+    let read = crate::Access::Read;
+    let write = crate::Access::Write;
+    let ledgers = "[capabilities]\nkv = [\"a\", \"b\"]";
+    let one = permit("kv = [\"a\"]");
+    assert_eq!(World::new(ledgers, &[KV], &one).verdict(), "not_granted b");
+    let narrowed = World::new(ledgers, &[KV], &one).granting(|grant| grant.kv = Some(["a".into()].into()));
+    assert_eq!(narrowed.plan().rows()[0].grants.kv(), &BTreeSet::from(["a".to_owned()]));
+
+    // Write narrowed to read is covered by a row that permits reading.
+    let narrowed = World::new(WRITE, &[FILES], &permit(MAY_READ))
+        .granting(|grant| grant.filesystem = Some(folder("/data", read)));
+    assert_eq!(narrowed.plan().rows()[0].granted, ["filesystem /data (read)"]);
+    // A grant never widens.
+    let wider = World::new(READ, &[FILES], &permit(MAY_WRITE))
+        .granting(|grant| grant.filesystem = Some(folder("/data", write)));
+    assert_eq!(wider.plan().rows()[0].granted, ["filesystem /data (read)"]);
+    for guest in ["/other", "/data/../etc", "data", "/"] {
+        let world = World::new(READ, &[FILES], &permit(MAY_READ))
+            .granting(|grant| grant.filesystem = Some(folder(guest, read)));
+        let expect = if guest == "/" { "ok" } else { "invalid: grant_matches_nothing, not_granted" };
+        assert_eq!(world.verdict(), expect, "{guest}");
+    }
+    let world = World::new("", &[], "").granting(|grant| grant.kv = Some(["a".into()].into()));
+    assert_eq!(world.verdict(), "invalid: grant_matches_nothing");
+
+    // What is narrowed away is not linked, so a component that imports it is refused.
+    let world = World::new(LEDGER, &[KV], &permit("kv = [\"ledger\"]"))
+        .granting(|grant| grant.kv = Some(BTreeSet::new()));
+    assert_eq!(world.verdict(), "not_granted nanohost:tool/kv@0.1.0");
+    assert_eq!(world.denied().gaps()[0].not_granted_by.as_ref().map(|by| &*by.file), Some("program.toml"));
+    let world = World::new("", &[CLOCK], "").granting(|grant| grant.clock = Some(crate::Clock::Denied));
+    assert_eq!(world.verdict(), "not_granted wasi:clocks/wall-clock@0.2.6");
+
+    // A narrower folder needs a host folder of its own.
+    let below = World::new(READ, &[FILES], &permit(MAY_READ))
+        .granting(|grant| grant.filesystem = Some(folder("/data/in", read)));
+    assert_eq!(below.verdict(), "folder_missing /data/in (read)");
+    let policy = permit(&format!("{MAY_READ}\n\"/data/in\" = \"elsewhere\""));
+    let below = World::new(READ, &[FILES], &policy)
+        .granting(|grant| grant.filesystem = Some(folder("/data/in", read)));
+    assert_eq!(below.plan().rows()[0].grants.filesystem()[0].host, "/work/elsewhere");
+}
+
+#[test]
+fn a_row_holds_what_was_decided() {
+    let manifest = "stub = [\"wasi:sockets/*\"]\n[functions.f]\neffect = \"pure\"\npii = [\"input.order\"]\n\
+         [capabilities]\nkv = [\"ledger\"]\nenv = [\"REGION\"]\nfilesystem = [{ guest = \"/data\", access = \"read\" }]";
+    let policy = permit(
+        "kv = [\"ledger\"]\nenv = [\"REGION\"]\nstub = [\"wasi:sockets/*\"]\n\
+         filesystem = [{ guest = \"/data\", access = \"read\" }]\nrequire = \"$args.amount <= 5\"\n\
+         [folders.t]\n\"/data\" = \"../data\"\n[env.t]\nREGION = \"eu\"\n[limits]\nmemory = \"1MiB\"\nfuel = 7",
+    );
+    let imports = [ENV, TCP, KV, PREOPENS, FILES, STDOUT, CLOCK];
+    let plan = World::new(manifest, &imports, &policy).plan();
+    let row = plan.row(&name("t")).expect("a row");
+    assert_eq!(
+        row.requested,
+        ["filesystem /data (read)", "env REGION", "kv ledger", "clock virtual", "random seeded"]
+    );
+    // Seeded randomness is asked for by default, but the component does not import it.
+    assert_eq!(row.granted, ["filesystem /data (read)", "env REGION", "kv ledger", "clock virtual"]);
+    assert_eq!(row.grants.random(), Random::Denied);
+    assert_eq!(row.linked, [ENV, KV, PREOPENS, FILES, STDOUT, CLOCK]);
+    assert_eq!(row.stubbed, [TCP]);
+    assert_eq!(row.grants.stubbed(), &BTreeSet::from([TCP.to_owned()]));
+    assert_eq!(row.grants.filesystem()[0].host, "/data");
+    assert_eq!(row.grants.env()[0].value, "eu");
+    assert_eq!((row.limits.memory, row.limits.fuel), (1 << 20, 7));
+    assert_eq!(row.grants.limits(), row.limits);
+    assert_eq!(row.effect, Effect::Pure);
+    assert_eq!(row.pii, ["input.order"]);
+    assert_eq!(row.export.path(), "my:tool/api#f");
+    let rules: Vec<String> = row.rules.iter().map(|own| format!("{}: {}", own.rule, own.granted)).collect();
+    assert_eq!(
+        rules,
+        ["r: stub wasi:sockets/tcp@0.2.6", "r: filesystem /data (read)", "r: env REGION", "r: kv ledger"]
+    );
+    assert_eq!(plan.row(&name("u")).map(|row| &row.local), None);
+}
+
+#[test]
+fn effects() {
+    let vouched = "vouch_idempotent = [\"f\"]";
+    let claim = |claim: &str, rest: &str| format!("[functions.f]\neffect = \"{claim}\"\n{rest}");
+    for (manifest, imports, policy, expect) in [
+        (String::new(), &[][..], String::new(), Effect::External),
+        (claim("pure", ""), &[], String::new(), Effect::Pure),
+        (claim("external", ""), &[], permit(vouched), Effect::External),
+        (claim("idempotent", ""), &[], String::new(), Effect::External),
+        (claim("idempotent", ""), &[], permit(vouched), Effect::Idempotent),
+        (claim("idempotent", ""), &[], permit("vouch_idempotent = [\"g\"]"), Effect::External),
+        (claim("idempotent", ""), &[], permit(&format!("expires = 2020-01-01\n{vouched}")), Effect::External),
+        (claim("idempotent", ""), &[], permit(&format!("tool = \"u\"\n{vouched}")), Effect::External),
+        (claim("pure", READ), &[FILES], permit(MAY_READ), Effect::Pure),
+        (claim("pure", WRITE), &[FILES], permit(MAY_WRITE), Effect::External),
+        (claim("idempotent", WRITE), &[FILES], permit(&format!("{vouched}\n{MAY_WRITE}")), Effect::External),
+        // Power counts where it is granted: this component cannot write.
+        (claim("pure", WRITE), &[], permit(MAY_WRITE), Effect::Pure),
+        (
+            claim("pure", SOCKET),
+            &[TCP],
+            permit("sockets = [{ address = \"127.0.0.1\", port = 7 }]"),
+            Effect::External,
+        ),
+        (claim("pure", LEDGER), &[KV], permit("kv = [\"ledger\"]"), Effect::Pure),
+    ] {
+        let plan = World::new(&manifest, imports, &policy).plan();
+        assert_eq!(plan.rows()[0].effect, expect, "{manifest} {policy}");
+    }
+}
+
+#[test]
+fn policies_only_narrow_each_other() {
+    let yes = permit("kv = [\"ledger\"]\nvouch_idempotent = [\"f\"]");
+    let world = || World::new(&format!("[functions.f]\neffect = \"idempotent\"\n{LEDGER}"), &[KV], &yes);
+    assert_eq!(world().and(&yes, Trust::Trusted).plan().rows()[0].effect, Effect::Idempotent);
+    assert_eq!(world().and("", Trust::Trusted).verdict(), "not_granted ledger");
+    assert_eq!(
+        world().and("[[forbid]]\nid = \"n\"\ntool = \"t\"", Trust::Trusted).verdict(),
+        "forbidden f, not_granted ledger"
+    );
+    let found = Trust::Found { project: "/work".into() };
+    assert_eq!(
+        world().and(&yes, found).plan().rows()[0].effect,
+        Effect::External,
+        "a found policy vouches for nothing"
+    );
+
+    let reads = |folder: &str| permit(&MAY_READ.replace("\"data\"", &format!("\"{folder}\"")));
+    let world = || World::new(READ, &[FILES], &reads("data"));
+    assert_eq!(world().and(&reads("data"), Trust::Trusted).verdict(), "ok");
+    assert_eq!(world().and(&reads("other"), Trust::Trusted).verdict(), "folder_conflict /data (read)");
+
+    let limited = |fuel: u64| format!("[limits]\nfuel = {fuel}");
+    let plan = World::new("", &[], &limited(9)).and(&limited(5), Trust::Trusted).plan();
+    assert_eq!(plan.rows()[0].limits.fuel, 5);
+    let plan = World::new("[limits]\nfuel = 3", &[], &limited(9)).plan();
+    assert_eq!(plan.rows()[0].limits.fuel, 3);
+}
+
+#[test]
+fn no_policy_grants_nothing() {
+    let mut admission = World::new(LEDGER, &[KV], "").admission();
+    admission.policies.clear();
+    match admit(admission) {
+        Err(Refusal::Denied(denied)) => {
+            assert_eq!(
+                denied.gaps()[0].not_granted_by.as_ref().map(|by| &*by.file),
+                Some("(built-in policy)")
+            );
+        }
+        other => panic!("expected a denial, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_found_policy_is_a_strangers() {
+    let found = |manifest: &str, import, policy: &str| {
+        let mut world = World::new(manifest, &[import], policy);
+        world.policies[0].1 = Trust::Found { project: "/work".into() };
+        world.verdict()
+    };
+    assert_eq!(found(READ, FILES, &permit(MAY_READ)), "ok");
+    assert_eq!(found(LEDGER, KV, &permit("kv = [\"ledger\"]")), "ok");
+    assert_eq!(
+        found(READ, FILES, &permit(&MAY_READ.replace("\"data\"", "\"/etc\""))),
+        "not_granted /data (read)"
+    );
+    assert_eq!(
+        found(READ, FILES, &permit(&MAY_READ.replace("\"data\"", "\"../etc\""))),
+        "not_granted /data (read)"
+    );
+    assert_eq!(found(WRITE, FILES, &permit(MAY_WRITE)), "not_granted /data (write)");
+    assert_eq!(
+        found(SOCKET, TCP, &permit("sockets = [{ address = \"127.0.0.1\", port = 7 }]")),
+        "not_granted 127.0.0.1:7"
+    );
+    assert_eq!(
+        found("[capabilities]\nclock = \"real\"", CLOCK, &permit("clock = \"real\"")),
+        "not_granted real"
+    );
+    assert_eq!(
+        found("[capabilities]\nenv = [\"A\"]", ENV, &permit("env = [\"A\"]\n[env.t]\nA = \"1\"")),
+        "not_granted A"
+    );
+}
+
+#[test]
+fn a_gap_shows_both_causes() {
+    let gap = |policy: &str| World::new(LEDGER, &[KV], policy).denied().gaps()[0].clone();
+    let missing = gap("");
+    assert_eq!(missing.asks.as_ref().map(ToString::to_string).as_deref(), Some("manifest.toml:4"));
+    assert_eq!(missing.message, "tool `t` asks for kv ledger, and no row of policy0.toml permits it");
+    // The lines of the help are lines that help.
+    let lines = missing.help.split("\n\n").nth(1).expect("lines to add");
+    assert_eq!(World::new(LEDGER, &[KV], lines).verdict(), "ok");
+    assert_eq!(missing.diagnostic().place().as_deref(), Some("manifest.toml:4:7"));
+
+    let forbidden = gap("[[forbid]]\nid = \"n\"\nkv = [\"ledger\"]\nreason = \"closed\"\nowner = \"desk\"");
+    assert_eq!(forbidden.rule(), Some("n"));
+    let by = forbidden.not_granted_by.as_ref().and_then(|by| by.place.as_ref()).map(ToString::to_string);
+    assert_eq!(by.as_deref(), Some("policy0.toml:3"));
+    assert!(forbidden.message.ends_with("row `n` of policy0.toml forbids it: closed (ask desk)"));
+
+    let folder = World::new(READ, &[FILES], "").denied();
+    let lines = folder.gaps()[0].help.split_once("\n\n").expect("lines to add").1;
+    let lines = lines.replace("<folder of this machine>", "data");
+    assert_eq!(World::new(READ, &[FILES], &lines).verdict(), "ok");
+
+    // A declaration that the help suggests gets as far as the policy.
+    let smuggled = World::new("", &[KV], &permit("kv = [\"namespace\"]")).denied();
+    let lines = smuggled.gaps()[0].help.split("\n\n").nth(1).expect("lines to add").to_owned();
+    assert_eq!(World::new(&lines, &[KV], &permit("kv = [\"namespace\"]")).verdict(), "ok");
+}
+
+#[test]
+fn warnings() {
+    for (manifest, imports, policy, expect) in [
+        ("", &[][..], String::new(), ""),
+        (LEDGER, &[], String::new(), "over_asking"),
+        (LEDGER, &[KV], permit("kv = [\"ledger\"]"), ""),
+        ("stub = [\"wasi:sockets/*\"]", &[], String::new(), "over_asking"),
+        ("", &[], permit("program = \"p\"\ntool = \"t\"\nkv = [\"ledger\"]"), "unused_rule"),
+        ("", &[], permit("tool = \"t\"\nkv = [\"ledger\"]"), ""),
+        (
+            "[functions.f]\neffect = \"idempotent\"",
+            &[],
+            permit("tool = \"t\"\nvouch_idempotent = [\"f\"]"),
+            "",
+        ),
+        (
+            "[functions.f]\neffect = \"pure\"",
+            &[],
+            permit("tool = \"t\"\nvouch_idempotent = [\"f\"]"),
+            "unused_rule",
+        ),
+        (
+            "[functions.f]\neffect = \"idempotent\"\n[capabilities]\nfilesystem = [{ guest = \"/data\", access = \"write\" }]",
+            &[FILES],
+            permit(&format!("tool = \"t\"\nvouch_idempotent = [\"f\"]\n{MAY_WRITE}")),
+            "unused_rule",
+        ),
+    ] {
+        let plan = World::new(manifest, imports, &policy).plan();
+        let codes: Vec<&str> = plan.warnings().iter().map(|finding| finding.code).collect();
+        assert_eq!(codes.join(" "), expect, "{manifest} {policy}");
+    }
+}
+
+#[test]
+fn the_table_holds_the_programs_tools_and_no_others() {
+    let admission = |steps, tools, offers: &[&str]| Admission {
+        program: program(steps, tools),
+        offers: offers.iter().map(|tool| offer(tool, "", &[])).collect(),
+        policies: Vec::new(),
+        today: crate::Timestamp::from_millis(0),
+    };
+    let uses = |tool: &str, function: Option<&str>| ToolUse {
+        local: name(tool),
+        origin: ToolOrigin::Path("x".into()),
+        function: function.map(Into::into),
+        grant: None,
+        span: 0..1,
+    };
+    let tried = |admission| match admit(admission) {
+        Ok(plan) => plan.rows().iter().map(|row| row.local.to_string()).collect::<Vec<_>>().join(" "),
+        Err(refusal) => shown(&refusal),
+    };
+    // With a table, what a model may propose is what the table holds.
+    let table = || Some(vec![uses("t", None)]);
+    assert_eq!(tried(admission(vec![call("t"), ask_model(&["t", "wire"])], table(), &["t", "wire"])), "t");
+    // Without one, tools are looked up by name, and one that is only proposable need not exist.
+    assert_eq!(tried(admission(vec![ask_model(&["t", "wire"])], None, &["t"])), "t");
+    assert_eq!(tried(admission(vec![ask_model(&["t"])], None, &["t", "wire"])), "t");
+    assert_eq!(tried(admission(vec![call("t")], None, &["t", "wire"])), "t");
+    // A step cannot do without its tool.
+    assert_eq!(tried(admission(vec![call("t"), call("u")], None, &["t"])), "invalid: unknown_tool");
+    assert_eq!(tried(admission(vec![], table(), &[])), "invalid: unknown_tool");
+    assert_eq!(tried(admission(vec![call("t")], None, &["t", "t"])), "invalid: ambiguous_tool");
+    // The function: as named, of the tool's name, or the only one.
+    assert_eq!(tried(admission(vec![], Some(vec![uses("t", Some("f"))]), &["t"])), "t");
+    assert_eq!(
+        tried(admission(vec![], Some(vec![uses("t", Some("g"))]), &["t"])),
+        "invalid: unknown_function"
+    );
+    let exporting = |functions: &[&str]| {
+        let mut admission = admission(vec![call("issue_refund")], None, &["issue_refund"]);
+        admission.offers[0].facts.exports = functions.iter().map(|function| export(function)).collect();
+        match admit(admission) {
+            Ok(plan) => plan.rows()[0].export.function.clone(),
+            Err(refusal) => shown(&refusal),
+        }
+    };
+    assert_eq!(exporting(&["f"]), "f");
+    assert_eq!(exporting(&["f", "issue-refund"]), "issue-refund");
+    assert_eq!(exporting(&["f", "g"]), "invalid: unknown_function");
+    assert_eq!(exporting(&["issue-refund", "issue-refund"]), "invalid: ambiguous_function");
+    assert_eq!(exporting(&[]), "invalid: unknown_function");
+}
+
+#[test]
+fn the_digest_is_of_the_table() {
+    let digest = |manifest: &str, policy: &str| World::new(manifest, &[KV, ENV], policy).plan().digest();
+    let policy = permit("kv = [\"ledger\"]");
+    let first = digest(LEDGER, &policy);
+    assert_eq!(first, digest(LEDGER, &policy));
+    // A policy that decides the same leaves the table the same; one that decides otherwise does not.
+    assert_eq!(first, digest(LEDGER, &format!("# a word\n{policy}")));
+    assert_ne!(first, digest(LEDGER, &format!("{policy}\n[limits]\nfuel = 7")));
+    assert_ne!(first, digest(LEDGER, &policy.replace("\"r\"", "\"s\"")));
+    assert_ne!(first, digest(LEDGER, &format!("{policy}\nrequire = \"$args.amount < 5\"")));
+    assert_ne!(first, digest(&format!("# a word\n{LEDGER}"), &policy), "the manifest's digest is in it");
+
+    let plan = World::new(LEDGER, &[KV], &policy).plan();
+    let canonical = jcs::canonical(&plan.to_json()).expect("canonical");
+    assert_eq!(plan.digest(), Digest::of(&canonical));
+
+    // A variable's value is committed with the call, not guessable from the table.
+    let env = "[capabilities]\nenv = [\"A\"]";
+    let row = |value: &str| permit(&format!("env = [\"A\"]\n[env.t]\nA = \"{value}\""));
+    let digest = |value: &str| World::new(env, &[ENV], &row(value)).plan().digest();
+    assert_eq!(digest("1"), digest("2"));
+}
+
+#[test]
+fn arguments() {
+    let policy = "[[permit]]\nid = \"small\"\nrequire = \"$args.amount <= 50\"\n\
+         [[permit]]\nid = \"theirs\"\nexpires = 2020-01-01\nrequire = \"$args.order.id == 'a' or $args.amount < 10\"\n\
+         [[permit]]\nid = \"other\"\ntool = \"u\"\nrequire = \"False\"";
+    let plan = World::new("", &[], policy).plan();
+    let row = &plan.rows()[0];
+    let verdict = |args: &Value| match plan.check_args(row, args) {
+        Ok(()) => "ok".to_owned(),
+        Err(ArgsRefused::Schema { misfits, .. }) => format!("schema {}", misfits[0].path),
+        Err(ArgsRefused::Require { rule, undecidable, .. }) => {
+            format!("{rule} {}", if undecidable.is_some() { "undecidable" } else { "false" })
+        }
+    };
+    for (args, expect) in [
+        (json!({ "amount": 50, "order": { "id": "a" } }), "ok"),
+        (json!({ "amount": 9 }), "ok"),
+        (json!({ "amount": 51, "order": { "id": "a" } }), "small false"),
+        // The restriction of an expired row outlives its grants.
+        (json!({ "amount": 50, "order": { "id": "b" } }), "theirs false"),
+        (json!({ "amount": 50 }), "theirs false"),
+        (json!({ "amount": "50" }), "schema /amount"),
+        (json!({}), "schema "),
+        (json!({ "amount": 5, "extra": 1 }), "schema "),
+        (json!([]), "schema "),
+        (Value::Null, "schema "),
+    ] {
+        assert_eq!(verdict(&args), expect, "{args}");
+    }
+    let plan = World::new("", &[], &permit("require = \"$args.order > 5\"")).plan();
+    match plan.check_args(&plan.rows()[0], &json!({ "amount": 5 })) {
+        Err(ArgsRefused::Require { undecidable: Some(_), .. }) => {}
+        other => panic!("expected an undecidable condition, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_refusal_of_arguments_does_not_hold_them() {
+    let plan = World::new("", &[], "").plan();
+    let secret = "4111-1111-1111-1111";
+    let refused = plan.check_args(&plan.rows()[0], &json!({ "amount": secret })).expect_err("refused");
+    assert!(!refused.to_string().contains(secret), "{refused}");
+    let many: Value =
+        (0..1000).map(|at| (format!("x{at}"), json!(at))).collect::<serde_json::Map<_, _>>().into();
+    match plan.check_args(&plan.rows()[0], &many) {
+        Err(ArgsRefused::Schema { misfits, .. }) => assert!(misfits.len() <= 16),
+        other => panic!("expected misfits, got {other:?}"),
+    }
+}
+
+#[test]
+fn a_schema_that_reaches_out_is_refused() {
+    for (schema, expect) in [
+        (json!({ "$ref": "#/$defs/a", "$defs": { "a": { "type": "object" } } }), "ok"),
+        (json!({ "$ref": "https://example.com/schema.json" }), "invalid: bad_schema"),
+        (json!({ "$ref": "file:///etc/passwd" }), "invalid: bad_schema"),
+        (json!({ "type": 7 }), "invalid: bad_schema"),
+    ] {
+        let mut admission = World::new("", &[], "").admission();
+        admission.offers[0].facts.exports[0].input = schema.clone();
+        let verdict = match admit(admission) {
+            Ok(_) => "ok".into(),
+            Err(refusal) => shown(&refusal),
+        };
+        assert_eq!(verdict, expect, "{schema}");
+    }
+}
+
+#[test]
+fn inert_requests_need_no_row_and_name_none() {
+    let plan = World::new("", &[CLOCK, RANDOM], &permit("clock = \"virtual\"")).plan();
+    assert_eq!(plan.rows()[0].granted, ["clock virtual", "random seeded"]);
+    assert_eq!(plan.rows()[0].rules, []);
+    assert!(Capability::Random(Random::Seeded).is_inert());
+}
