@@ -1,6 +1,14 @@
 //! [`Program`] → [`CheckedProgram`]: targets exist and are indices, everything is reachable,
 //! loops are bounded. Iterative throughout: a program of 100,000 steps uses no deep stack.
 
+mod graph;
+mod inputs;
+mod names;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,9 +16,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::condition::Condition;
-use crate::program::{Budgets, InputDecl, ToolUse};
+use crate::document::Report;
+use crate::program::{Budgets, Draft, InputDecl, Program, ToolUse};
 use crate::template::{Template, TextTemplate};
-use crate::{Digest, Source, StepId, ToolName};
+use crate::{Diagnostic, Diagnostics, Digest, Source, StepId, ToolName};
+use graph::Graph;
+
+pub use inputs::read_json;
 
 /// The place of a step in [`CheckedProgram::steps`]; parallel sub-steps have places of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +51,7 @@ pub struct CheckedProgram {
     /// All steps; parallel sub-steps follow their block.
     pub(crate) steps: Vec<Step>,
     pub(crate) first: StepIndex,
+    pub(crate) by_id: HashMap<StepId, StepIndex>,
 }
 
 /// A step with its targets resolved.
@@ -174,9 +187,160 @@ pub enum Follow {
     Sequence(Option<StepIndex>),
 }
 
+impl Program {
+    /// Looks at the graph. All findings come at once: the errors, or with the sound program the
+    /// warnings.
+    pub fn check(self) -> Result<(CheckedProgram, Diagnostics), Diagnostics> {
+        let mut report = Report::new(&self.draft.source);
+        let graph = examine(&self.draft, &mut report);
+        let warnings = report.finish()?;
+        Ok((CheckedProgram::new(self.draft, &graph)?, warnings))
+    }
+}
+
+/// Every rule about steps together, on a draft that may have errors of form.
+pub(crate) fn examine(draft: &Draft, report: &mut Report) -> Graph {
+    names::check(draft, report);
+    let graph = Graph::of(draft, report);
+    graph.check(draft, report);
+    graph
+}
+
 impl CheckedProgram {
+    fn new(draft: Draft, graph: &Graph) -> Result<Self, Diagnostics> {
+        let digest = Digest::of(draft.source.text.as_bytes());
+        let mut steps = Vec::with_capacity(draft.steps.len());
+        let mut by_id = HashMap::with_capacity(draft.steps.len());
+        for (at, (step, edges)) in draft.steps.into_iter().zip(&graph.edges).enumerate() {
+            // A `Program` has only well-formed steps; a broken one would stand for a broken promise
+            // of `Program::parse`, and is refused rather than left out.
+            let (Ok(id), Some(mut kind)) = (StepId::new(&step.id), step.body) else {
+                return Err(Diagnostic::error("invalid_id", "a step is not well formed")
+                    .at(&draft.source, step.span)
+                    .into());
+            };
+            match &mut kind {
+                StepKind::Condition(condition) => {
+                    condition.then = edges.then;
+                    condition.otherwise = edges.otherwise;
+                }
+                StepKind::Parallel(parallel) => parallel.steps.clone_from(&edges.subs),
+                StepKind::Tool(_) | StepKind::Llm(_) => {}
+            }
+            by_id.insert(id.clone(), StepIndex::of(at));
+            steps.push(Step {
+                id,
+                kind,
+                output_key: step.output_key.map(|(key, _)| key),
+                on_error: step.on_error,
+                timeout: step.timeout,
+                follow: edges.follow,
+                outcome: step.outcome,
+                block: step.block.map(StepIndex::of),
+            });
+        }
+        Ok(Self {
+            source: draft.source,
+            digest,
+            name: draft.name,
+            version: draft.version,
+            description: draft.description,
+            inputs: draft.inputs,
+            tools: draft.tools,
+            model: draft.model,
+            scripted: draft.scripted,
+            subject: draft.subject,
+            budgets: draft.budgets,
+            steps,
+            first: StepIndex(0),
+            by_id,
+        })
+    }
+
     /// The step at `index`.
     pub fn step(&self, index: StepIndex) -> &Step {
-        &self.steps[index.0 as usize]
+        &self.steps[index.as_usize()]
+    }
+
+    /// All steps; parallel sub-steps follow their block.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Where a run begins.
+    pub fn first(&self) -> StepIndex {
+        self.first
+    }
+
+    /// The place of the step called `id`.
+    pub fn index_of(&self, id: &StepId) -> Option<StepIndex> {
+        self.by_id.get(id).copied()
+    }
+
+    /// The file the program was read from.
+    pub fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// SHA-256 of the file's exact bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The program's name, by default its file's.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The version its author gave it.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// What its author says it is for.
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// The declared inputs; `None`: it declares none and accepts any.
+    pub fn inputs(&self) -> Option<&[InputDecl]> {
+        self.inputs.as_deref()
+    }
+
+    /// The rows of its `tools` table; `None`: it has none, tools are looked up by name.
+    pub fn tools(&self) -> Option<&[ToolUse]> {
+        self.tools.as_deref()
+    }
+
+    /// The alias of the model that steps use unless they name another.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The file of answers for the scripted model, as the program names it.
+    pub fn scripted(&self) -> Option<&str> {
+        self.scripted.as_deref()
+    }
+
+    /// Whose data a run holds.
+    pub fn subject(&self) -> Option<&Template> {
+        self.subject.as_ref()
+    }
+
+    /// The bounds of a run.
+    pub fn budgets(&self) -> Budgets {
+        self.budgets
+    }
+}
+
+impl StepIndex {
+    fn of(at: usize) -> Self {
+        // Programs have far fewer steps; `Program::parse` bounds them.
+        Self(u32::try_from(at).unwrap_or(u32::MAX))
+    }
+
+    /// The place as an index of [`CheckedProgram::steps`].
+    pub fn as_usize(self) -> usize {
+        self.0 as usize
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
 
-use crate::{Diagnostic, Diagnostics, Source};
+use crate::{Diagnostic, Diagnostics, Severity, Source};
 
 mod json;
 mod toml;
@@ -32,8 +32,8 @@ mod tests;
 /// TOML's dotted keys would else nest thousands of levels in a short line.
 const MAX_DEPTH: usize = 128;
 
-/// No pass reports more than this: each finding's place costs a walk through the text, and a
-/// hostile file can hold a million mistakes.
+/// No pass reports more errors than this, nor more warnings: each finding's place costs a walk
+/// through the text, and a hostile file can hold a million mistakes.
 const MAX_FINDINGS: usize = 200;
 
 /// The byte order mark that some editors put before the text.
@@ -57,7 +57,7 @@ impl Format {
 }
 
 /// The text of a file, which must be UTF-8 (`not_utf8` otherwise, with the line and byte).
-pub fn source_from_bytes(name: &str, bytes: &[u8]) -> Result<Arc<Source>, Diagnostic> {
+pub fn source_from_bytes(name: &str, bytes: &[u8]) -> Result<Arc<Source>, Diagnostics> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(Source::new(name, text)),
         Err(error) => {
@@ -67,7 +67,8 @@ pub fn source_from_bytes(name: &str, bytes: &[u8]) -> Result<Arc<Source>, Diagno
             let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
             Err(Diagnostic::error("not_utf8", format!("`{name}` is not UTF-8: line {line}, byte {at}"))
                 .at(&source, at..at)
-                .help("save the file as UTF-8"))
+                .help("save the file as UTF-8")
+                .into())
         }
     }
 }
@@ -185,8 +186,8 @@ impl Node {
         let place = || {
             let text = self.as_text()?;
             let start = self.span.start + source.text.get(self.span.clone())?.find(text)?;
-            let character = text.get(offset..)?.chars().next()?;
-            Some(start + offset..start + offset + character.len_utf8())
+            let length = text.get(offset..)?.chars().next().map_or(0, char::len_utf8);
+            Some(start + offset..start + offset + length)
         };
         place().unwrap_or_else(|| self.span.clone())
     }
@@ -199,12 +200,13 @@ pub(crate) struct Report {
     /// What is added to spans: the length of a byte order mark that parsing skipped.
     base: usize,
     found: Diagnostics,
-    count: usize,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Report {
     pub(crate) fn new(source: &Arc<Source>) -> Self {
-        Self { source: Arc::clone(source), base: 0, found: Diagnostics::new(), count: 0 }
+        Self { source: Arc::clone(source), base: 0, found: Diagnostics::new(), errors: 0, warnings: 0 }
     }
 
     pub(crate) fn source(&self) -> &Arc<Source> {
@@ -233,10 +235,19 @@ impl Report {
 
     /// Adds a finding. Beyond a bound they are counted, not kept.
     pub(crate) fn push(&mut self, finding: Diagnostic) {
-        self.count += 1;
-        if self.count <= MAX_FINDINGS {
+        let count = match finding.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= MAX_FINDINGS {
             self.found.push(finding);
         }
+    }
+
+    /// Whether further findings would not be kept, so that making them pleasant is wasted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors.max(self.warnings) >= MAX_FINDINGS
     }
 
     /// Adds `invalid_field`.
@@ -251,12 +262,11 @@ impl Report {
     /// The warnings, or all findings where one of them is an error, in the order of the file.
     pub(crate) fn finish(mut self) -> Result<Diagnostics, Diagnostics> {
         self.found.sort();
-        if self.count > MAX_FINDINGS {
-            let more = self.count - MAX_FINDINGS;
-            self.found.push(
-                Diagnostic::error("too_many_findings", format!("{more} more findings are not shown"))
-                    .help("mend the ones above first"),
-            );
+        let dropped = self.errors.saturating_sub(MAX_FINDINGS) + self.warnings.saturating_sub(MAX_FINDINGS);
+        if dropped > 0 {
+            let message = format!("{dropped} more findings are not shown");
+            self.found
+                .push(Diagnostic::warning("too_many_findings", message).help("mend the ones above first"));
         }
         if self.found.has_errors() { Err(self.found) } else { Ok(self.found) }
     }
@@ -453,7 +463,8 @@ impl<'n> Fields<'n> {
                 &entry.key_span,
                 format!("unknown key `{}` in {}", shown.escape_debug(), self.what),
             );
-            report.push(match nearest(&entry.key, self.known.iter().copied()) {
+            let near = if report.is_full() { None } else { nearest(&entry.key, self.known.iter().copied()) };
+            report.push(match near {
                 Some(near) => finding.help(format!("did you mean `{near}`?")),
                 None => finding.help(format!("known keys: {}", self.known.join(", "))),
             });
@@ -478,8 +489,10 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// The known word nearest to what was typed, if it is near enough to be meant.
+/// The known word nearest to what was typed, if it is near enough to be meant. Only the first
+/// thousand words are tried: a file can hold many names, and many mistakes.
 pub(crate) fn nearest<'w>(typed: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    const MAX_WORDS: usize = 1000;
     /// Longer words are not compared: the distance is quadratic in them.
     const MAX_WORD: usize = 64;
     if typed.len() > MAX_WORD {
@@ -487,9 +500,11 @@ pub(crate) fn nearest<'w>(typed: &str, known: impl Iterator<Item = &'w str>) -> 
     }
     let typed: Vec<char> = typed.chars().flat_map(char::to_lowercase).collect();
     known
+        .take(MAX_WORDS)
+        .filter(|word| word.len() <= MAX_WORD)
         .map(|word| (distance(&typed, word), word))
         .filter(|(distance, word)| *distance <= 1 + word.len().min(typed.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
+        .min()
         .map(|(_, word)| word)
 }
 

@@ -45,7 +45,7 @@ pub use capability::{
 };
 pub use check::{
     CheckedProgram, ConditionStep, Follow, LlmStep, OnError, OnTimeout, ParallelStep, Resume, Step,
-    StepIndex, StepKind, ToolStep,
+    StepIndex, StepKind, ToolStep, read_json,
 };
 pub use commit::{BadCommitment, BadEncoding, Commitment, Encoding, Salt, commit};
 pub use condition::{Condition, ConditionError, EvalError};
@@ -61,5 +61,6 @@ pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
 pub use manifest::{Ask, Function, Manifest, Spanned};
 pub use policy::{Policy, Trust};
 pub use program::{Budgets, GrantTable, InputDecl, ToolOrigin, ToolUse};
+pub use program::{Budgets, GrantTable, InputDecl, Program, ToolOrigin, ToolUse};
 pub use template::{Reference, Resolved, Root, Scope, Template, TemplateError, TextTemplate, Unresolved};
 pub use time::Timestamp;

@@ -8,14 +8,16 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use nanohost_core::{Condition, Root, Scope};
+use std::collections::BTreeSet;
+
+use nanohost_core::{Condition, Diagnostics, Format, Program, Root, Scope, Severity, Source};
 use serde_json::{Value, json};
 
 /// Judges one case: what was expected and what came of it, as JSON that is compared.
 type Judge = fn(&Value) -> Outcome;
 
 /// File name → judge.
-const SUITES: &[(&str, Judge)] = &[("conditions.json", condition)];
+const SUITES: &[(&str, Judge)] = &[("conditions.json", condition), ("validator.json", validator)];
 
 struct Outcome {
     passed: bool,
@@ -93,4 +95,51 @@ impl Scope for Names<'_> {
             (None, None) => Root::Absent,
         }
     }
+}
+
+fn validator(case: &Value) -> Outcome {
+    let program = match case.get("program_generator") {
+        Some(generator) => generated(generator),
+        None => case["program"].clone(),
+    };
+    let source = Source::new("program.json", program.to_string());
+    let findings = match Program::parse(source, Format::Json).and_then(Program::check) {
+        Ok((_, warnings)) => warnings,
+        Err(findings) => findings,
+    };
+    let codes = errors(&findings, |finding| Some(finding.code.to_owned()));
+    let actual = json!({"valid": codes.is_empty(), "error_codes": codes});
+    let expected_codes = &case["expect"]["error_codes"];
+    let any = expected_codes == &json!(["any"]);
+    let mut passed = actual["valid"] == case["expect"]["valid"] && (any || as_set(expected_codes) == codes);
+    let mut actual = actual;
+    if let Some(steps) = case.get("error_steps") {
+        let named = errors(&findings, |finding| match finding.code {
+            "missing_target" | "unreachable_step" => finding.step.clone(),
+            _ => None,
+        });
+        passed &= as_set(steps) == named;
+        actual["error_steps"] = json!(named);
+    }
+    Outcome { passed, actual }
+}
+
+fn errors(
+    findings: &Diagnostics,
+    pick: impl Fn(&nanohost_core::Diagnostic) -> Option<String>,
+) -> BTreeSet<String> {
+    findings.iter().filter(|finding| finding.severity == Severity::Error).filter_map(pick).collect()
+}
+
+fn as_set(list: &Value) -> BTreeSet<String> {
+    list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// `{linear_tool_steps: n, tool, id_format}`: n tool steps in a row.
+fn generated(generator: &Value) -> Value {
+    let format = generator["id_format"].as_str().unwrap_or_default();
+    let steps: Vec<_> = (0..generator["linear_tool_steps"].as_u64().unwrap_or(0))
+        .map(|at| json!({"id": format.replace("{i}", &at.to_string()), "type": "tool", "tool": generator["tool"]}))
+        .collect();
+    json!({"name": "generated", "steps": steps})
 }
