@@ -57,7 +57,12 @@ impl Failure {
     }
 
     /// An input or output error on a file the user named or the host keeps.
-    pub fn io(code: &'static str, what: &str, path: &std::path::Path, error: &std::io::Error) -> anyhow::Error {
+    pub fn io(
+        code: &'static str,
+        what: &str,
+        path: &std::path::Path,
+        error: &std::io::Error,
+    ) -> anyhow::Error {
         let exit = if error.kind() == std::io::ErrorKind::StorageFull { Exit::Host } else { Exit::Usage };
         let finding = Diagnostic::error(code, format!("cannot {what} {}: {error}", path.display()));
         Self { exit, findings: finding.into() }.into()

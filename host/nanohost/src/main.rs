@@ -1,5 +1,6 @@
 //! `nanohost`: models propose, the runtime governs.
 
 mod failure;
+mod project;
 
 fn main() {}

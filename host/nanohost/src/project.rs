@@ -1,0 +1,27 @@
+//! What surrounds a program on this machine: the platform's folders, the policy in force and
+//! whether it is trusted, the tools' folders and their builds, and the files that no grant may
+//! reach. Knows nothing of argv, of runs, and of how anything is shown.
+
+mod build;
+mod control;
+mod places;
+mod policy;
+mod read;
+mod source_tree;
+mod tools;
+mod trust;
+
+pub(crate) use build::{BuildEvent, build};
+pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
+pub(crate) use places::Places;
+pub(crate) use policy::{FoundPolicy, PolicyOrigin, find};
+pub(crate) use read::read_source;
+pub(crate) use tools::{Component, CrateComponent, Freshness, ToolFolder, by_name, by_path};
+pub(crate) use trust::{Trusted, TrustedRoots, Verdict};
+/// `nanohost trust`: what is recorded, and how it is changed.
+pub(crate) mod trusting {
+    pub(crate) use super::trust::{add, list, remove, roots};
+}
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,211 @@
+//! Building tools from their sources. That runs their authors' code on this machine (build scripts,
+//! macros), so it happens below trusted folders only. Nothing that Cargo says reaches this
+//! process's own output. Knows nothing of how progress is shown.
+
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use nanohost_core::{Diagnostic, Diagnostics};
+use toolchain::Toolchain;
+
+use super::policy::quoted;
+use super::tools::{Stamp, TARGET};
+use super::{Component, CrateComponent, Freshness, ToolFolder, TrustedRoots};
+use crate::failure::Failure;
+
+/// What happens during a build.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum BuildEvent<'a> {
+    /// rustup fetches what is needed to compile for WebAssembly.
+    AddingTarget,
+    /// Cargo starts on these packages.
+    Building {
+        /// Their names.
+        names: &'a [&'a str],
+    },
+    /// Cargo's latest line of progress, safe to show.
+    Line(&'a str),
+    /// Everything is built.
+    Done {
+        /// Wall time of it all.
+        seconds: f64,
+    },
+}
+
+/// Builds the tools of `tools` that are missing or older than their sources; with everything
+/// current it does nothing and starts no process. Two at once are fine: Cargo locks its folders.
+///
+/// # Errors
+/// `unbuilt_tool` for each tool outside of `roots`, before anything is built; `no_cargo`,
+/// `missing_wasm_target`, `build_failed`; exit code 2.
+pub(crate) fn build(
+    tools: &[ToolFolder],
+    roots: &TrustedRoots,
+    progress: &dyn Fn(BuildEvent<'_>),
+) -> anyhow::Result<()> {
+    build_with(&Toolchain::on_path(), tools, roots, progress)
+}
+
+fn build_with(
+    toolchain: &Toolchain,
+    tools: &[ToolFolder],
+    roots: &TrustedRoots,
+    progress: &dyn Fn(BuildEvent<'_>),
+) -> anyhow::Result<()> {
+    let batches = batches(tools, roots)?;
+    if batches.is_empty() {
+        return Ok(());
+    }
+    let begin = Instant::now();
+    for batch in &batches {
+        toolchain.ensure_target(batch.workspace, progress)?;
+        batch.build(toolchain, progress)?;
+    }
+    progress(BuildEvent::Done { seconds: begin.elapsed().as_secs_f64() });
+    Ok(())
+}
+
+/// The crates of one Cargo workspace that are built together.
+#[derive(Debug)]
+struct Batch<'t> {
+    workspace: &'t Path,
+    /// The trusted folder it lies in.
+    root: PathBuf,
+    crates: Vec<&'t CrateComponent>,
+}
+
+/// What has to be built, by workspace in the order of `tools`.
+fn batches<'t>(tools: &'t [ToolFolder], roots: &TrustedRoots) -> anyhow::Result<Vec<Batch<'t>>> {
+    let mut batches: Vec<Batch<'t>> = Vec::new();
+    let mut refused = Diagnostics::new();
+    for tool in tools {
+        let Component::Crate(krate) = &tool.component else { continue };
+        if batches.iter().any(|batch| batch.crates.contains(&krate)) {
+            continue;
+        }
+        let why = match krate.freshness() {
+            Freshness::Fresh => continue,
+            Freshness::Missing => "is not built yet".to_owned(),
+            Freshness::Stale(source) => format!("is older than {}", source.display()),
+        };
+        // The workspace's files decide what is compiled and run as much as the crate's own.
+        let Some(root) = roots.covering(&[&krate.dir, &krate.workspace]) else {
+            refused.push(unbuilt(krate, &why));
+            continue;
+        };
+        match batches.iter_mut().find(|batch| batch.workspace == krate.workspace) {
+            Some(batch) => batch.crates.push(krate),
+            None => batches.push(Batch {
+                workspace: &krate.workspace,
+                root: root.to_owned(),
+                crates: vec![krate],
+            }),
+        }
+    }
+    if refused.is_empty() { Ok(batches) } else { Err(Failure::usage(refused)) }
+}
+
+fn unbuilt(krate: &CrateComponent, why: &str) -> Diagnostic {
+    let message = format!(
+        "the tool in {} {why}, and building it would run code of a project that is not trusted",
+        krate.dir.display()
+    );
+    Diagnostic::error("unbuilt_tool", message).help(format!(
+        "look through it and build it yourself:\n  {}\nor trust its project: nanohost trust FOLDER",
+        command(krate.workspace.as_path(), &[krate])
+    ))
+}
+
+/// The command that builds `crates`, for a person to type.
+fn command(workspace: &Path, crates: &[&CrateComponent]) -> String {
+    let packages: String = crates.iter().map(|krate| format!(" -p {}", krate.package)).collect();
+    format!("cd {} && cargo build --release --locked --target {TARGET}{packages}", quoted(workspace))
+}
+
+impl Batch<'_> {
+    fn build(&self, toolchain: &Toolchain, progress: &dyn Fn(BuildEvent<'_>)) -> anyhow::Result<()> {
+        let names: Vec<&str> = self.crates.iter().map(|krate| krate.package.as_str()).collect();
+        progress(BuildEvent::Building { names: &names });
+        let started = SystemTime::now();
+        let target = self.workspace.join("target");
+        let mut cargo = toolchain.cargo(self.workspace);
+        cargo.args([
+            "build",
+            "--release",
+            "--locked",
+            "--color",
+            "never",
+            "--target",
+            TARGET,
+            "--target-dir",
+        ]);
+        cargo.arg(&target);
+        for name in &names {
+            cargo.args(["--package", name]);
+        }
+        if let Some(flags) = self.reproducible(&target, toolchain.cargo_home()) {
+            cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
+        }
+        let ended = toolchain::run(cargo, &|line| {
+            if toolchain::is_progress(line) {
+                progress(BuildEvent::Line(line.trim()));
+            }
+        });
+        let failed = |message: String, help: &str| {
+            Failure::usage(
+                Diagnostic::error("build_failed", message)
+                    .help(format!("{help}:\n  {}", command(self.workspace, &self.crates))),
+            )
+        };
+        let ended = ended.map_err(|error| toolchain::no_cargo("cargo", &error))?;
+        if !ended.success {
+            let message = format!("cargo could not build {}:\n{}", listed(&names), ended.tail.join("\n"));
+            return Err(failed(message, "to see everything it says"));
+        }
+        for krate in &self.crates {
+            if !krate.artifact.is_file() {
+                let message = format!(
+                    "building `{}` made no component: {} is not there",
+                    krate.package,
+                    krate.artifact.display()
+                );
+                return Err(failed(message, "give it `[lib]` with `crate-type = [\"cdylib\"]`, then"));
+            }
+            Stamp::write(&krate.artifact, started);
+        }
+        Ok(())
+    }
+
+    /// Compiler flags that keep this machine's folders out of components: the same sources become
+    /// the same bytes wherever they lie. Of several that match, the last counts.
+    fn reproducible(&self, target: &Path, cargo_home: Option<PathBuf>) -> Option<String> {
+        let folders = [
+            (Some(self.root.as_path()), "/project"),
+            (Some(self.workspace), "/workspace"),
+            (cargo_home.as_deref(), "/cargo"),
+            (Some(target), "/target"),
+        ];
+        let flags: Option<Vec<String>> = folders
+            .into_iter()
+            .filter_map(|(folder, name)| Some((folder?, name)))
+            .map(|(folder, name)| Some(format!("--remap-path-prefix={}={name}", folder.to_str()?)))
+            .collect();
+        // Cargo separates flags by this character: a path that holds it would become two.
+        flags.filter(|flags| !flags.iter().any(|flag| flag.contains('\x1f'))).map(|flags| flags.join("\x1f"))
+    }
+}
+
+/// `a`, `b` and `c`, in backticks.
+fn listed(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Where nanohost keeps what is its own, from flags, environment and platform. Creates nothing.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+use nanohost_core::Diagnostic;
+
+use crate::failure::Failure;
+
+/// The folders of this user, and the policy the environment names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// The folder of the store: `--store`, `NANOHOST_STORE`, or the platform's data folder.
+    pub(crate) store: PathBuf,
+    /// The folder of what the user decided: `NANOHOST_CONFIG`, or the platform's configuration folder.
+    pub(crate) config: PathBuf,
+    /// The file that `NANOHOST_POLICY` names.
+    pub(crate) policy: Option<PathBuf>,
+}
+
+impl Places {
+    /// The places that `--store` and the environment of this process say.
+    ///
+    /// # Errors
+    /// `empty_variable` for a variable that is set to nothing, `no_home` where the platform knows
+    /// no folders of this user and none is named.
+    pub(crate) fn find(store: Option<&Path>) -> anyhow::Result<Self> {
+        Self::from_environment(store, &|name| std::env::var_os(name))
+    }
+
+    fn from_environment(
+        store: Option<&Path>,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> anyhow::Result<Self> {
+        let named = |name: &str| match variable(name) {
+            Some(value) if value.is_empty() => Err(Failure::usage(
+                Diagnostic::error("empty_variable", format!("{name} is set, and empty"))
+                    .help(format!("unset {name}, or give it a path")),
+            )),
+            value => Ok(value.map(PathBuf::from)),
+        };
+        let platform = || ProjectDirs::from("", "", "nanohost");
+        let no_home = |what: &str, name: &str| {
+            Failure::host(
+                Diagnostic::error("no_home", format!("this user has no home folder for {what}"))
+                    .help(format!("set {name} to a folder")),
+            )
+        };
+        let store = match (store, named("NANOHOST_STORE")?) {
+            (Some(flag), _) => flag.to_owned(),
+            (None, Some(folder)) => folder,
+            // Local: a database must not follow its user to another machine, as roaming data does.
+            (None, None) => platform()
+                .map(|dirs| dirs.data_local_dir().to_owned())
+                .ok_or_else(|| no_home("the store", "NANOHOST_STORE"))?,
+        };
+        let config = match named("NANOHOST_CONFIG")? {
+            Some(folder) => folder,
+            None => platform()
+                .map(|dirs| dirs.config_local_dir().to_owned())
+                .ok_or_else(|| no_home("its configuration", "NANOHOST_CONFIG"))?,
+        };
+        Ok(Self { store, config, policy: named("NANOHOST_POLICY")? })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+use super::*;
+
+fn from(store: Option<&str>, variables: &[(&str, &str)]) -> anyhow::Result<Places> {
+    Places::from_environment(store.map(Path::new), &|name| {
+        variables.iter().find(|(own, _)| *own == name).map(|(_, value)| OsString::from(value))
+    })
+}
+
+#[test]
+fn a_flag_wins_over_the_environment() -> anyhow::Result<()> {
+    let variables = [("NANOHOST_STORE", "/env/store"), ("NANOHOST_CONFIG", "/env/config")];
+    assert_eq!(from(Some("/flag"), &variables)?.store, Path::new("/flag"));
+    let places = from(None, &variables)?;
+    assert_eq!(places.store, Path::new("/env/store"));
+    assert_eq!(places.config, Path::new("/env/config"));
+    assert_eq!(places.policy, None);
+    Ok(())
+}
+
+#[test]
+fn the_environment_names_a_policy() -> anyhow::Result<()> {
+    let variables = [("NANOHOST_STORE", "/s"), ("NANOHOST_CONFIG", "/c"), ("NANOHOST_POLICY", "p.toml")];
+    assert_eq!(from(None, &variables)?.policy.as_deref(), Some(Path::new("p.toml")));
+    Ok(())
+}
+
+#[test]
+fn an_empty_variable_is_refused_rather_than_taken_for_this_folder() {
+    for name in ["NANOHOST_STORE", "NANOHOST_CONFIG", "NANOHOST_POLICY"] {
+        let mut variables = vec![("NANOHOST_STORE", "/s"), ("NANOHOST_CONFIG", "/c")];
+        variables.retain(|(own, _)| *own != name);
+        variables.push((name, ""));
+        let error = from(None, &variables).expect_err("it is empty");
+        assert!(error.to_string().contains("[empty_variable]"), "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
