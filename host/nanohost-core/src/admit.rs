@@ -9,6 +9,7 @@
 mod gap;
 mod judge;
 mod plan;
+mod remedy;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -28,6 +28,9 @@ pub enum Trust {
     },
 }
 
+/// What people know the built-in policy by.
+const BUILT_IN: &str = "the built-in policy";
+
 /// An operator's policy. Denies what it does not permit.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -107,7 +110,7 @@ pub(crate) enum Verdict<'p> {
 impl Policy {
     /// The built-in policy, which grants nothing.
     pub fn none() -> Self {
-        let source = Source::new("(built-in policy)", "");
+        let source = Source::new(BUILT_IN, "");
         Self {
             digest: Digest::of(source.text.as_bytes()),
             source,
@@ -118,6 +121,11 @@ impl Policy {
             env: BTreeMap::new(),
             ceilings: GivenLimits::default(),
         }
+    }
+
+    /// Whether it is [`Policy::none`].
+    pub fn is_built_in(&self) -> bool {
+        self.source.name == BUILT_IN && self.rules.is_empty()
     }
 
     /// The text it was read from.

@@ -103,6 +103,9 @@ pub enum GapCode {
     FolderMissing,
     /// Two policies give the guest's folder two different folders of the host.
     FolderConflict,
+    /// A folder with write access holds a policy, or is one of `.git` and `.cargo`: whoever can
+    /// write there can give itself what it was not given.
+    GrantCoversControlFiles,
     /// It is permitted, but no policy says what value the variable has.
     EnvMissing,
     /// Two policies give the variable two different values.
@@ -119,6 +122,7 @@ impl GapCode {
             Self::Forbidden => "forbidden",
             Self::FolderMissing => "folder_missing",
             Self::FolderConflict => "folder_conflict",
+            Self::GrantCoversControlFiles => "grant_covers_control_files",
             Self::EnvMissing => "env_missing",
             Self::EnvConflict => "env_conflict",
         }

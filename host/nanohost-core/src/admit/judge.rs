@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::Offer;
 use super::gap::{Gap, GapCode, Place, Withheld};
 use super::plan::{ArgsValidator, Requirement, Row, RuleGrant};
+use super::remedy::{declare, permit_line, quoted};
 use crate::capability::{
     Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Random,
 };
 use crate::check::CheckedProgram;
 use crate::facts::{Classified, Import, ToolExport, classify};
-use crate::manifest::Manifest;
 use crate::policy::{Policy, Rule, Subject, Verdict, Wanted};
 use crate::program::{GrantTable, ToolUse};
 use crate::template::Reference;
@@ -134,6 +135,10 @@ impl<'a> Case<'a> {
             rules: std::mem::take(&mut self.rules),
             grants,
             require,
+            description: claim
+                .and_then(|function| function.description.as_deref())
+                .or(manifest.description())
+                .map(str::to_owned),
             pii: claim.map(|function| function.pii.clone()).unwrap_or_default(),
             export: export.clone(),
             validator: validator.ok()?,
@@ -424,10 +429,17 @@ impl<'a> Case<'a> {
             return false;
         }
         match capability {
-            Capability::Filesystem(_) if host.flatten().is_none() => {
-                self.gaps.push(self.host_gap(GapCode::FolderMissing, ask, None));
-                false
-            }
+            Capability::Filesystem(folder) => match host.flatten() {
+                None => {
+                    self.gaps.push(self.host_gap(GapCode::FolderMissing, ask, None));
+                    false
+                }
+                Some(host) if folder.access == Access::Write && self.holds_control_files(host) => {
+                    self.gaps.push(self.host_gap(GapCode::GrantCoversControlFiles, ask, None));
+                    false
+                }
+                Some(_) => true,
+            },
             Capability::Env(name) => match self.agreed(Policy::variable, name) {
                 Ok(Some(_)) => true,
                 Ok(None) => {
@@ -513,7 +525,11 @@ impl<'a> Case<'a> {
                     None,
                     format!("no row of {file} permits it"),
                     format!(
-                        "add to {file}:\n\n[[permit]]\nid = {}\nprogram = {}\ntool = {}\n{lines}{}",
+                        "{}:\n\n[[permit]]\nid = {}\nprogram = {}\ntool = {}\n{lines}{}",
+                        match policy.is_built_in() {
+                            true => "write a policy, such as policies/local.toml, with".into(),
+                            false => format!("add to {file}"),
+                        },
                         quoted(&format!("{}-{class}", subject.tool)),
                         quoted(subject.program),
                         quoted(subject.tool.as_str()),
@@ -578,6 +594,16 @@ impl<'a> Case<'a> {
         Ok(agreed)
     }
 
+    /// Whether who writes below `host` could change what governs it, as far as texts show it.
+    /// Whoever knows the paths of programs, tools, keys and the store looks at those.
+    fn holds_control_files(&self, host: &str) -> bool {
+        let host = Path::new(host);
+        self.policies
+            .iter()
+            .any(|policy| !policy.base_dir().is_empty() && Path::new(policy.base_dir()).starts_with(host))
+            || host.components().any(|part| [".git", ".cargo"].iter().any(|name| part.as_os_str() == *name))
+    }
+
     fn host_gap(&self, code: GapCode, ask: &Ask<'_>, conflict: Option<Place>) -> Gap {
         let tool = self.offer.manifest.name();
         let capability = &ask.capability;
@@ -592,6 +618,9 @@ impl<'a> Case<'a> {
         };
         let help = match conflict {
             Some(_) => "let the policies agree, or only one of them name it".into(),
+            None if code == GapCode::GrantCoversControlFiles => {
+                format!("name a folder of its own for it in [folders.{tool}] of {}", policy.source().name)
+            }
             None => format!(
                 "add to {}:{}",
                 policy.source().name,
@@ -836,48 +865,4 @@ fn may_resolve(schema: &Value, reference: &Reference) -> bool {
         }
     }
     true
-}
-
-/// The manifest line that declares what `import` needs.
-fn declare(manifest: &Manifest, class: Class, import: &Import) -> String {
-    let package = import.name.split('/').next().unwrap_or_default();
-    let stub = format!("stub = [{}]", quoted(&format!("{package}/*")));
-    let file = &manifest.source().name;
-    let line = match class {
-        Class::Filesystem => "filesystem = [{ guest = \"/data\", access = \"read\" }]",
-        Class::Env => "env = [\"NAME\"]",
-        Class::Kv => "kv = [\"namespace\"]",
-        Class::Clock => return format!("set in {file}:\n\n[capabilities]\nclock = \"virtual\""),
-        Class::Random => return format!("set in {file}:\n\n[capabilities]\nrandom = \"seeded\""),
-        Class::Sockets => "sockets = [{ address = \"127.0.0.1\", port = 7 }]",
-        Class::Http | Class::Secrets => {
-            return format!(
-                "this host grants no {class} yet; if the tool never uses it, its author adds to {file}:\n\n{stub}"
-            );
-        }
-    };
-    format!(
-        "its author adds to {file}, with what it really needs:\n\n[capabilities]\n{line}\n\nor, if the tool never uses it:\n\n{stub}"
-    )
-}
-
-/// The line of a policy row that permits `capability`.
-fn permit_line(capability: &Capability) -> String {
-    match capability {
-        Capability::Filesystem(folder) => {
-            format!("filesystem = [{{ guest = {}, access = \"{}\" }}]", quoted(&folder.guest), folder.access)
-        }
-        Capability::Env(name) => format!("env = [{}]", quoted(name)),
-        Capability::Kv(name) => format!("kv = [{}]", quoted(name)),
-        Capability::Clock(clock) => format!("clock = \"{clock}\""),
-        Capability::Random(random) => format!("random = \"{random}\""),
-        Capability::Sockets(socket) => {
-            format!("sockets = [{{ address = \"{}\", port = {} }}]", socket.address, socket.port)
-        }
-    }
-}
-
-/// `text` as a TOML string.
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
 }

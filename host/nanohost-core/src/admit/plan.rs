@@ -66,6 +66,9 @@ pub struct Row {
     pub grants: Grants,
     /// What has to hold for the arguments of every call.
     pub require: Vec<Requirement>,
+    /// What the function does, for people and models. The author's words, pinned by the manifest's
+    /// digest.
+    pub description: Option<String>,
     /// Paths of personal data, such as `input.customer.email`, from the manifest.
     pub pii: Vec<String>,
     pub(super) validator: ArgsValidator,

@@ -516,13 +516,31 @@ fn no_policy_grants_nothing() {
     admission.policies.clear();
     match admit(admission) {
         Err(Refusal::Denied(denied)) => {
-            assert_eq!(
-                denied.gaps()[0].not_granted_by.as_ref().map(|by| &*by.file),
-                Some("(built-in policy)")
-            );
+            let help = &denied.gaps()[0].help;
+            assert!(help.starts_with("write a policy, such as policies/local.toml, with:"), "{help}");
         }
         other => panic!("expected a denial, got {other:?}"),
     }
+}
+
+#[test]
+fn writing_never_reaches_what_governs() {
+    let writes = |host: &str| {
+        let policy = permit(&MAY_WRITE.replace("\"data\"", &format!("\"{host}\"")));
+        World::new(WRITE, &[FILES], &policy).verdict()
+    };
+    for (host, expect) in [
+        ("out", "ok"),
+        ("/workshop", "ok"),
+        (".", "grant_covers_control_files /data (write)"),
+        ("/", "grant_covers_control_files /data (write)"),
+        ("/srv/repository/.git/hooks", "grant_covers_control_files /data (write)"),
+        ("/home/a/.cargo", "grant_covers_control_files /data (write)"),
+    ] {
+        assert_eq!(writes(host), expect, "{host}");
+    }
+    let reads = permit(&MAY_READ.replace("\"data\"", "\".\""));
+    assert_eq!(World::new(READ, &[FILES], &reads).verdict(), "ok", "reading is another matter");
 }
 
 #[test]
