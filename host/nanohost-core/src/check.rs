@@ -273,7 +273,7 @@ impl CheckedProgram {
     }
 
     /// The place of the step called `id`.
-    pub fn index_of(&self, id: &StepId) -> Option<StepIndex> {
+    pub fn index_of(&self, id: &str) -> Option<StepIndex> {
         self.by_id.get(id).copied()
     }
 

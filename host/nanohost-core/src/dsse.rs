@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::digest::hex_array;
-use crate::{Digest, KeyId, PublicKey, Signer, hex};
+use crate::{Digest, KeyId, PublicKey, Signer, TrustRoot, hex};
 
 #[cfg(test)]
 mod tests;
@@ -154,6 +154,13 @@ impl Unverified {
         }
         if key.verifies(&self.pae, &self.signature) { Ok(()) } else { Err(DsseError::Unverified) }
     }
+}
+
+/// Whether some trusted key signed the envelope, whatever key it names: tells a changed key id from
+/// a foreign key. `false` for what is no envelope.
+pub(crate) fn signed_by_any(bytes: &[u8], trust: &TrustRoot) -> bool {
+    Unverified::parse(bytes)
+        .is_ok_and(|envelope| trust.iter().any(|key| key.verifies(&envelope.pae, &envelope.signature)))
 }
 
 impl std::fmt::Debug for Unverified {

@@ -14,6 +14,7 @@
 //! [`Export::parse`] checks the form before any signature, and [`Export::check_places`] decides
 //! about contents without their envelope once the envelopes are known to be whole.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -92,7 +93,7 @@ pub enum ExportError {
 /// What a committed value is to its envelope, such as `input` or `output`: 1 to 64 lower-case
 /// letters, digits, `-`, `_`, `.` and `/`, starting with a letter.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Role(String);
+pub struct Role(Cow<'static, str>);
 
 /// The text has not the form of a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -100,6 +101,39 @@ pub struct Role(String);
 pub struct BadRole;
 
 impl Role {
+    /// Everything admission was decided from, the program's source included: a document.
+    pub const ADMISSION: Self = Self(Cow::Borrowed("admission"));
+    /// The model's answer.
+    pub const ANSWER: Self = Self(Cow::Borrowed("answer"));
+    /// What was refused.
+    pub const DENIED: Self = Self(Cow::Borrowed("denied"));
+    /// The payload of a resume event.
+    pub const EVENT: Self = Self(Cow::Borrowed("event"));
+    /// Arguments of a call, or the inputs of the run.
+    pub const INPUT: Self = Self(Cow::Borrowed("input"));
+    /// The words of a failure.
+    pub const MESSAGE: Self = Self(Cow::Borrowed("message"));
+    /// The result of a call.
+    pub const OUTPUT: Self = Self(Cow::Borrowed("output"));
+    /// The prompt a model was asked.
+    pub const PROMPT: Self = Self(Cow::Borrowed("prompt"));
+    /// Why a tool waits, in its own words.
+    pub const REASON: Self = Self(Cow::Borrowed("reason"));
+    /// The secret seed of the run's randomness.
+    pub const SEED: Self = Self(Cow::Borrowed("seed"));
+    /// The system text a model was given.
+    pub const SYSTEM: Self = Self(Cow::Borrowed("system"));
+
+    /// Documents say what was admitted; they hold nothing of a run's data.
+    pub fn is_document(&self) -> bool {
+        *self == Self::ADMISSION
+    }
+
+    /// Values that outlive their run as secrets: who knows the seed can foretell what was random.
+    pub fn is_secret(&self) -> bool {
+        *self == Self::SEED
+    }
+
     /// Checks the form of `text`.
     ///
     /// # Errors
@@ -110,7 +144,7 @@ impl Role {
         let valid = text.len() <= MAX_ROLE
             && text.starts_with(|c: char| c.is_ascii_lowercase())
             && text.bytes().all(body);
-        if valid { Ok(Self(text.to_owned())) } else { Err(BadRole) }
+        if valid { Ok(Self(Cow::Owned(text.to_owned()))) } else { Err(BadRole) }
     }
 
     /// The role as text.

@@ -36,6 +36,12 @@ macro_rules! text_ident {
             }
         }
 
+        impl std::borrow::Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
         impl FromStr for $name {
             type Err = BadIdent;
             fn from_str(text: &str) -> Result<Self, BadIdent> {

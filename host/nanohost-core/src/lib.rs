@@ -10,6 +10,7 @@
 //! This crate deliberately knows no WebAssembly, disk, clock, network, terminal or thread. Time,
 //! randomness, model answers and tool results enter it only as recorded [`Event`]s.
 
+mod admission_record;
 mod admit;
 mod capability;
 mod check;
@@ -19,7 +20,7 @@ mod diagnostic;
 mod digest;
 mod document;
 pub mod dsse;
-mod envelope;
+pub mod envelope;
 pub mod export;
 mod facts;
 mod hex;
@@ -29,12 +30,13 @@ mod keys;
 mod manifest;
 mod policy;
 mod program;
-mod receipt;
-mod run;
+pub mod receipt;
+pub mod run;
 mod template;
 mod time;
-mod trace;
+pub mod trace;
 
+pub use admission_record::{AdmissionRecord, RepeatError};
 pub use admit::{
     Admission, ArgsRefused, Denied, Gap, GapCode, Misfit, Offer, Place, Plan, Refusal, Requirement, Row,
     RuleGrant, Withheld, admit,
@@ -60,7 +62,6 @@ pub use jcs::JcsError;
 pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
 pub use manifest::{Ask, Function, Manifest, Spanned};
 pub use policy::{Policy, Trust};
-pub use program::{Budgets, GrantTable, InputDecl, ToolOrigin, ToolUse};
 pub use program::{Budgets, GrantTable, InputDecl, Program, ToolOrigin, ToolUse};
 pub use template::{Reference, Resolved, Root, Scope, Template, TemplateError, TextTemplate, Unresolved};
 pub use time::Timestamp;

@@ -1,1 +1,460 @@
-//! (to be written)
+//! Verification: envelopes nobody trusts yet → [`Trace`], through named checks. A run's bytes are
+//! judged by the same machine that ran it. Knows no disk, no clock and no WebAssembly engine.
+
+mod check;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+pub use check::{Check, CheckName, CheckResult, Fault, FaultKind, Report, RunState};
+
+use crate::admission_record::{AdmissionRecord, RepeatError};
+use crate::admit::{Plan, Refusal};
+use crate::capability::Effect;
+use crate::envelope::{
+    AuthorityRef, Disclosed, Kind, OpenError, Opened, Predicate, StepRef, authority_of, events_of,
+    state_after,
+};
+use crate::export::{Content, Role};
+use crate::run::{Event, Run};
+use crate::{Digest, RunId, Timestamp, TrustRoot};
+
+/// What is to be verified. Nothing of it is believed.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The run it claims to be about.
+    pub run: &'a RunId,
+    /// The envelopes in order, as exact bytes.
+    pub envelopes: &'a [Vec<u8>],
+    /// The values that are there.
+    pub contents: &'a [Content],
+    /// How many envelopes whoever kept them says there are, where that is known.
+    pub expected: Option<u64>,
+    /// Whether every committed value has to be here, as in the store that wrote them.
+    pub complete: bool,
+}
+
+/// A run whose evidence verified: the chain is whole, the signatures are good, every transition
+/// is legal. Made only by [`verify`].
+#[derive(Debug)]
+pub struct Trace {
+    run: RunId,
+    envelopes: Vec<Opened>,
+    /// `None` where admission refused the program.
+    machine: Option<Run>,
+    values: Vec<Disclosed>,
+    state: RunState,
+}
+
+impl Trace {
+    /// The run.
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// What was signed, in order.
+    pub fn predicates(&self) -> impl ExactSizeIterator<Item = &Predicate> {
+        self.envelopes.iter().map(|opened| &opened.predicate)
+    }
+
+    /// The digest of an envelope's exact bytes.
+    pub fn digest(&self, seq: usize) -> Option<Digest> {
+        self.envelopes.get(seq).map(|opened| opened.digest)
+    }
+
+    /// A disclosed value.
+    pub fn value(&self, seq: usize, role: &Role) -> Option<&serde_json::Value> {
+        self.values.get(seq)?.get(role)
+    }
+
+    /// The machine in the state that the evidence leads to; `None` where admission refused.
+    pub fn machine(&self) -> Option<&Run> {
+        self.machine.as_ref()
+    }
+
+    /// Whether the run is over.
+    pub fn state(&self) -> RunState {
+        self.state
+    }
+
+    /// When it was opened.
+    pub fn opened(&self) -> Timestamp {
+        self.envelopes[0].predicate.time
+    }
+
+    /// The moment of the last envelope.
+    pub fn last(&self) -> Timestamp {
+        self.envelopes[self.envelopes.len() - 1].predicate.time
+    }
+
+    /// The digest of the last envelope.
+    pub fn head(&self) -> Digest {
+        self.envelopes[self.envelopes.len() - 1].digest
+    }
+}
+
+/// Judges evidence. The trace is there only where no check failed and the program is disclosed.
+pub fn verify(evidence: Evidence<'_>, trust: &TrustRoot) -> (Report, Option<Trace>) {
+    let mut report = Report::new(evidence.run.clone(), evidence.envelopes.len());
+    let trace = match judge(evidence, trust, &mut report) {
+        Ok(trace) => trace,
+        Err(fault) => {
+            report.fail(fault);
+            None
+        }
+    };
+    (report, trace)
+}
+
+fn judge(evidence: Evidence<'_>, trust: &TrustRoot, report: &mut Report) -> Result<Option<Trace>, Fault> {
+    let envelopes = open_all(evidence.envelopes, trust)?;
+    report.pass(CheckName::Signatures, format!("{} envelopes", envelopes.len()));
+    report.pass(CheckName::Canonical, "every payload is in its one form");
+    sequence(evidence, &envelopes)?;
+    report.pass(CheckName::Sequence, format!("0 to {}", envelopes.len() - 1));
+    chain(&envelopes)?;
+    report.pass(CheckName::Chain, "every envelope names the one before it");
+    let mut values = contents(evidence.contents, &envelopes)?;
+    if evidence.complete {
+        nothing_lost(&envelopes, &values)?;
+    }
+    let committed: usize = envelopes.iter().map(|opened| opened.roles().count()).sum();
+    report
+        .pass(CheckName::Commitments, format!("{} of {committed} values are here", evidence.contents.len()));
+
+    let state = end_of(&envelopes)?;
+    let Some(record) = values[0].take(&Role::ADMISSION) else {
+        let why = "the program and the policy are not disclosed";
+        report.skip(CheckName::Admission, why);
+        report.skip(CheckName::Transitions, why);
+        report.skip(CheckName::Authority, why);
+        closed(report, state.unwrap_or(RunState::Open));
+        return Ok(None);
+    };
+    let record: AdmissionRecord = serde_json::from_value(record).map_err(|error| {
+        Fault::tampered(CheckName::Admission, 0, format!("the admission does not parse: {error}"))
+    })?;
+    let machine = match repeat(record, &envelopes)? {
+        Some(plan) => {
+            report.pass(CheckName::Admission, "decided again from the recorded texts, with the same table");
+            Some(replay(plan, &envelopes, &mut values, report)?)
+        }
+        None => {
+            report.pass(CheckName::Admission, "decided again from the recorded texts, and refused again");
+            report.pass(CheckName::Transitions, "no step was executed");
+            report.pass(CheckName::Authority, "nothing was linked");
+            None
+        }
+    };
+    let state = match (&machine, state) {
+        (Some(machine), None) if machine.suspension().is_some() => RunState::Suspended,
+        (_, state) => state.unwrap_or(RunState::Open),
+    };
+    closed(report, state);
+    Ok(Some(Trace { run: evidence.run.clone(), envelopes, machine, values, state }))
+}
+
+fn closed(report: &mut Report, state: RunState) {
+    match state {
+        RunState::Closed => report.pass(CheckName::Closed, "the run is over"),
+        RunState::Suspended => report.pass(CheckName::Closed, "the run is suspended"),
+        RunState::Open => {
+            report.open("the run has no end: it goes on, or was interrupted, or its tail was cut")
+        }
+    }
+}
+
+fn open_all(envelopes: &[Vec<u8>], trust: &TrustRoot) -> Result<Vec<Opened>, Fault> {
+    if envelopes.is_empty() {
+        return Err(Fault::truncated(CheckName::Sequence, 0, "there are no envelopes".to_owned()));
+    }
+    let mut opened = Vec::with_capacity(envelopes.len());
+    for (at, bytes) in envelopes.iter().enumerate() {
+        let fault = |error: OpenError| match error {
+            OpenError::Untrusted(_) => untrusted(at, bytes, error, trust),
+            OpenError::Canonical(_) => Fault::tampered(CheckName::Canonical, at, error.to_string()),
+            _ => Fault::tampered(CheckName::Signatures, at, error.to_string()),
+        };
+        opened.push(Opened::open(bytes, trust).map_err(fault)?);
+    }
+    Ok(opened)
+}
+
+/// A key id is only a hint and not signed: where a trusted key did sign the bytes, the hint was
+/// changed, and that is tampering.
+fn untrusted(at: usize, bytes: &[u8], error: OpenError, trust: &TrustRoot) -> Fault {
+    if crate::dsse::signed_by_any(bytes, trust) {
+        return Fault::tampered(
+            CheckName::Signatures,
+            at,
+            "its key id is not that of the key that signed it".to_owned(),
+        );
+    }
+    Fault {
+        kind: FaultKind::UntrustedKey,
+        check: CheckName::Signatures,
+        envelope: Some(at),
+        message: error.to_string(),
+    }
+}
+
+/// Every number once, from 0, in order, and all of this run.
+fn sequence(evidence: Evidence<'_>, envelopes: &[Opened]) -> Result<(), Fault> {
+    let mut seen = BTreeMap::new();
+    for (at, opened) in envelopes.iter().enumerate() {
+        let run = &opened.predicate.run;
+        if run.id != *evidence.run {
+            return Err(Fault::tampered(CheckName::Sequence, at, format!("it belongs to run {}", run.id)));
+        }
+        if let Some(first) = seen.insert(run.seq, at) {
+            let message = format!("envelope {} stands here again, first at position {first}", run.seq);
+            return Err(Fault::tampered(CheckName::Sequence, at, message));
+        }
+    }
+    for (expected, seq) in (0..).zip(seen.keys()) {
+        if *seq != expected {
+            let message = match seq - expected {
+                1 => format!("envelope {expected} is missing"),
+                _ => format!("envelopes {expected} to {} are missing", seq - 1),
+            };
+            return Err(Fault::truncated(CheckName::Sequence, seen[seq], message));
+        }
+    }
+    for (at, opened) in envelopes.iter().enumerate() {
+        if opened.predicate.run.seq != at as u64 {
+            let message = format!("envelope {} stands at position {at}", opened.predicate.run.seq);
+            return Err(Fault::tampered(CheckName::Sequence, at, message));
+        }
+    }
+    match evidence.expected {
+        Some(expected) if expected > envelopes.len() as u64 => Err(Fault::truncated(
+            CheckName::Sequence,
+            envelopes.len(),
+            format!("the store recorded {expected} envelopes and {} are here", envelopes.len()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Each names the one before, and all agree on run, program, signer and state.
+fn chain(envelopes: &[Opened]) -> Result<(), Fault> {
+    let first = &envelopes[0];
+    let fault = |at, message: &str| Err(Fault::tampered(CheckName::Chain, at, message.to_owned()));
+    match &first.predicate.signer {
+        Some(signer) if first.predicate.kind == Kind::RunOpen && signer.key == *first.key.digest() => {}
+        _ => return fault(0, "it does not open a run with the key that signs it"),
+    }
+    let mut state = crate::envelope::initial_state();
+    let mut plan = None;
+    for (at, opened) in envelopes.iter().enumerate() {
+        let run = &opened.predicate.run;
+        let prev = at.checked_sub(1).map(|before| envelopes[before].digest);
+        if run.prev != prev {
+            return fault(at, "it names another envelope as the one before it");
+        }
+        let anchor = if at == 0 { run.program } else { first.digest };
+        if run.program != first.predicate.run.program || opened.anchor != anchor || opened.key != first.key {
+            return fault(at, "it belongs to another program, beginning or key");
+        }
+        if opened.predicate.kind == Kind::Plan {
+            plan = run.plan;
+        }
+        if run.plan != plan {
+            return fault(at, "it is bound to another capability table");
+        }
+        state = state_after(state, opened);
+        if run.state != state {
+            return fault(at, "its state digest is not that of the commitments so far");
+        }
+    }
+    Ok(())
+}
+
+fn contents(contents: &[Content], envelopes: &[Opened]) -> Result<Vec<Disclosed>, Fault> {
+    let mut values: Vec<Disclosed> = envelopes.iter().map(|_| Disclosed::default()).collect();
+    for content in contents {
+        let at = usize::try_from(content.seq).unwrap_or(usize::MAX);
+        let (Some(opened), Some(values)) = (envelopes.get(at), values.get_mut(at)) else {
+            let message = format!("a value of envelope {} is here and the envelope is not", content.seq);
+            return Err(Fault::truncated(CheckName::Commitments, at, message));
+        };
+        if !opened.admits(content) {
+            let message = format!("its {} is not what was committed to", content.role.as_str());
+            return Err(Fault::tampered(CheckName::Commitments, at, message));
+        }
+        values
+            .insert(content)
+            .map_err(|error| Fault::tampered(CheckName::Commitments, at, error.to_string()))?;
+    }
+    Ok(values)
+}
+
+fn nothing_lost(envelopes: &[Opened], values: &[Disclosed]) -> Result<(), Fault> {
+    for (at, (opened, values)) in envelopes.iter().zip(values).enumerate() {
+        if let Some(role) = opened.roles().find(|role| values.get(role).is_none()) {
+            let message = format!("its {role} is committed to and is not here");
+            return Err(Fault::truncated(CheckName::Commitments, at, message));
+        }
+    }
+    Ok(())
+}
+
+/// Where the run stands by its envelopes alone.
+fn end_of(envelopes: &[Opened]) -> Result<Option<RunState>, Fault> {
+    let last = envelopes.len() - 1;
+    for (at, opened) in envelopes.iter().enumerate() {
+        if opened.predicate.kind != Kind::RunClose {
+            continue;
+        }
+        if at != last {
+            let message = "the run goes on after its end".to_owned();
+            return Err(Fault::tampered(CheckName::Closed, at, message));
+        }
+        let count = opened.predicate.close.as_ref().map(|close| close.count);
+        if count != Some(envelopes.len() as u64) {
+            let message = "it counts another number of envelopes".to_owned();
+            return Err(Fault::tampered(CheckName::Closed, at, message));
+        }
+        return Ok(Some(RunState::Closed));
+    }
+    Ok(None)
+}
+
+/// Admission, decided again: the same table, or for a refused run the same refusals (`None`).
+fn repeat(record: AdmissionRecord, envelopes: &[Opened]) -> Result<Option<Arc<Plan>>, Fault> {
+    let fault = |message: String| Fault::tampered(CheckName::Admission, 0, message);
+    let open = &envelopes[0].predicate;
+    if record.program() != open.run.program {
+        return Err(fault("the recorded program is not the one the run names".to_owned()));
+    }
+    let policies: Vec<(Digest, bool)> =
+        open.policies.iter().map(|policy| (policy.digest, policy.trusted)).collect();
+    if record.policies() != policies {
+        return Err(fault("the recorded policies are not those the run names".to_owned()));
+    }
+    let planned = envelopes.get(1).map(|opened| &opened.predicate);
+    let decided = match record.repeat() {
+        Ok(plan) => Ok(plan),
+        Err(RepeatError::Refused(refusal)) => match *refusal {
+            Refusal::Denied(denied) => Err(denied),
+            Refusal::Invalid(found) => {
+                return Err(fault(format!("the recorded admission is invalid: {found}")));
+            }
+        },
+        Err(error @ RepeatError::Malformed(_)) => return Err(fault(error.to_string())),
+    };
+    match (decided, planned) {
+        // Interrupted before the decision was recorded.
+        (Ok(plan), None) => Ok(Some(Arc::new(plan))),
+        (Err(_), None) => Ok(None),
+        (Ok(plan), Some(planned)) if planned.kind == Kind::Plan => {
+            let rows: Vec<AuthorityRef> = plan.rows().iter().map(authority_of).collect();
+            if planned.run.plan != Some(plan.digest()) || planned.authority != rows {
+                let message = "decided again, the capability table is another one".to_owned();
+                return Err(Fault::tampered(CheckName::Admission, 1, message));
+            }
+            Ok(Some(Arc::new(plan)))
+        }
+        (Err(denied), Some(planned)) if planned.kind == Kind::Denied && planned.step.is_none() => {
+            let same = denied.gaps().len() == planned.denials.len()
+                && denied.gaps().iter().zip(&planned.denials).all(|(gap, denial)| {
+                    gap.code.as_str() == denial.code && Some(&gap.tool) == denial.tool.as_ref()
+                });
+            let rest = &envelopes[2..];
+            let closed = rest.iter().all(|opened| {
+                let close = opened.predicate.close.as_ref();
+                close.is_some_and(|close| close.status == "not_admitted") && rest.len() == 1
+            });
+            if !same || !closed {
+                return Err(fault("decided again, admission refuses otherwise".to_owned()));
+            }
+            Ok(None)
+        }
+        (Ok(_), Some(_)) => Err(fault("decided again, admission does not refuse".to_owned())),
+        (Err(_), Some(_)) => Err(fault("decided again, admission refuses".to_owned())),
+    }
+}
+
+/// Every transition through the machine that ran it.
+fn replay(
+    plan: Arc<Plan>,
+    envelopes: &[Opened],
+    values: &mut [Disclosed],
+    report: &mut Report,
+) -> Result<Run, Fault> {
+    let opened = envelopes[0].predicate.time;
+    let mut withheld = 0_usize;
+    let mut run = match values[0].get(&Role::INPUT) {
+        Some(serde_json::Value::Object(inputs)) => Run::start(Arc::clone(&plan), inputs.clone(), opened),
+        _ => Run::start_withheld(Arc::clone(&plan), opened),
+    };
+    for (at, opened) in envelopes.iter().enumerate() {
+        let predicate = &opened.predicate;
+        let illegal = |message: String| Fault::tampered(CheckName::Transitions, at, message);
+        withheld +=
+            opened.roles().filter(|role| values[at].get(role).is_none() && !role.is_document()).count();
+        rows(&plan, predicate).map_err(|message| Fault::tampered(CheckName::Authority, at, message))?;
+        let from = run.location();
+        let mut own = values[at].clone();
+        let events =
+            events_of(opened, plan.program(), &mut own).map_err(|error| illegal(error.to_string()))?;
+        if at == 0 || at == 1 && predicate.kind == Kind::Plan {
+            continue;
+        }
+        if at == 1 || events.is_empty() {
+            return Err(illegal("a run begins with its opening and its table, once".to_owned()));
+        }
+        if events.len() > 1 && effect_of(&plan, &events) > Some(Effect::Pure) && !reused(&events) {
+            return Err(illegal("a call with an effect has no intent before it".to_owned()));
+        }
+        for event in events {
+            run.record(event, predicate.time).map_err(|error| illegal(error.to_string()))?;
+        }
+        if let Some(StepRef { from: said, to, .. }) = &predicate.step
+            && (*said != from || *to != run.location())
+        {
+            return Err(illegal(format!(
+                "it leads from {from} to {}, not from {said} to {to}",
+                run.location()
+            )));
+        }
+    }
+    let detail = match withheld {
+        0 => "every transition, with its values".to_owned(),
+        n => format!("every transition; shape only where one of {n} withheld values decides"),
+    };
+    report.pass(CheckName::Transitions, detail);
+    report.pass(CheckName::Authority, "granted ⊆ requested ∩ policy ∩ program in every call");
+    Ok(run)
+}
+
+fn effect_of(plan: &Plan, events: &[Event]) -> Option<Effect> {
+    events.iter().find_map(|event| match event {
+        Event::Started { tool, .. } => plan.row(tool).map(|row| row.effect),
+        _ => None,
+    })
+}
+
+fn reused(events: &[Event]) -> bool {
+    events.iter().any(|event| {
+        matches!(event, Event::Finished { end: crate::run::CallEnd::Success { recorded: true, .. }, .. })
+    })
+}
+
+/// What an envelope says of a call's authority is what its row says.
+fn rows(plan: &Plan, predicate: &Predicate) -> Result<(), String> {
+    let Some(call) = &predicate.call else { return Ok(()) };
+    let row = plan.row(&call.tool).ok_or_else(|| format!("the table has no row for {}", call.tool))?;
+    let same = call.component == row.component
+        && call.export == row.export.path()
+        && call.effect == crate::envelope::effect_text(row.effect)
+        && predicate.authority == [authority_of(row)];
+    if same { Ok(()) } else { Err(format!("its authority is not that of {}'s row", call.tool)) }
+}
+
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "run {} ({} envelopes)", self.run, self.envelopes.len())
+    }
+}

@@ -5,6 +5,9 @@
 //! have one are counted.
 #![expect(clippy::print_stdout, reason = "the tallies are what this binary is for")]
 
+#[path = "vectors/runs.rs"]
+mod runs;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +20,8 @@ use serde_json::{Value, json};
 type Judge = fn(&Value) -> Outcome;
 
 /// File name → judge.
-const SUITES: &[(&str, Judge)] = &[("conditions.json", condition), ("validator.json", validator)];
+const SUITES: &[(&str, Judge)] =
+    &[("conditions.json", condition), ("validator.json", validator), ("runs.json", runs::run)];
 
 struct Outcome {
     passed: bool,

@@ -6,7 +6,7 @@
 //!   store.db          SQLite, WAL: envelopes, ciphertexts, key-value spaces, idempotency records
 //!   keys.db           SQLite, WAL: the keys of the ciphertexts, wrapped
 //!   vault.key         the key that unwraps keys.db; back it up apart from both
-//!   locks/            one lock file for each owned run; a lock dies with its process
+//!   locks/            a lock file for each owned run and each tool's space; locks die with their process
 //! ```
 //!
 //! Who takes one of the three files alone can read nothing that a program was given or said.
@@ -40,7 +40,8 @@ pub use batch::{Batch, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase
 pub use error::StoreError;
 pub use idempotency::{Claim, IdempotencyScope, Reservation, ReservationState};
 pub use journal::{Appended, Conflict, Fence, Head, Journal, OpenRun, Records, Taken};
+pub use lock::SpaceLock;
 pub use memory::MemoryStore;
 pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError};
-pub use signing_key::{DevelopmentKey, development_key, development_public_key};
+pub use signing_key::{DevelopmentKey, PUBLIC_KEY_FILE, development_key, development_public_key};
 pub use sqlite::{OpenOptions, SqliteReader, SqliteStore};

@@ -6,8 +6,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nanohost_core::RunId;
+use nanohost_core::{Digest, RunId};
 
+use crate::batch::KvScope;
 use crate::error::StoreError;
 use crate::private_file;
 
@@ -27,6 +28,13 @@ pub(crate) struct RunLock {
 
 /// Where [`is_at`] cannot tell files apart the file stays; unlocked, it means nothing.
 #[cfg(unix)]
+/// A tool's key-value space, and its idempotency keys, to oneself among all runs of this machine,
+/// until dropped: from before a call reads to after its result is committed.
+#[derive(Debug)]
+pub struct SpaceLock {
+    _file: File,
+}
+
 impl Drop for RunLock {
     fn drop(&mut self) {
         // While the lock is held: whoever has opened the file meanwhile sees that it is not the
@@ -61,6 +69,20 @@ impl RunLocks {
             }
         }
         Ok(None)
+    }
+
+    /// Takes the lock of a tool's key-value space; `None` where a call of another run holds it.
+    ///
+    /// The file stays: the spaces of a store are as many as its tools.
+    pub(crate) fn own_space(&self, scope: &KvScope) -> Result<Option<SpaceLock>, StoreError> {
+        let name = Digest::of(format!("{}\0{}", scope.program, scope.tool).as_bytes());
+        let path = self.dir.join(format!("space-{name}.lock"));
+        let file = private_file::open_or_create(&path).map_err(|error| StoreError::from_io(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(SpaceLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(StoreError::from_io(&path, &error)),
+        }
     }
 
     /// Whether a live process holds the lock of a run.

@@ -93,8 +93,11 @@ fn private_path(dir: &Path) -> PathBuf {
     dir.join("development.key.pem")
 }
 
+/// The file of the public key in its folder, as SPKI PEM: what others need to verify.
+pub const PUBLIC_KEY_FILE: &str = "development.pub.pem";
+
 fn public_path(dir: &Path) -> PathBuf {
-    dir.join("development.pub.pem")
+    dir.join(PUBLIC_KEY_FILE)
 }
 
 fn unreadable(path: &Path, error: &nanohost_core::KeyError) -> StoreError {

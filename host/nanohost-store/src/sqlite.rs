@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nanohost_core::RunId;
+use nanohost_core::{Digest, RunId};
 use rusqlite::OptionalExtension as _;
 
 use crate::batch::{Batch, KvEntry, KvKey, KvScope};
@@ -22,7 +22,7 @@ use crate::error::StoreError;
 use crate::idempotency::{IdempotencyScope, Reservation};
 use crate::journal::{Appended, Fence, Head, Journal, OpenRun, Records, Taken};
 use crate::keyring::{Expect, Keyring, keys_path};
-use crate::lock::RunLocks;
+use crate::lock::{RunLocks, SpaceLock};
 use crate::private_file;
 use crate::record::{Found, RunRecord, RunSummary};
 use schema::SCHEMA;
@@ -100,6 +100,28 @@ impl SqliteStore {
             database.read(|conn| conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())))?;
         }
         Ok(Self { shelf: Shelf::new(&dir, database, Some(keyring)) })
+    }
+}
+
+impl SqliteStore {
+    /// Takes a tool's key-value space for one call; `None` where a call of another run has it.
+    ///
+    /// Whoever holds it from before the call reads until its result is committed meets no
+    /// [`Conflict::Kv`](crate::Conflict::Kv) and no
+    /// [`Conflict::Idempotency`](crate::Conflict::Idempotency).
+    pub fn lock_space(&self, scope: &KvScope) -> Result<Option<SpaceLock>, StoreError> {
+        self.shelf.locks.own_space(scope)
+    }
+
+    /// The idempotency key that guests and the outside see: constant for a scope in this store, and
+    /// without the store's secret nobody can tell or guess from it what the scope's key is.
+    pub fn outward_key(&self, scope: &IdempotencyScope) -> Result<Digest, StoreError> {
+        let files = self.shelf.files();
+        // A store that is open for writing has its keys.
+        let keyring =
+            files.keyring.as_ref().ok_or(StoreError::Misuse { what: "a store without its keys" })?;
+        let mac = keyring.idempotency_mac(scope)?;
+        Ok(Digest::of(&[b"nanohost/outward-key/v1\0".as_slice(), &mac].concat()))
     }
 }
 

@@ -140,7 +140,7 @@ fn a_whole_program() {
     let ids: Vec<_> = program.steps().iter().map(|step| step.id.as_str()).collect();
     assert_eq!(ids, ["order", "ask", "both", "first", "second", "guard", "pay", "reject"]);
     let step = |id: &str| {
-        let index = program.index_of(&id.parse().expect("an id")).expect("a step");
+        let index = program.index_of(id).expect("a step");
         program.step(index)
     };
     assert_eq!(step("order").on_error, OnError::Retry { attempts: 3.try_into().expect("not zero") });

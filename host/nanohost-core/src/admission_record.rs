@@ -1,0 +1,130 @@
+//! Everything an admission was decided from, as one document: what a run commits to first, and
+//! what a verifier repeats the admission from. Knows no files; the texts are in it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::admit::{Admission, Offer, Plan, Refusal, admit};
+use crate::document::Format;
+use crate::facts::ToolFacts;
+use crate::manifest::Manifest;
+use crate::policy::{Policy, Trust};
+use crate::program::Program;
+use crate::{Digest, Source, Timestamp, ToolName};
+
+/// The document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct AdmissionRecord {
+    program: Text,
+    tools: Vec<Tool>,
+    policies: Vec<PolicyText>,
+    today: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    name: String,
+    text: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tool {
+    local: ToolName,
+    manifest: Text,
+    facts: ToolFacts,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct PolicyText {
+    source: Text,
+    base_dir: String,
+    /// The project of a policy that was found and not trusted; absent where it is trusted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    found_in: Option<String>,
+}
+
+/// Why an admission cannot be repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum RepeatError {
+    /// A recorded text is none the host could have admitted.
+    #[error("the recorded admission does not parse: {0}")]
+    Malformed(String),
+    /// The admission, repeated, refuses.
+    #[error("the recorded admission refuses: {0}")]
+    Refused(Box<Refusal>),
+}
+
+impl Text {
+    fn of(source: &Source) -> Self {
+        Self { name: source.name.clone(), text: source.text.clone() }
+    }
+
+    fn source(self) -> Arc<Source> {
+        Source::new(self.name, self.text)
+    }
+}
+
+impl AdmissionRecord {
+    /// The record of what is about to be decided.
+    pub fn of(admission: &Admission) -> Self {
+        let tools = admission.offers.iter().map(|offer| Tool {
+            local: offer.local.clone(),
+            manifest: Text::of(offer.manifest.source()),
+            facts: offer.facts.clone(),
+        });
+        let policies = admission.policies.iter().map(|policy| PolicyText {
+            source: Text::of(policy.source()),
+            base_dir: policy.base_dir().to_owned(),
+            found_in: match policy.trust() {
+                Trust::Trusted => None,
+                Trust::Found { project } => Some(project.clone()),
+            },
+        });
+        Self {
+            program: Text::of(admission.program.source()),
+            tools: tools.collect(),
+            policies: policies.collect(),
+            today: admission.today,
+        }
+    }
+
+    /// SHA-256 of the program's source.
+    pub fn program(&self) -> Digest {
+        Digest::of(self.program.text.as_bytes())
+    }
+
+    /// Digest of each policy's source, and whether it was trusted.
+    pub fn policies(&self) -> Vec<(Digest, bool)> {
+        let digest = |policy: &PolicyText| Digest::of(policy.source.text.as_bytes());
+        self.policies.iter().map(|policy| (digest(policy), policy.found_in.is_none())).collect()
+    }
+
+    /// Decides again.
+    pub fn repeat(self) -> Result<Plan, RepeatError> {
+        let malformed = |found: crate::Diagnostics| RepeatError::Malformed(found.to_string());
+        let source = self.program.source();
+        let format = Format::of_name(&source.name);
+        let program = Program::parse(source, format).map_err(malformed)?;
+        let (program, _) = program.check().map_err(malformed)?;
+        let mut offers = Vec::with_capacity(self.tools.len());
+        for tool in self.tools {
+            let manifest = Manifest::parse(tool.manifest.source()).map_err(malformed)?;
+            offers.push(Offer { local: tool.local, manifest, facts: tool.facts });
+        }
+        let mut policies = Vec::with_capacity(self.policies.len());
+        for policy in self.policies {
+            let trust = match policy.found_in {
+                None => Trust::Trusted,
+                Some(project) => Trust::Found { project },
+            };
+            policies.push(Policy::parse(policy.source.source(), &policy.base_dir, trust).map_err(malformed)?);
+        }
+        admit(Admission { program: Arc::new(program), offers, policies, today: self.today })
+            .map_err(|refusal| RepeatError::Refused(Box::new(refusal)))
+    }
+}

@@ -1,0 +1,535 @@
+//! Sealing: an event and what the host observed → canonical bytes, chained and signed.
+//! Knows no randomness: salts are passed in.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::Digest as _;
+
+use super::predicate::{
+    AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelRef, PolicyRef, Predicate,
+    RunRef, SignerRef, StepRef, UsageRef, UseRef,
+};
+use super::{COMMIT_DIGEST, PREDICATE_TYPE, STATEMENT_TYPE};
+use crate::admit::Row;
+use crate::capability::Effect;
+use crate::export::{Content, Role};
+use crate::run::{Answer, CallEnd, Denial, End, Event, Failure, Place, Retry, Run, Slot, Verdict};
+use crate::{Commitment, Digest, Encoding, JcsError, RunId, Salt, Signer, Timestamp, commit, dsse, jcs};
+
+/// A sealed envelope and the content it commits to.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The exact bytes.
+    pub bytes: Vec<u8>,
+    /// What it commits to, ascending by role.
+    pub contents: Vec<Content>,
+}
+
+/// A payload that cannot be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// A number would have to be rounded.
+    #[error("the envelope holds what cannot be signed exactly")]
+    Jcs(#[from] JcsError),
+    /// The predicate has no JSON form.
+    #[error("the envelope has no JSON form")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Commits to values while a predicate is being built.
+pub struct Committer<'a> {
+    seq: u64,
+    salt: &'a mut dyn FnMut() -> Salt,
+    contents: Vec<Content>,
+}
+
+impl Committer<'_> {
+    /// Commits to a value in its compact JSON form.
+    pub fn json(&mut self, role: Role, value: &Value) -> Commitment {
+        self.commit(role, Encoding::Json, value.to_string().into_bytes())
+    }
+
+    fn slot(&mut self, role: Role, slot: &Slot) -> Option<Commitment> {
+        slot.value().map(|value| self.json(role, value))
+    }
+
+    /// Commits to the words of somebody; silence needs no commitment.
+    fn words(&mut self, role: Role, slot: &Slot) -> Option<Commitment> {
+        slot.value().filter(|value| !value.is_null()).map(|value| self.json(role, value))
+    }
+
+    fn commit(&mut self, role: Role, encoding: Encoding, bytes: Vec<u8>) -> Commitment {
+        let salt = (self.salt)();
+        let commitment = commit(&salt, encoding, &bytes);
+        self.contents.push(Content { seq: self.seq, role, encoding, salt, bytes });
+        commitment
+    }
+}
+
+/// What a predicate says beyond its place in the chain.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "the members are those of Predicate and documented there")]
+pub struct Parts {
+    pub host: Option<HostRef>,
+    pub signer: Option<SignerRef>,
+    pub policies: Vec<PolicyRef>,
+    pub step: Option<StepRef>,
+    pub call: Option<CallRef>,
+    pub model: Option<ModelRef>,
+    pub authority: Vec<AuthorityRef>,
+    pub used: Vec<UseRef>,
+    pub usage: Option<UsageRef>,
+    pub denials: Vec<DenialRef>,
+    pub failure: Option<FailureRef>,
+    pub close: Option<CloseRef>,
+}
+
+/// What the host observed of an event, beyond what the machine needs to know.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// What the call reached through its grants.
+    pub used: Vec<UseRef>,
+    /// What it cost.
+    pub usage: Option<UsageRef>,
+    /// The opaque key the outside may deduplicate by.
+    pub idempotency_key: Option<String>,
+    /// The run and envelope whose result is reused, `run/<id>/<seq>`.
+    pub recorded: Option<String>,
+    /// Where the model ran and what it is called.
+    pub model: Option<(String, String)>,
+    /// The arguments of a call without an intent: they stand in its result.
+    pub input: Option<Slot>,
+    /// The row of the call, where the step's own kind does not tell (a proposal).
+    pub tool: Option<crate::ToolName>,
+}
+
+/// One end of a run's chain: the only place where envelopes are made.
+#[derive(Debug)]
+pub struct Chain {
+    signer: Arc<Signer>,
+    run: RunId,
+    principal: String,
+    program: Digest,
+    plan: Option<Digest>,
+    next: u64,
+    first: Option<Digest>,
+    prev: Option<Digest>,
+    state: Digest,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Statement {
+    #[serde(rename = "_type")]
+    pub(super) statement_type: String,
+    pub(super) predicate: Predicate,
+    #[serde(rename = "predicateType")]
+    pub(super) predicate_type: String,
+    pub(super) subject: Vec<Subject>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subject {
+    pub(super) digest: SubjectDigest,
+    pub(super) name: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum SubjectDigest {
+    #[serde(rename = "sha256")]
+    Sha256(Digest),
+    #[serde(rename = "nanohostCommitV1")]
+    Commit(Commitment),
+}
+
+const _: () = assert!(matches!(COMMIT_DIGEST.as_bytes(), b"nanohostCommitV1"));
+
+/// The state digest before anything was committed to: SHA-256 of nothing.
+pub(crate) fn initial_state() -> Digest {
+    Digest::of(b"")
+}
+
+/// The state digest once more values are committed to. Over commitments only, so that it tells
+/// nobody anything about the values.
+pub(super) fn advance_state<'a>(
+    state: Digest,
+    commitments: impl Iterator<Item = (&'a str, Commitment)>,
+) -> Digest {
+    let mut commitments = commitments.peekable();
+    if commitments.peek().is_none() {
+        return state;
+    }
+    let mut hash = sha2::Sha256::new();
+    hash.update(state.as_bytes());
+    for (role, commitment) in commitments {
+        hash.update(role.as_bytes());
+        hash.update([0]);
+        hash.update(commitment.as_bytes());
+    }
+    Digest::from_bytes(hash.finalize().into())
+}
+
+/// The state digest after an opened envelope.
+pub(crate) fn state_after(state: Digest, opened: &super::Opened) -> Digest {
+    advance_state(state, opened.commitments.iter().map(|(role, commitment)| (role.as_str(), *commitment)))
+}
+
+impl Chain {
+    /// The chain of a new run of the program with that digest.
+    pub fn open(run: RunId, program: Digest, principal: &str, signer: Arc<Signer>) -> Self {
+        Self {
+            signer,
+            run,
+            principal: principal.to_owned(),
+            program,
+            plan: None,
+            next: 0,
+            first: None,
+            prev: None,
+            state: initial_state(),
+        }
+    }
+
+    /// Binds all later envelopes to the capability table.
+    pub fn bind(&mut self, plan: Digest) {
+        self.plan = Some(plan);
+    }
+
+    /// The run.
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    /// The key that signs.
+    pub fn key(&self) -> crate::KeyId {
+        self.signer.public().key_id()
+    }
+
+    /// The sequence number of the next envelope.
+    pub fn next_seq(&self) -> u64 {
+        self.next
+    }
+
+    /// Seals the next envelope: `parts` builds its predicate and commits to its content.
+    pub fn seal(
+        &mut self,
+        kind: Kind,
+        time: Timestamp,
+        salt: &mut dyn FnMut() -> Salt,
+        parts: impl FnOnce(&mut Committer<'_>) -> Parts,
+    ) -> Result<Sealed, SealError> {
+        let mut committer = Committer { seq: self.next, salt, contents: Vec::new() };
+        let parts = parts(&mut committer);
+        let mut contents = committer.contents;
+        contents.sort_by(|a, b| a.role.cmp(&b.role));
+
+        let committed: Vec<(&str, Commitment)> =
+            contents.iter().map(|content| (content.role.as_str(), content.commitment())).collect();
+        let state = advance_state(self.state, committed.iter().copied());
+        let subject = std::iter::once(Subject {
+            digest: SubjectDigest::Sha256(self.first.unwrap_or(self.program)),
+            name: format!("run/{}", self.run),
+        })
+        .chain(committed.iter().map(|(role, commitment)| Subject {
+            digest: SubjectDigest::Commit(*commitment),
+            name: format!("run/{}/{}/{role}", self.run, self.next),
+        }))
+        .collect();
+        let statement = Statement {
+            statement_type: STATEMENT_TYPE.to_owned(),
+            predicate_type: PREDICATE_TYPE.to_owned(),
+            subject,
+            predicate: Predicate {
+                kind,
+                run: RunRef {
+                    id: self.run.clone(),
+                    seq: self.next,
+                    prev: self.prev,
+                    program: self.program,
+                    plan: self.plan,
+                    state,
+                },
+                time,
+                principal: self.principal.clone(),
+                host: parts.host,
+                signer: parts.signer,
+                policies: parts.policies,
+                step: parts.step,
+                call: parts.call,
+                model: parts.model,
+                authority: parts.authority,
+                used: parts.used,
+                usage: parts.usage,
+                denials: parts.denials,
+                failure: parts.failure,
+                close: parts.close,
+            },
+        };
+        let payload = jcs::canonical(&serde_json::to_value(&statement)?)?;
+        let bytes = dsse::seal(&payload, &self.signer);
+        let digest = Digest::of(&bytes);
+        self.first.get_or_insert(digest);
+        self.prev = Some(digest);
+        self.state = state;
+        self.next += 1;
+        Ok(Sealed { bytes, contents })
+    }
+
+    /// Records an event: the run takes the transition, and the envelope of it is sealed.
+    ///
+    /// Nothing is sealed where the run refuses the event.
+    pub fn record(
+        &mut self,
+        run: &mut Run,
+        event: Event,
+        observed: Observed,
+        time: Timestamp,
+        salt: &mut dyn FnMut() -> Salt,
+    ) -> Result<Sealed, RecordError> {
+        let from = run.location();
+        run.record(event.clone(), time)?;
+        let to = run.location();
+        let kind = kind_of(&event);
+        let count = self.next + 1;
+        Ok(self.seal(kind, time, salt, |committer| {
+            parts_of(&event, run, observed, (from, to), count, committer)
+        })?)
+    }
+}
+
+/// Why an event could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The program does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] crate::run::IllegalTransition),
+    /// It could not be signed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+fn kind_of(event: &Event) -> Kind {
+    match event {
+        Event::Started { .. } => Kind::Intent,
+        Event::Finished { .. } => Kind::Result,
+        Event::Denied { .. } | Event::Blocked { .. } => Kind::Denied,
+        Event::Answered { .. }
+        | Event::Decided { .. }
+        | Event::Failed { .. }
+        | Event::Joined(_)
+        | Event::Cancelled => Kind::Transition,
+        Event::Resumed { .. } => Kind::Resume,
+        Event::Closed(_) => Kind::RunClose,
+    }
+}
+
+fn parts_of(
+    event: &Event,
+    run: &Run,
+    observed: Observed,
+    (from, to): (String, String),
+    count: u64,
+    committer: &mut Committer<'_>,
+) -> Parts {
+    let program = run.plan().program();
+    let step = |place: Place, event: &str| {
+        Some(StepRef {
+            id: program.step(place.step).id.clone(),
+            visit: place.visit,
+            attempt: place.attempt,
+            event: event.to_owned(),
+            from: from.clone(),
+            to: to.clone(),
+        })
+    };
+    // A transition that is about no attempt says so with zeros.
+    let no_attempt = |index| Place { step: index, visit: 0, attempt: 0 };
+    let mut parts = Parts { used: observed.used, usage: observed.usage, ..Parts::default() };
+    match event {
+        Event::Started { place, tool, args } => {
+            parts.step = step(*place, "started");
+            let input = committer.slot(Role::INPUT, args);
+            if let Some(row) = run.plan().row(tool) {
+                parts.call = Some(call(row, observed.idempotency_key, input));
+                parts.authority = vec![authority(row)];
+            }
+        }
+        Event::Finished { place, end } => {
+            parts.step = step(*place, "finished");
+            let row = observed.tool.as_ref().and_then(|tool| run.plan().row(tool));
+            if let Some(row) = row {
+                let input = observed.input.as_ref().and_then(|args| committer.slot(Role::INPUT, args));
+                let mut call = call(row, observed.idempotency_key, input);
+                parts.authority = vec![authority(row)];
+                match end {
+                    CallEnd::Success { output, recorded } => {
+                        call.output = committer.slot(Role::OUTPUT, output);
+                        call.result = Some(if *recorded { "recorded" } else { "success" }.to_owned());
+                        call.recorded = observed.recorded;
+                    }
+                    CallEnd::Failure(failed) => {
+                        call.result = Some("failure".to_owned());
+                        parts.failure = Some(failure(failed, committer));
+                    }
+                    CallEnd::Suspended { reason, deadline } => {
+                        call.result = Some("suspended".to_owned());
+                        call.deadline = *deadline;
+                        committer.words(Role::REASON, reason);
+                    }
+                }
+                parts.call = Some(call);
+            }
+        }
+        Event::Answered { place, answer } => {
+            parts.step = step(*place, "answered");
+            let alias = match &program.step(place.step).kind {
+                crate::check::StepKind::Llm(llm) => llm.model.clone(),
+                _ => String::new(),
+            };
+            let (host, name) = observed.model.unwrap_or_default();
+            if let Verdict::Failed(failed) = &answer.verdict {
+                parts.failure = Some(failure(failed, committer));
+            }
+            parts.model = Some(model(answer, alias, host, name, committer));
+        }
+        Event::Decided { place, taken } => {
+            let side = match taken {
+                Some(true) => "then",
+                Some(false) => "otherwise",
+                None => "undecided",
+            };
+            parts.step = step(*place, side);
+        }
+        Event::Failed { place, failure: failed } => {
+            parts.step = step(*place, "failed");
+            parts.failure = Some(failure(failed, committer));
+        }
+        Event::Denied { place, denial } => {
+            parts.step = step(*place, "denied");
+            parts.denials = vec![refusal(denial, committer)];
+        }
+        Event::Blocked { place, denial } => {
+            parts.step = step(*place, "blocked");
+            parts.denials = vec![refusal(denial, committer)];
+        }
+        Event::Joined(index) => parts.step = step(no_attempt(*index), "joined"),
+        Event::Cancelled => parts.step = step(no_attempt(program.first()), "cancelled"),
+        Event::Resumed { payload, source } => {
+            let waiting = run.records().last().map_or(program.first(), |record| record.step);
+            parts.step = step(no_attempt(waiting), &format!("resumed:{source}"));
+            committer.slot(Role::EVENT, payload);
+        }
+        Event::Closed(end) => parts.close = Some(close(end, run, count)),
+    }
+    parts
+}
+
+fn call(row: &Row, idempotency_key: Option<String>, input: Option<Commitment>) -> CallRef {
+    CallRef {
+        tool: row.local.clone(),
+        component: row.component,
+        export: row.export.path(),
+        effect: effect(row.effect).to_owned(),
+        idempotency_key,
+        input,
+        output: None,
+        result: None,
+        recorded: None,
+        deadline: None,
+    }
+}
+
+/// The text form of an effect in envelopes.
+pub(crate) fn effect(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Pure => "pure",
+        Effect::Idempotent => "idempotent",
+        Effect::External => "external",
+    }
+}
+
+/// The ids of the rules that granted something, each once, in order.
+fn rule_ids(row: &Row) -> Vec<String> {
+    let ids: std::collections::BTreeSet<&String> = row.rules.iter().map(|grant| &grant.rule).collect();
+    ids.into_iter().cloned().collect()
+}
+
+impl AuthorityRef {
+    /// A row of the table as envelopes show it.
+    pub fn of_row(row: &Row) -> Self {
+        authority(row)
+    }
+}
+
+pub(crate) fn authority(row: &Row) -> AuthorityRef {
+    AuthorityRef {
+        tool: row.local.clone(),
+        component: row.component,
+        manifest: row.manifest,
+        requested: row.requested.clone(),
+        granted: row.granted.clone(),
+        linked: row.linked.clone(),
+        stubbed: row.stubbed.clone(),
+        rules: rule_ids(row),
+    }
+}
+
+fn model(
+    answer: &Answer,
+    alias: String,
+    host: String,
+    name: String,
+    committer: &mut Committer<'_>,
+) -> ModelRef {
+    let verdict = match &answer.verdict {
+        Verdict::Accepted => "accepted",
+        Verdict::NotAllowed => "not-allowed",
+        Verdict::Proposed => "proposed",
+        Verdict::TimedOut => "timed-out",
+        Verdict::Failed(_) => "failed",
+    };
+    let prompt = answer.prompt.value().cloned().unwrap_or_default();
+    ModelRef {
+        alias,
+        host,
+        name,
+        prompt: committer.json(Role::PROMPT, &prompt),
+        system: answer.system.as_ref().and_then(|system| committer.slot(Role::SYSTEM, system)),
+        answer: answer.text.as_ref().and_then(|text| committer.slot(Role::ANSWER, text)),
+        tokens: answer.tokens,
+        estimated_tokens: answer.estimated_tokens,
+        verdict: verdict.to_owned(),
+    }
+}
+
+fn failure(failure: &Failure, committer: &mut Committer<'_>) -> FailureRef {
+    FailureRef {
+        kind: failure.kind.as_str().to_owned(),
+        code: failure.code.as_str().to_owned(),
+        retry: failure.retry == Retry::Maybe,
+        message: committer.words(Role::MESSAGE, &failure.message),
+    }
+}
+
+fn refusal(denial: &Denial, committer: &mut Committer<'_>) -> DenialRef {
+    DenialRef {
+        code: denial.kind.as_str().to_owned(),
+        capability: denial.capability.clone(),
+        rule: denial.rule.clone(),
+        culprit: denial.culprit.as_str().to_owned(),
+        tool: None,
+        value: committer.words(Role::DENIED, &denial.value),
+    }
+}
+
+fn close(end: &End, run: &Run, count: u64) -> CloseRef {
+    CloseRef {
+        status: end.status.as_str().to_owned(),
+        error: end.error.map(|kind| kind.as_str().to_owned()),
+        step: end.step.map(|index| run.plan().program().step(index).id.clone()),
+        count,
+    }
+}

@@ -1,0 +1,539 @@
+//! What can happen to a run, as data. Every event stands in exactly one envelope, but the
+//! [`Event::Started`] of a call without an effect, which shares the envelope of its result.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::check::{StepIndex, read_json};
+use crate::{Source, Timestamp, ToolName};
+
+/// A value of a run, or the knowledge that there is one which the holder may not see.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Slot {
+    /// The value.
+    Known(Arc<Value>),
+    /// Committed, but neither disclosed nor stored here.
+    Withheld,
+}
+
+impl Slot {
+    /// A value that is there.
+    pub fn known(value: Value) -> Self {
+        Self::Known(Arc::new(value))
+    }
+
+    /// The value, where it is there.
+    pub fn value(&self) -> Option<&Value> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Withheld => None,
+        }
+    }
+}
+
+/// Which attempt of which visit of which step an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The step.
+    pub step: StepIndex,
+    /// How often the step was entered, from 1.
+    pub visit: u32,
+    /// The attempt within the visit, from 1.
+    pub attempt: u32,
+}
+
+/// One event of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A call begins: durable before the call, where it can have an effect.
+    Started {
+        /// Where.
+        place: Place,
+        /// The row of the table.
+        tool: ToolName,
+        /// The arguments.
+        args: Slot,
+    },
+    /// A call ended.
+    Finished {
+        /// Where.
+        place: Place,
+        /// How.
+        end: CallEnd,
+    },
+    /// A model attempt ended.
+    Answered {
+        /// Where.
+        place: Place,
+        /// How.
+        answer: Answer,
+    },
+    /// A guard was evaluated.
+    Decided {
+        /// Where.
+        place: Place,
+        /// The side taken; `None` where the guard could not be decided.
+        taken: Option<bool>,
+    },
+    /// A step failed before anything was called.
+    Failed {
+        /// Where.
+        place: Place,
+        /// Why.
+        failure: Failure,
+    },
+    /// The capability table or the policy refused a call; nothing was called.
+    Denied {
+        /// Where.
+        place: Place,
+        /// What was refused, and by what.
+        denial: Denial,
+    },
+    /// The host refused something that a running guest tried; the guest saw an error.
+    Blocked {
+        /// Where.
+        place: Place,
+        /// What was refused, and by what.
+        denial: Denial,
+    },
+    /// All sub-steps of a parallel block are over.
+    Joined(StepIndex),
+    /// An event from outside answered a suspension.
+    Resumed {
+        /// What it brought.
+        payload: Slot,
+        /// Who sent it.
+        source: WebhookSource,
+    },
+    /// Somebody ended the run.
+    Cancelled,
+    /// The run is over.
+    Closed(End),
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallEnd {
+    /// The tool returned a value.
+    Success {
+        /// The value.
+        output: Slot,
+        /// Whether it is the recorded result of an earlier run with the same idempotency value.
+        recorded: bool,
+    },
+    /// The tool failed, or the host stopped it.
+    Failure(Failure),
+    /// The tool asked to wait for an event.
+    Suspended {
+        /// Why, in the tool's words.
+        reason: Slot,
+        /// When waiting ends by itself.
+        deadline: Option<Timestamp>,
+    },
+}
+
+/// Whether an error may pass if the step is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It may.
+    Maybe,
+    /// It never does.
+    Never,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// The error kind the run has if it ends here.
+    pub kind: ErrorKind,
+    /// What exactly went wrong.
+    pub code: Code,
+    /// Whether trying again makes sense.
+    pub retry: Retry,
+    /// What the tool, model or provider said: content, never part of an envelope.
+    pub message: Slot,
+}
+
+impl Failure {
+    /// A failure without a message.
+    pub fn new(kind: ErrorKind, code: Code, retry: Retry) -> Self {
+        Self { kind, code, retry, message: Slot::known(Value::Null) }
+    }
+
+    /// With the words of whoever failed.
+    pub fn with_message(self, message: Slot) -> Self {
+        Self { message, ..self }
+    }
+
+    /// Authority errors and calls in doubt are never tried again, whatever a record says.
+    pub(crate) fn may_be_retried(&self) -> bool {
+        self.retry == Retry::Maybe && !self.kind.is_authority() && self.kind != ErrorKind::InDoubt
+    }
+
+    /// Authority errors and calls in doubt are never passed over.
+    pub(crate) fn may_be_skipped(&self) -> bool {
+        !self.kind.is_authority() && self.kind != ErrorKind::InDoubt
+    }
+}
+
+/// A stable code of a failure: lower-case words joined by `_`, at most 64 bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(Cow<'static, str>);
+
+impl Code {
+    pub(crate) const UNRESOLVED: Self = Self(Cow::Borrowed("unresolved_reference"));
+    pub(crate) const INVALID_ARGS: Self = Self(Cow::Borrowed("invalid_args"));
+    pub(crate) const NO_BRANCH: Self = Self(Cow::Borrowed("no_branch_target"));
+    pub(crate) const CONDITION: Self = Self(Cow::Borrowed("condition_error"));
+    pub(crate) const LLM_TIMEOUT: Self = Self(Cow::Borrowed("llm_timeout"));
+    pub(crate) const OUTPUT_NOT_ALLOWED: Self = Self(Cow::Borrowed("output_not_allowed"));
+    pub(crate) const SUSPENDED_IN_BLOCK: Self = Self(Cow::Borrowed("suspended_in_parallel"));
+    pub(crate) const AUTHORITY: Self = Self(Cow::Borrowed("authority"));
+    pub(crate) const PARALLEL_FAILED: Self = Self(Cow::Borrowed("parallel_failed"));
+    pub(crate) const STEP_FAILED: Self = Self(Cow::Borrowed("step_failed"));
+
+    /// Another run holds the step's idempotency value, and its result is not there.
+    pub const IDEMPOTENCY_HELD: Self = Self(Cow::Borrowed("idempotency_held"));
+
+    /// A code the host itself defines.
+    pub const fn known(code: &'static str) -> Self {
+        Self(Cow::Borrowed(code))
+    }
+
+    /// A code read from a record.
+    pub fn parse(text: &str) -> Option<Self> {
+        let form = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+        let valid = (1..=64).contains(&text.len()) && text.bytes().all(form);
+        valid.then(|| Self(Cow::Owned(text.to_owned())))
+    }
+
+    /// The code as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant),* }
+
+        impl $name {
+            /// The one text form.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// The value of a text form.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use text_enum;
+
+text_enum!(
+    /// Why a run did not end in success.
+    ErrorKind {
+        /// A tool or a provider failed.
+        StepFailed = "step_failed",
+        /// A template names a value that is not there.
+        UnresolvedReference = "unresolved_reference",
+        /// A guard could not be decided.
+        ConditionError = "condition_error",
+        /// The side a guard took has no target.
+        NoBranchTarget = "no_branch_target",
+        /// The model answered outside the allowed outputs.
+        OutputNotAllowed = "output_not_allowed",
+        /// A proposal's arguments do not fit the tool's schema, or it is malformed.
+        InvalidProposal = "invalid_proposal",
+        /// A model proposed a call it has no right to.
+        ToolInjection = "tool_injection",
+        /// The table or the policy refused a call.
+        Authority = "authority",
+        /// The model did not answer in time.
+        LlmTimeout = "llm_timeout",
+        /// The tool did not end in time.
+        ToolTimeout = "tool_timeout",
+        /// The guest trapped, ran into a limit or returned garbage.
+        GuestFault = "guest_fault",
+        /// A sub-step of a parallel block failed.
+        ParallelFailed = "parallel_failed",
+        /// The deadline of a suspension passed.
+        DeadlineExpired = "deadline_expired",
+        /// An external call whose end the host did not see.
+        InDoubt = "in_doubt",
+        /// A value that is needed was erased.
+        Erased = "erased",
+        /// As many steps as the budget allows were executed.
+        BudgetMaxSteps = "budget_max_steps",
+        /// As many tokens as the budget allows were used.
+        BudgetMaxTokens = "budget_max_tokens",
+        /// As much time as the budget allows has passed.
+        BudgetMaxWall = "budget_max_wall",
+        /// Too many steps in a row changed nothing.
+        Stalled = "stalled",
+        /// Somebody ended the run.
+        Cancelled = "cancelled",
+    }
+);
+
+impl ErrorKind {
+    /// Whether authority was refused: such errors are never retried or skipped.
+    pub fn is_authority(self) -> bool {
+        matches!(self, Self::ToolInjection | Self::Authority)
+    }
+}
+
+text_enum!(
+    /// How a run ended.
+    Status {
+        /// The program came to its end.
+        Success = "success",
+        /// A step failed.
+        Failed = "failed",
+        /// A budget was spent.
+        BudgetExceeded = "budget_exceeded",
+        /// Too many steps in a row changed nothing.
+        Stalled = "stalled",
+        /// Somebody ended it.
+        Cancelled = "cancelled",
+        /// Admission refused it: no step was executed.
+        NotAdmitted = "not_admitted",
+    }
+);
+
+text_enum!(
+    /// Who answered a suspension.
+    WebhookSource {
+        /// A service.
+        Webhook = "WEBHOOK",
+        /// A person at the command line.
+        Operator = "OPERATOR",
+        /// A deadline.
+        Timer = "TIMER",
+    }
+);
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// How it ended.
+    pub status: Status,
+    /// Why, where it was no success.
+    pub error: Option<ErrorKind>,
+    /// The step that failed, where one did.
+    pub step: Option<StepIndex>,
+}
+
+impl End {
+    pub(crate) fn success() -> Self {
+        Self { status: Status::Success, error: None, step: None }
+    }
+
+    pub(crate) fn of(status: Status, kind: ErrorKind) -> Self {
+        Self { status, error: Some(kind), step: None }
+    }
+}
+
+/// What a model or its provider came back with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// An answer.
+    Text {
+        /// What the model said.
+        text: String,
+        /// Tokens as reported.
+        tokens: u64,
+        /// Tokens as estimated where none were reported.
+        estimated_tokens: u64,
+    },
+    /// No answer in the step's time.
+    TimedOut,
+    /// The provider failed.
+    Failed {
+        /// How.
+        failure: Failure,
+        /// Tokens as reported all the same.
+        tokens: u64,
+    },
+}
+
+/// A model attempt and what the step made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The prompt that was asked, a JSON string.
+    pub prompt: Slot,
+    /// The system text, a JSON string.
+    pub system: Option<Slot>,
+    /// The answer's text, a JSON string.
+    pub text: Option<Slot>,
+    /// What the step accepts of it.
+    pub verdict: Verdict,
+    /// Tokens as reported.
+    pub tokens: u64,
+    /// Tokens as estimated.
+    pub estimated_tokens: u64,
+}
+
+/// What a step makes of a model's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is the step's output.
+    Accepted,
+    /// It is none of the allowed outputs.
+    NotAllowed,
+    /// It proposes a call; whether that is admitted is another event.
+    Proposed,
+    /// No answer in the step's time.
+    TimedOut,
+    /// The provider failed.
+    Failed(Failure),
+}
+
+/// A refusal by the table or the policy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Denial {
+    /// The error kind it leads to.
+    pub kind: ErrorKind,
+    /// The capability class or `tool`.
+    pub capability: String,
+    /// What refused: a policy rule's id or a rule of the runtime.
+    pub rule: String,
+    /// Who asked: `model`, `program`, `guest` or `component`.
+    pub culprit: Culprit,
+    /// What was asked for: content, never part of an envelope.
+    pub value: Slot,
+}
+
+text_enum!(
+    /// Who asked for what was refused.
+    Culprit {
+        /// A model's proposal.
+        Model = "model",
+        /// A step of the program.
+        Program = "program",
+        /// The running guest.
+        Guest = "guest",
+        /// The component's imports, before it ran.
+        Component = "component",
+    }
+);
+
+impl Denial {
+    /// The table has no row for the tool.
+    pub const NO_ROW: &'static str = "table:no-row";
+    /// The step's `allowed_tools` does not name the tool.
+    pub const NOT_LISTED: &'static str = "step:allowed-tools";
+    /// The proposal's form or arguments do not fit.
+    pub const SCHEMA: &'static str = "tool:input-schema";
+
+    pub(crate) fn no_row(value: Slot) -> Self {
+        Self {
+            kind: ErrorKind::Authority,
+            capability: "tool".into(),
+            rule: Self::NO_ROW.into(),
+            culprit: Culprit::Program,
+            value,
+        }
+    }
+
+    pub(crate) fn injection(rule: &str, value: Slot) -> Self {
+        Self {
+            kind: ErrorKind::ToolInjection,
+            capability: "tool".into(),
+            rule: rule.into(),
+            culprit: Culprit::Model,
+            value,
+        }
+    }
+
+    pub(crate) fn invalid_proposal(value: Slot) -> Self {
+        Self { kind: ErrorKind::InvalidProposal, ..Self::injection(Self::SCHEMA, value) }
+    }
+
+    pub(crate) fn require(kind: ErrorKind, rule: String, value: Slot) -> Self {
+        let culprit = if kind == ErrorKind::ToolInjection { Culprit::Model } else { Culprit::Program };
+        Self { kind, capability: "require".into(), rule, culprit, value }
+    }
+
+    /// A refusal at run time of something a guest tried.
+    pub fn blocked(capability: &str, rule: &str, value: Slot) -> Self {
+        Self {
+            kind: ErrorKind::Authority,
+            capability: capability.into(),
+            rule: rule.into(),
+            culprit: Culprit::Guest,
+            value,
+        }
+    }
+
+    pub(crate) fn rule_code(&self) -> Code {
+        Code::known(self.kind.as_str())
+    }
+}
+
+/// A call that a model proposes: `{"tool": …, "args": {…}}`. Untrusted intent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// The name it gives.
+    pub tool: String,
+    /// The arguments it gives.
+    pub args: Value,
+}
+
+/// The text is a proposal by its look but not by its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MalformedProposal;
+
+impl Proposal {
+    /// Whether an answer is meant as a proposal: a JSON object with a `tool` key. Everything that
+    /// looks like one is treated as one, so that a malformed proposal is never taken for text.
+    pub fn looks_like(text: &str) -> bool {
+        matches!(serde_json::from_str(text.trim()), Ok(Value::Object(map)) if map.contains_key("tool"))
+    }
+
+    /// The JSON value of a text that looks like a proposal; null, which is none, where a key stands
+    /// twice or a number would lose digits: two readers could take it for two proposals.
+    pub(crate) fn value_of(text: &str) -> Value {
+        read_json(&Source::new("proposal", text.trim())).unwrap_or(Value::Null)
+    }
+
+    /// The proposal in a value: exactly `tool`, a string, and `args`, an object.
+    pub fn of_value(value: &Value) -> Result<Self, MalformedProposal> {
+        let map = value.as_object().ok_or(MalformedProposal)?;
+        let tool = map.get("tool").and_then(Value::as_str).ok_or(MalformedProposal)?;
+        let args = match map.get("args") {
+            Some(args @ Value::Object(_)) => args.clone(),
+            None => Value::Object(Map::new()),
+            Some(_) => return Err(MalformedProposal),
+        };
+        if map.keys().any(|key| key != "tool" && key != "args") {
+            return Err(MalformedProposal);
+        }
+        Ok(Self { tool: tool.to_owned(), args })
+    }
+}

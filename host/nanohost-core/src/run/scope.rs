@@ -1,0 +1,98 @@
+//! The named values of a run and how names find them. Knows nothing of order or budgets.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::event::{Slot, WebhookSource};
+use super::record::StepRecord;
+use crate::check::{CheckedProgram, StepIndex};
+use crate::template::{Root, Scope};
+
+const WEBHOOK: &str = "__webhook__";
+const WEBHOOK_SOURCE: &str = "__webhook_source__";
+
+/// All named values, each held once.
+#[derive(Debug)]
+pub(super) struct Values {
+    /// `None`: the holder may not see the inputs.
+    inputs: Option<HashMap<String, Slot>>,
+    outputs: Vec<Option<Slot>>,
+    proposals: HashMap<StepIndex, Slot>,
+    keys: HashMap<String, Slot>,
+}
+
+impl Values {
+    pub(super) fn new(inputs: Option<HashMap<String, Slot>>, steps: usize) -> Self {
+        Self { inputs, outputs: vec![None; steps], proposals: HashMap::new(), keys: HashMap::new() }
+    }
+
+    /// Names a step's output. Tells whether a named value changed by deep equality, undefined
+    /// counting as null; `None` where that cannot be known.
+    pub(super) fn store(&mut self, record: &StepRecord, output_key: Option<&str>) -> Option<bool> {
+        let old = self.outputs[record.step.0 as usize].replace(record.output.clone());
+        let mut changed = differs(old.as_ref(), &record.output);
+        if let Some(key) = output_key {
+            let old = match self.keys.insert(key.to_owned(), record.output.clone()) {
+                Some(old) => Some(old),
+                None => self.inputs.as_ref().and_then(|inputs| inputs.get(key).cloned()),
+            };
+            changed = super::either(changed, differs(old.as_ref(), &record.output));
+        }
+        if let Some(proposal) = &record.proposal {
+            self.proposals.insert(record.step, proposal.clone());
+        }
+        changed
+    }
+
+    pub(super) fn set_webhook(&mut self, payload: Slot, source: WebhookSource) {
+        self.keys.insert(WEBHOOK.to_owned(), payload);
+        self.keys.insert(WEBHOOK_SOURCE.to_owned(), Slot::known(source.as_str().into()));
+    }
+}
+
+fn differs(old: Option<&Slot>, new: &Slot) -> Option<bool> {
+    match (old, new) {
+        (Some(Slot::Known(old)), Slot::Known(new)) => Some(old != new),
+        (None, Slot::Known(new)) => Some(!new.is_null()),
+        _ => None,
+    }
+}
+
+/// The values as templates and conditions see them.
+pub(super) struct RunScope<'a> {
+    pub(super) program: &'a CheckedProgram,
+    pub(super) values: &'a Values,
+}
+
+impl Scope for RunScope<'_> {
+    fn root(&self, name: &str) -> Root<'_> {
+        if let Some(index) = self.program.index_of(name) {
+            return match &self.values.outputs[index.0 as usize] {
+                Some(Slot::Known(output)) => {
+                    let output = &**output;
+                    let proposal = match self.values.proposals.get(&index) {
+                        Some(Slot::Withheld) => return Root::Withheld,
+                        Some(Slot::Known(proposal)) => Some(&**proposal),
+                        None => None,
+                    };
+                    Root::Step { output, proposal }
+                }
+                Some(Slot::Withheld) => Root::Withheld,
+                None => Root::Absent,
+            };
+        }
+        if let Some(slot) = self.values.keys.get(name) {
+            return plain(slot);
+        }
+        match &self.values.inputs {
+            Some(inputs) => inputs.get(name).map_or(Root::Absent, plain),
+            None => Root::Withheld,
+        }
+    }
+}
+
+fn plain(slot: &Slot) -> Root<'_> {
+    let value: Option<&Value> = slot.value();
+    value.map_or(Root::Withheld, Root::Plain)
+}

@@ -1,0 +1,215 @@
+//! Named checks and what they found: pass, fail, or not checked and why.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::RunId;
+
+/// The checks of a verification, in the order they are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckName {
+    /// Every envelope is signed by a trusted key.
+    Signatures,
+    /// Every payload is in its one form.
+    Canonical,
+    /// Every number once, from 0, in order.
+    Sequence,
+    /// Every envelope names the one before it.
+    Chain,
+    /// The values that are here are what was committed to.
+    Commitments,
+    /// The admission, decided again, gives the same table.
+    Admission,
+    /// Every transition is legal under the program.
+    Transitions,
+    /// Every call had the authority of its row.
+    Authority,
+    /// The run has an end.
+    Closed,
+    /// No envelope was cut off or replaced since an earlier look.
+    Rollback,
+}
+
+impl CheckName {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Signatures,
+        Self::Canonical,
+        Self::Sequence,
+        Self::Chain,
+        Self::Commitments,
+        Self::Admission,
+        Self::Transitions,
+        Self::Authority,
+        Self::Closed,
+        Self::Rollback,
+    ];
+
+    /// The text form.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Signatures => "signatures",
+            Self::Canonical => "canonical",
+            Self::Sequence => "sequence",
+            Self::Chain => "chain",
+            Self::Commitments => "commitments",
+            Self::Admission => "admission",
+            Self::Transitions => "transitions",
+            Self::Authority => "authority",
+            Self::Closed => "closed",
+            Self::Rollback => "rollback",
+        }
+    }
+}
+
+impl fmt::Display for CheckName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CheckResult {
+    /// It holds.
+    Pass,
+    /// It does not hold.
+    Fail,
+    /// It could not be made, or was not asked for.
+    NotChecked,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Which.
+    pub name: CheckName,
+    /// What it found.
+    pub result: CheckResult,
+    /// In a few words.
+    pub detail: String,
+}
+
+/// What kind of damage a fault is; each has an exit code of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// Bytes were changed, added, repeated or moved.
+    Tampered,
+    /// Envelopes are missing.
+    Truncated,
+    /// The signing key is not trusted.
+    UntrustedKey,
+}
+
+/// The first thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// What kind of damage.
+    pub kind: FaultKind,
+    /// The check that found it.
+    pub check: CheckName,
+    /// The position of the envelope it was found at.
+    pub envelope: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Fault {
+    pub(super) fn tampered(check: CheckName, at: usize, message: String) -> Self {
+        Self { kind: FaultKind::Tampered, check, envelope: Some(at), message }
+    }
+
+    pub(super) fn truncated(check: CheckName, at: usize, message: String) -> Self {
+        Self { kind: FaultKind::Truncated, check, envelope: Some(at), message }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = self.envelope {
+            write!(f, "envelope {at}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Whether a run is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// It has its end.
+    Closed,
+    /// It waits for somebody outside.
+    Suspended,
+    /// It has neither.
+    Open,
+}
+
+/// Everything a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// How many envelopes were looked at.
+    pub envelopes: usize,
+    /// The checks.
+    pub checks: Vec<Check>,
+    /// The first thing that is wrong, if anything is.
+    pub fault: Option<Fault>,
+    /// Whether the run has no end.
+    pub open: bool,
+}
+
+impl Report {
+    pub(super) fn new(run: RunId, envelopes: usize) -> Self {
+        let unmade = |name| Check { name, result: CheckResult::NotChecked, detail: "not reached".to_owned() };
+        let mut checks: Vec<Check> = CheckName::ALL.into_iter().map(unmade).collect();
+        for check in &mut checks {
+            if check.name == CheckName::Rollback {
+                check.detail = "NOT CHECKED: needs a remembered head".to_owned();
+            }
+        }
+        Self { run, envelopes, checks, fault: None, open: false }
+    }
+
+    /// A report of evidence whose form alone is wrong.
+    pub fn of_fault(run: RunId, fault: Fault) -> Self {
+        let mut report = Self::new(run, 0);
+        report.fail(fault);
+        report
+    }
+
+    fn set(&mut self, name: CheckName, result: CheckResult, detail: String) {
+        if let Some(check) = self.checks.iter_mut().find(|check| check.name == name) {
+            check.result = result;
+            check.detail = detail;
+        }
+    }
+
+    pub(super) fn pass(&mut self, name: CheckName, detail: impl Into<String>) {
+        self.set(name, CheckResult::Pass, detail.into());
+    }
+
+    pub(super) fn skip(&mut self, name: CheckName, why: &str) {
+        self.set(name, CheckResult::NotChecked, why.to_owned());
+    }
+
+    pub(super) fn open(&mut self, detail: &str) {
+        self.open = true;
+        self.set(CheckName::Closed, CheckResult::Fail, detail.to_owned());
+    }
+
+    pub(super) fn fail(&mut self, fault: Fault) {
+        self.set(fault.check, CheckResult::Fail, fault.to_string());
+        self.fault = Some(fault);
+    }
+
+    /// Whether nothing is wrong and the run is not open.
+    pub fn is_good(&self) -> bool {
+        self.fault.is_none() && !self.open
+    }
+}
