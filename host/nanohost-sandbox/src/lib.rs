@@ -1,1 +1,32 @@
-//! placeholder
+//! The sandbox: runs one exported function of a WebAssembly component with exactly the authority
+//! it was granted.
+//!
+//! ```text
+//! bytes ─load→ Loaded (+ ToolFacts) ─link(Grants)→ Tool ─call(input)→ CallReport
+//! ```
+//!
+//! The linker is the capability table: an import that was not granted does not exist. This crate
+//! deliberately knows no program, no policy, no store, no evidence and no command line.
+
+mod bindings;
+mod call;
+mod capability;
+mod engine;
+mod json;
+mod link;
+mod load;
+mod record;
+mod report;
+mod schema;
+mod shape;
+mod state;
+
+pub use call::{CallContext, Cancellation};
+pub use capability::filesystem::FolderError;
+pub use capability::kv::{KvDelta, KvListing, KvRead, KvUnavailable, KvView, KvWrite};
+pub use engine::{Engine, EngineError};
+pub use json::JsonError;
+pub use link::{LinkError, Missing, Tool};
+pub use load::{LoadError, Loaded, UnsupportedExport};
+pub use record::{Refusal, Use};
+pub use report::{CallReport, FailureKind, Fault, FaultCode, Outcome, TypedFailure, Usage};

@@ -1,0 +1,295 @@
+//! `nanohost:tool/kv`: a call reads committed values through a view and its own writes from a
+//! buffer. Nothing is written here: what the call wanted to write goes into its report, with the
+//! versions it had read, for whoever commits the result.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use nanohost_core::Class;
+use wasmtime::Result;
+use wasmtime::component::Linker;
+
+use crate::bindings::nanohost::tool::kv::{self, Error};
+use crate::record::Recorder;
+use crate::state::{Field, State};
+
+/// Bytes of a key; they stand in an index.
+const MAX_KEY: usize = 512;
+
+/// Bytes of a value.
+const MAX_VALUE: usize = 1 << 20;
+
+/// Bytes that one call may have buffered: they are held in memory until the commit.
+const MAX_BUFFERED: usize = 8 << 20;
+
+/// Keys that one call may read, write or list: each is checked again at the commit.
+const MAX_KEYS: usize = 10_000;
+
+/// Keys in one answer of `list-keys`.
+const MAX_LISTED: u32 = 1_000;
+
+/// Committed values, as one call may see them: already narrowed to what the tool's namespaces
+/// mean for this program and tool.
+pub trait KvView: Send + Sync {
+    /// The value under a key with its version; a key that was never written has neither.
+    ///
+    /// # Errors
+    /// Where the store does not answer; the call ends.
+    fn get(&self, namespace: &str, key: &str) -> Result<Option<(Vec<u8>, u64)>, KvUnavailable>;
+
+    /// Keys that start with `prefix` and are greater than `after`, in byte order, at most `limit`.
+    ///
+    /// # Errors
+    /// Where the store does not answer; the call ends.
+    fn list(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, KvUnavailable>;
+}
+
+/// The store behind a [`KvView`] does not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the key-value store does not answer: {0}")]
+pub struct KvUnavailable(pub String);
+
+/// What a call did to its namespaces. To be committed with the result if every read still holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KvDelta {
+    /// The versions it read, each key once; a key of `set-new` is among them as absent.
+    pub reads: Vec<KvRead>,
+    /// The listings it saw.
+    pub listings: Vec<KvListing>,
+    /// What it wants to write, each key once, in order of namespace and key.
+    pub writes: Vec<KvWrite>,
+}
+
+/// A key that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvRead {
+    /// The namespace as the tool names it.
+    pub namespace: String,
+    /// The key.
+    pub key: String,
+    /// The version; `None`: there was no such key.
+    pub version: Option<u64>,
+}
+
+/// A listing that was read, as the view gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvListing {
+    /// The namespace as the tool names it.
+    pub namespace: String,
+    /// What the keys start with.
+    pub prefix: String,
+    /// What they are greater than.
+    pub after: Option<String>,
+    /// How many were asked for.
+    pub limit: usize,
+    /// The keys.
+    pub keys: Vec<String>,
+}
+
+/// A key to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KvWrite {
+    /// The namespace as the tool names it.
+    pub namespace: String,
+    /// The key.
+    pub key: String,
+    /// The new value; `None`: the key goes.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The store of one call.
+pub(crate) struct Kv {
+    granted: BTreeSet<String>,
+    view: Arc<dyn KvView>,
+    reads: BTreeMap<(String, String), Option<u64>>,
+    listings: Vec<KvListing>,
+    listed: usize,
+    writes: BTreeMap<(String, String), Option<Vec<u8>>>,
+    buffered: usize,
+    recorder: Recorder,
+}
+
+/// Adds the interface, where any namespace is granted.
+pub(crate) fn link(linker: &mut Linker<State>, granted: &BTreeSet<String>) -> Result<()> {
+    if granted.is_empty() {
+        return Ok(());
+    }
+    kv::add_to_linker::<State, Field<Kv>>(linker, |state| &mut state.kv)
+}
+
+impl Kv {
+    pub(crate) fn new(granted: &BTreeSet<String>, view: Arc<dyn KvView>, recorder: Recorder) -> Self {
+        Self {
+            granted: granted.clone(),
+            view,
+            reads: BTreeMap::new(),
+            listings: Vec::new(),
+            listed: 0,
+            writes: BTreeMap::new(),
+            buffered: 0,
+            recorder,
+        }
+    }
+
+    /// What the call did.
+    pub(crate) fn finish(&mut self) -> KvDelta {
+        let reads = std::mem::take(&mut self.reads).into_iter();
+        let writes = std::mem::take(&mut self.writes).into_iter();
+        KvDelta {
+            reads: reads.map(|((namespace, key), version)| KvRead { namespace, key, version }).collect(),
+            listings: std::mem::take(&mut self.listings),
+            writes: writes.map(|((namespace, key), value)| KvWrite { namespace, key, value }).collect(),
+        }
+    }
+
+    /// Whether the namespace is granted; a refusal is recorded.
+    fn granted(&self, namespace: &str, operation: &'static str) -> Result<(), Error> {
+        if self.granted.contains(namespace) {
+            self.recorder.operation(Class::Kv, namespace);
+            Ok(())
+        } else {
+            self.recorder.denied(Class::Kv, operation, namespace);
+            Err(Error::NotGranted)
+        }
+    }
+
+    fn allowed(&self, namespace: &str, key: &str, operation: &'static str) -> Result<(), Error> {
+        self.granted(namespace, operation)?;
+        let bad = key.is_empty() || key.len() > MAX_KEY || key.chars().any(char::is_control);
+        if bad { Err(Error::InvalidKey) } else { Ok(()) }
+    }
+
+    /// The call's own value, else the committed one.
+    fn current(&mut self, namespace: &str, key: &str) -> Result<Result<Option<Vec<u8>>, Error>> {
+        let id = (namespace.to_owned(), key.to_owned());
+        if let Some(own) = self.writes.get(&id) {
+            return Ok(Ok(own.clone()));
+        }
+        if self.reads.len() >= MAX_KEYS && !self.reads.contains_key(&id) {
+            return Ok(Err(Error::TooLarge));
+        }
+        let committed = self.view.get(namespace, key)?;
+        let (value, version) = committed.unzip();
+        // The first version counts: where it has moved on in between, the commit fails.
+        self.reads.entry(id).or_insert(version);
+        Ok(Ok(value))
+    }
+
+    fn write(&mut self, namespace: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Error> {
+        let id = (namespace.to_owned(), key.to_owned());
+        let size = value.as_ref().map_or(0, Vec::len);
+        let replaced = self.writes.get(&id);
+        let before = replaced.map_or(0, |value| value.as_ref().map_or(0, Vec::len));
+        let buffered = self.buffered - before + size;
+        let keys = self.writes.len() + usize::from(replaced.is_none());
+        if size > MAX_VALUE || buffered > MAX_BUFFERED || keys > MAX_KEYS {
+            return Err(Error::TooLarge);
+        }
+        self.recorder.written(Class::Kv, namespace, size);
+        self.buffered = buffered;
+        self.writes.insert(id, value);
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Result<Vec<String>, Error>> {
+        let in_range = |key: &str| key.starts_with(prefix) && after.is_none_or(|after| key > after);
+        let own: Vec<_> = self
+            .writes
+            .iter()
+            .filter(|((space, key), _)| space == namespace && in_range(key))
+            .map(|((_, key), value)| (key.clone(), value.is_some()))
+            .collect();
+        // Enough that the page is full after the call's own deletions are taken out.
+        let ask = limit + own.iter().filter(|(_, there)| !there).count();
+        if self.listed + ask > MAX_KEYS {
+            return Ok(Err(Error::TooLarge));
+        }
+        let committed = self.view.list(namespace, prefix, after, ask)?;
+        self.listed += committed.len();
+        let mut keys: BTreeSet<_> = committed.iter().take(ask).cloned().collect();
+        self.listings.push(KvListing {
+            namespace: namespace.to_owned(),
+            prefix: prefix.to_owned(),
+            after: after.map(str::to_owned),
+            limit: ask,
+            keys: committed,
+        });
+        for (key, there) in own {
+            if there {
+                keys.insert(key);
+            } else {
+                keys.remove(&key);
+            }
+        }
+        Ok(Ok(keys.into_iter().take(limit).collect()))
+    }
+}
+
+/// A refusal that the guest sees is a value; an error of the host ends the call.
+macro_rules! or_return {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        }
+    };
+}
+
+impl kv::Host for Kv {
+    fn get(&mut self, namespace: String, key: String) -> Result<Result<Option<Vec<u8>>, Error>> {
+        or_return!(self.allowed(&namespace, &key, "get"));
+        let value = or_return!(self.current(&namespace, &key)?);
+        self.recorder.read(Class::Kv, &namespace, value.as_ref().map_or(0, Vec::len));
+        Ok(Ok(value))
+    }
+
+    fn set(&mut self, namespace: String, key: String, value: Vec<u8>) -> Result<Result<(), Error>> {
+        or_return!(self.allowed(&namespace, &key, "set"));
+        Ok(self.write(&namespace, &key, Some(value)))
+    }
+
+    fn set_new(&mut self, namespace: String, key: String, value: Vec<u8>) -> Result<Result<(), Error>> {
+        or_return!(self.allowed(&namespace, &key, "set-new"));
+        if or_return!(self.current(&namespace, &key)?).is_some() {
+            return Ok(Err(Error::AlreadyExists));
+        }
+        Ok(self.write(&namespace, &key, Some(value)))
+    }
+
+    fn delete(&mut self, namespace: String, key: String) -> Result<Result<bool, Error>> {
+        or_return!(self.allowed(&namespace, &key, "delete"));
+        let there = or_return!(self.current(&namespace, &key)?).is_some();
+        if there {
+            or_return!(self.write(&namespace, &key, None));
+        }
+        Ok(Ok(there))
+    }
+
+    fn list_keys(
+        &mut self,
+        namespace: String,
+        prefix: String,
+        after: Option<String>,
+        limit: u32,
+    ) -> Result<Result<Vec<String>, Error>> {
+        or_return!(self.granted(&namespace, "list-keys"));
+        if prefix.len() > MAX_KEY || after.as_ref().is_some_and(|after| after.len() > MAX_KEY) {
+            return Ok(Err(Error::InvalidKey));
+        }
+        let keys = or_return!(self.list(&namespace, &prefix, after.as_deref(), limit.min(MAX_LISTED) as usize)?);
+        self.recorder.read(Class::Kv, &namespace, keys.iter().map(String::len).sum());
+        Ok(Ok(keys))
+    }
+}
