@@ -165,6 +165,7 @@ fn program(steps: Vec<Step>, tools: Option<Vec<ToolUse>>) -> Arc<CheckedProgram>
         budgets: Budgets::default(),
         steps,
         first: StepIndex(0),
+        by_id: Default::default(),
     })
 }
 
