@@ -13,6 +13,7 @@
 //! ```
 
 use std::collections::HashSet;
+use std::fmt;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
@@ -327,7 +328,7 @@ impl<'n> Fields<'n> {
 
     /// Reports the row called `key` as `invalid_field`, where there is one, saying why it has no
     /// business here.
-    pub(crate) fn refuse(&mut self, key: &'static str, why: &str, report: &mut Report) {
+    pub(crate) fn refuse(&mut self, key: &'static str, why: impl fmt::Display, report: &mut Report) {
         if let Some(entry) = self.entry(key) {
             report.invalid(&entry.key_span, format!("`{key}` does not belong in {}: {why}", self.what));
         }

@@ -107,7 +107,7 @@ fn one(node: &Node, model: &str, block: Option<usize>, steps: &mut Vec<DraftStep
     };
     for (key, owner) in OWN_KEYS {
         if owner != kind {
-            fields.refuse(key, &format!("only a step of type \"{}\" has it", owner.word()), report);
+            fields.refuse(key, format_args!("only a step of type \"{}\" has it", owner.word()), report);
         }
     }
     common(&mut step, kind, &mut fields, report);
