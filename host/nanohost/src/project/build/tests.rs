@@ -1,1 +1,193 @@
-//! Tests.
+use std::cell::RefCell;
+
+use super::*;
+use crate::project::by_path;
+use crate::project::testing::{Sandbox, codes};
+
+const LIB: &str = "#[unsafe(no_mangle)]\npub extern \"C\" fn answer() -> i32 {\n    42\n}\n";
+
+/// A sandbox with a crate that has no dependencies, and the tool it is.
+fn tiny(name: &str, lib: &str) -> (Sandbox, ToolFolder) {
+    let sandbox = Sandbox::new();
+    let cargo = format!(
+        "[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\
+         [lib]\ncrate-type = [\"cdylib\"]\n[workspace]\n"
+    );
+    sandbox.write("tool/Cargo.toml", &cargo);
+    let lock = format!("version = 4\n\n[[package]]\nname = \"{name}\"\nversion = \"0.1.0\"\n");
+    sandbox.write("tool/Cargo.lock", &lock);
+    sandbox.write("tool/manifest.toml", "");
+    sandbox.write("tool/src/lib.rs", lib);
+    let tool = by_path(&sandbox.path("program.toml"), "tool").expect("it is a tool");
+    (sandbox, tool)
+}
+
+/// Programs that are not there.
+fn no_toolchain() -> Toolchain {
+    let none = || "/nonexistent/program".into();
+    Toolchain { cargo: none(), rustc: none(), rustup: none() }
+}
+
+fn roots(sandbox: &Sandbox) -> TrustedRoots {
+    TrustedRoots::new(vec![sandbox.path("")])
+}
+
+fn attempt(toolchain: &Toolchain, tool: &ToolFolder, roots: &TrustedRoots) -> anyhow::Result<Vec<String>> {
+    let events = RefCell::new(Vec::new());
+    let tell = |event: BuildEvent<'_>| events.borrow_mut().push(format!("{event:?}"));
+    build_with(toolchain, std::slice::from_ref(tool), roots, &tell)?;
+    Ok(events.into_inner())
+}
+
+#[test]
+fn a_tool_is_built_once_and_then_used_as_it_is() -> anyhow::Result<()> {
+    let (sandbox, tool) = tiny("tiny-tool", LIB);
+    assert_eq!(tool.freshness(), Freshness::Missing);
+    let events = attempt(&Toolchain::on_path(), &tool, &roots(&sandbox))?;
+    assert_eq!(events.first().map(String::as_str), Some("Building { names: [\"tiny-tool\"] }"));
+    assert!(events.iter().any(|event| event.contains("Compiling tiny-tool")), "{events:?}");
+    assert!(events.last().is_some_and(|event| event.starts_with("Done")), "{events:?}");
+    let component = std::fs::read(tool.component_path())?;
+    assert!(component.starts_with(b"\0asm"));
+    let folder = sandbox.path("").display().to_string();
+    assert!(!component.windows(folder.len()).any(|window| window == folder.as_bytes()));
+
+    assert_eq!(tool.freshness(), Freshness::Fresh);
+    assert_eq!(attempt(&no_toolchain(), &tool, &TrustedRoots::default())?, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn outside_of_trusted_folders_nothing_is_started() {
+    let (sandbox, tool) = tiny("tiny-tool", LIB);
+    let elsewhere = TrustedRoots::new(vec![sandbox.path("other")]);
+    let error = attempt(&no_toolchain(), &tool, &elsewhere).expect_err("it is refused");
+    let failure = error.downcast_ref::<Failure>().expect("every error has a code");
+    assert_eq!(failure.exit, crate::failure::Exit::Usage);
+    let finding = failure.findings.iter().next().expect("it says why");
+    assert_eq!(finding.code, "unbuilt_tool");
+    let typed = format!(
+        "cd {} && cargo build --release --locked --target wasm32-wasip2 -p tiny-tool",
+        sandbox.path("tool").display()
+    );
+    assert!(finding.help.as_ref().is_some_and(|help| help.contains(&typed)), "{finding:?}");
+}
+
+#[test]
+fn the_workspace_has_to_be_trusted_with_the_tool() {
+    let (sandbox, mut tool) = tiny("tiny-tool", LIB);
+    let Component::Crate(krate) = &mut tool.component else { panic!("it is a crate") };
+    krate.workspace = sandbox.path("");
+    let only_the_tool = TrustedRoots::new(vec![sandbox.path("tool")]);
+    assert_eq!(codes(attempt(&no_toolchain(), &tool, &only_the_tool)), ["unbuilt_tool"]);
+    assert_eq!(codes(attempt(&no_toolchain(), &tool, &roots(&sandbox))), ["no_cargo"]);
+}
+
+#[test]
+fn what_does_not_compile_is_shown_with_the_command() {
+    let (sandbox, tool) = tiny("broken-tool", "fn broken( {}\n");
+    let error = attempt(&Toolchain::on_path(), &tool, &roots(&sandbox)).expect_err("it does not compile");
+    let failure = error.downcast_ref::<Failure>().expect("every error has a code");
+    let finding = failure.findings.iter().next().expect("it says why");
+    assert_eq!(finding.code, "build_failed");
+    assert!(finding.message.contains("src/lib.rs:1"), "{}", finding.message);
+    let help = finding.help.as_deref().unwrap_or_default();
+    assert!(help.ends_with("-p broken-tool"), "{help}");
+}
+
+#[test]
+fn names_are_listed_as_in_a_sentence() {
+    assert_eq!(listed(&["a"]), "`a`");
+    assert_eq!(listed(&["a", "b", "c"]), "`a`, `b` and `c`");
+}
+
+/// With programs that stand in for the toolchain.
+#[cfg(unix)]
+mod standing_in {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn script(sandbox: &Sandbox, name: &str, text: &str) -> std::ffi::OsString {
+        let path = sandbox.write(name, &format!("#!/bin/sh\n{text}\n"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it was just written");
+        path.into()
+    }
+
+    /// A rustc whose target is there once `libs/std` is.
+    fn rustc(sandbox: &Sandbox) -> std::ffi::OsString {
+        script(sandbox, "bin/rustc", &format!("echo {}", sandbox.path("libs").display()))
+    }
+
+    #[test]
+    fn a_missing_target_is_added_by_rustup() {
+        let (sandbox, tool) = tiny("tiny-tool", LIB);
+        let libs = sandbox.folder("libs");
+        let rustup = script(
+            &sandbox,
+            "bin/rustup",
+            &format!("test \"$*\" = 'target add wasm32-wasip2' && touch {}/std", libs.display()),
+        );
+        let cargo =
+            script(&sandbox, "bin/cargo", "echo to stdout; echo $'\\033[31mcargo says no' >&2; exit 1");
+        let toolchain = Toolchain { cargo, rustc: rustc(&sandbox), rustup };
+        assert_eq!(codes(attempt(&toolchain, &tool, &roots(&sandbox))), ["build_failed"]);
+        assert!(libs.join("std").exists());
+    }
+
+    #[test]
+    fn without_rustup_the_command_is_named() {
+        let (sandbox, tool) = tiny("tiny-tool", LIB);
+        sandbox.folder("libs");
+        for rustup in [
+            "/nonexistent/rustup".into(),
+            script(&sandbox, "bin/failing", "exit 1"),
+            script(&sandbox, "bin/idle", "exit 0"),
+        ] {
+            let toolchain = Toolchain { cargo: "/nonexistent/cargo".into(), rustc: rustc(&sandbox), rustup };
+            let error = attempt(&toolchain, &tool, &roots(&sandbox)).expect_err("there is no target");
+            let failure = error.downcast_ref::<Failure>().expect("every error has a code");
+            let finding = failure.findings.iter().next().expect("it says why");
+            assert_eq!(finding.code, "missing_wasm_target");
+            let help = finding.help.as_deref().unwrap_or_default();
+            assert!(help.starts_with("type: rustup target add wasm32-wasip2\n"), "{help}");
+        }
+    }
+
+    #[test]
+    fn a_build_that_makes_no_component_is_a_failed_one() {
+        let (sandbox, tool) = tiny("tiny-tool", LIB);
+        sandbox.write("libs/std", "");
+        let cargo = script(&sandbox, "bin/cargo", "exit 0");
+        let toolchain = Toolchain { cargo, rustc: rustc(&sandbox), rustup: "/nonexistent/rustup".into() };
+        assert_eq!(codes(attempt(&toolchain, &tool, &roots(&sandbox))), ["build_failed"]);
+    }
+
+    #[test]
+    fn tools_of_one_workspace_are_built_by_one_command() -> anyhow::Result<()> {
+        let sandbox = Sandbox::new();
+        sandbox.write("libs/std", "");
+        sandbox.write("ws/Cargo.toml", "[workspace]\nmembers = [\"a\", \"b\"]\n");
+        let mut tools = Vec::new();
+        for name in ["a", "b"] {
+            sandbox.write(&format!("ws/{name}/Cargo.toml"), &format!("[package]\nname = \"{name}\"\n"));
+            sandbox.write(&format!("ws/{name}/manifest.toml"), "");
+            tools.push(by_path(&sandbox.path("program.toml"), &format!("ws/{name}"))?);
+        }
+        let cargo = script(
+            &sandbox,
+            "bin/cargo",
+            "echo \"$@\" >> calls; mkdir -p target/wasm32-wasip2/release; cd target/wasm32-wasip2/release; touch a.wasm b.wasm",
+        );
+        let toolchain = Toolchain { cargo, rustc: rustc(&sandbox), rustup: "/nonexistent/rustup".into() };
+        tools.push(tools[0].clone());
+        build_with(&toolchain, &tools, &roots(&sandbox), &|_| {})?;
+        let calls = std::fs::read_to_string(sandbox.path("ws/calls"))?;
+        let expected = format!(
+            "build --release --locked --color never --target wasm32-wasip2 --target-dir {} --package a --package b\n",
+            sandbox.path("ws/target").display()
+        );
+        assert_eq!(calls, expected);
+        Ok(())
+    }
+}

@@ -37,3 +37,6 @@ pub(super) fn parse(text: &str) -> Option<Vec<PathBuf>> {
     }
     Some(sources)
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,3 +122,6 @@ impl Stamp {
 fn changed(path: &Path) -> Option<SystemTime> {
     path.metadata().and_then(|metadata| metadata.modified()).ok()
 }
+
+#[cfg(test)]
+mod tests;
