@@ -43,7 +43,7 @@ fn a_folder_that_covers_or_lies_in_control_files_is_refused() {
     let (sandbox, control) = project();
     let cases = [
         ("p", "p"),
-        ("", "store"),
+        ("", "p/examples/refund/program.toml"),
         ("p/policies", "p/policies/local.toml"),
         ("p/policies/deep", "p/policies"),
         ("p/examples/refund", "p/examples/refund/program.toml"),

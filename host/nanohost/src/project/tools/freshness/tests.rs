@@ -87,7 +87,7 @@ fn without_a_list_of_sources_nobody_can_say() {
 #[test]
 fn the_start_of_the_build_counts_not_its_end() {
     let (sandbox, krate) = built();
-    let second = |n| UNIX_EPOCH + Duration::from_secs(1_700_000_000 + n);
+    let second = |n: u64| UNIX_EPOCH + Duration::from_secs(1_700_000_000 + n);
     let source = sandbox.path("ws/tool/src/lib.rs");
     Stamp::write(&krate.artifact, second(50));
     age(&source, 60);
