@@ -4,12 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::capability::{Capability, Effect, Random};
-use crate::check::{Follow, OnError, OnTimeout, Step, StepIndex, ToolStep};
 use crate::facts::{Import, ToolExport};
 use crate::policy::Trust;
-use crate::program::{Budgets, GrantTable, ToolOrigin, ToolUse};
-use crate::template::{Template, TextTemplate};
-use crate::{Source, StepId};
+use crate::{Format, Program, Source};
 
 const FILES: &str = "wasi:filesystem/types@0.2.6";
 const PREOPENS: &str = "wasi:filesystem/preopens@0.2.6";
@@ -26,7 +23,8 @@ struct World {
     manifest: String,
     imports: Vec<&'static str>,
     policies: Vec<(String, Trust)>,
-    grant: Option<GrantTable>,
+    /// The inside of the program's `grant`.
+    grant: Option<String>,
     today: &'static str,
 }
 
@@ -41,18 +39,8 @@ impl World {
         }
     }
 
-    fn granting(mut self, narrow: impl FnOnce(&mut GrantTable)) -> Self {
-        let mut grant = GrantTable {
-            filesystem: None,
-            env: None,
-            kv: None,
-            clock: None,
-            random: None,
-            sockets: None,
-            span: 0..1,
-        };
-        narrow(&mut grant);
-        self.grant = Some(grant);
+    fn granting(mut self, grant: &str) -> Self {
+        self.grant = Some(grant.into());
         self
     }
 
@@ -62,19 +50,14 @@ impl World {
     }
 
     fn admission(&self) -> Admission {
-        let uses = ToolUse {
-            local: name("t"),
-            origin: ToolOrigin::Path("tools/t".into()),
-            function: None,
-            grant: self.grant.clone(),
-            span: 0..1,
-        };
+        let grant = self.grant.as_ref().map(|grant| format!("grant = {{ {grant} }}"));
+        let tools = format!("[tools.t]\npath = \"tools/t\"\n{}", grant.unwrap_or_default());
         let policies = self.policies.iter().enumerate().map(|(at, (text, trust))| {
             let source = Source::new(format!("policy{at}.toml"), text.clone());
             Policy::parse(source, "/work", trust.clone()).expect("a policy")
         });
         Admission {
-            program: program(vec![call("t")], Some(vec![uses])),
+            program: program(&[call("t"), tools].join("\n")),
             offers: vec![offer("t", &self.manifest, &self.imports)],
             policies: policies.collect(),
             today: self.today.parse().expect("a moment"),
@@ -119,54 +102,19 @@ fn name(text: &str) -> ToolName {
     ToolName::new(text).expect("a name")
 }
 
-fn step(kind: StepKind) -> Step {
-    Step {
-        id: StepId::new("s").expect("an id"),
-        kind,
-        output_key: None,
-        on_error: OnError::Fail,
-        timeout: None,
-        follow: Follow::Terminal,
-        outcome: None,
-        block: None,
-    }
+fn call(tool: &str) -> String {
+    format!("[[steps]]\nid = \"call_{tool}\"\ntype = \"tool\"\ntool = \"{tool}\"")
 }
 
-fn call(tool: &str) -> Step {
-    let args = Template::parse(&json!({})).expect("a template");
-    step(StepKind::Tool(ToolStep { tool: name(tool), args, idempotency: None, resume: None }))
+fn ask_model(allowed: &[&str]) -> String {
+    format!("[[steps]]\nid = \"ask\"\ntype = \"llm\"\nprompt = \"hello\"\nallowed_tools = {allowed:?}")
 }
 
-fn ask_model(allowed: &[&str]) -> Step {
-    step(StepKind::Llm(crate::LlmStep {
-        prompt: TextTemplate::parse("hello").expect("a template"),
-        system: None,
-        model: "scripted".into(),
-        allowed_outputs: Vec::new(),
-        fallback: None,
-        allowed_tools: allowed.iter().map(|tool| name(tool)).collect(),
-        on_timeout: OnTimeout::Fail,
-    }))
-}
-
-fn program(steps: Vec<Step>, tools: Option<Vec<ToolUse>>) -> Arc<CheckedProgram> {
-    let source = Source::new("program.toml", "name = \"p\"");
-    Arc::new(CheckedProgram {
-        digest: Digest::of(source.text.as_bytes()),
-        source,
-        name: "p".into(),
-        version: None,
-        description: None,
-        inputs: None,
-        tools,
-        model: "scripted".into(),
-        scripted: None,
-        subject: None,
-        budgets: Budgets::default(),
-        steps,
-        first: StepIndex(0),
-        by_id: Default::default(),
-    })
+/// The program `p` of these steps and tools.
+fn program(rest: &str) -> Arc<CheckedProgram> {
+    let source = Source::new("program.toml", format!("name = \"p\"\n{rest}"));
+    let checked = Program::parse(source, Format::Toml).and_then(Program::check);
+    Arc::new(checked.expect("a program").0)
 }
 
 fn export(function: &str) -> ToolExport {
@@ -370,47 +318,41 @@ fn a_component_pin_that_fits_admits() {
 
 #[test]
 fn the_program_narrows() {
-    let folder = |guest: &str, access| vec![crate::Folder { guest: guest.into(), access }];
-    let read = crate::Access::Read;
-    let write = crate::Access::Write;
+    let folder = |guest: &str, access: &str| {
+        format!("filesystem = [{{ guest = \"{guest}\", access = \"{access}\" }}]")
+    };
     let ledgers = "[capabilities]\nkv = [\"a\", \"b\"]";
     let one = permit("kv = [\"a\"]");
     assert_eq!(World::new(ledgers, &[KV], &one).verdict(), "not_granted b");
-    let narrowed = World::new(ledgers, &[KV], &one).granting(|grant| grant.kv = Some(["a".into()].into()));
+    let narrowed = World::new(ledgers, &[KV], &one).granting("kv = [\"a\"]");
     assert_eq!(narrowed.plan().rows()[0].grants.kv(), &BTreeSet::from(["a".to_owned()]));
 
     // Write narrowed to read is covered by a row that permits reading.
-    let narrowed = World::new(WRITE, &[FILES], &permit(MAY_READ))
-        .granting(|grant| grant.filesystem = Some(folder("/data", read)));
+    let narrowed = World::new(WRITE, &[FILES], &permit(MAY_READ)).granting(&folder("/data", "read"));
     assert_eq!(narrowed.plan().rows()[0].granted, ["filesystem /data (read)"]);
     // A grant never widens.
-    let wider = World::new(READ, &[FILES], &permit(MAY_WRITE))
-        .granting(|grant| grant.filesystem = Some(folder("/data", write)));
+    let wider = World::new(READ, &[FILES], &permit(MAY_WRITE)).granting(&folder("/data", "write"));
     assert_eq!(wider.plan().rows()[0].granted, ["filesystem /data (read)"]);
-    for guest in ["/other", "/data/../etc", "data", "/"] {
-        let world = World::new(READ, &[FILES], &permit(MAY_READ))
-            .granting(|grant| grant.filesystem = Some(folder(guest, read)));
+    for guest in ["/other", "/dat", "/"] {
+        let world = World::new(READ, &[FILES], &permit(MAY_READ)).granting(&folder(guest, "read"));
         let expect = if guest == "/" { "ok" } else { "invalid: grant_matches_nothing, not_granted" };
         assert_eq!(world.verdict(), expect, "{guest}");
     }
-    let world = World::new("", &[], "").granting(|grant| grant.kv = Some(["a".into()].into()));
+    let world = World::new("", &[], "").granting("kv = [\"a\"]");
     assert_eq!(world.verdict(), "invalid: grant_matches_nothing");
 
     // What is narrowed away is not linked, so a component that imports it is refused.
-    let world = World::new(LEDGER, &[KV], &permit("kv = [\"ledger\"]"))
-        .granting(|grant| grant.kv = Some(BTreeSet::new()));
+    let world = World::new(LEDGER, &[KV], &permit("kv = [\"ledger\"]")).granting("kv = []");
     assert_eq!(world.verdict(), "not_granted nanohost:tool/kv@0.1.0");
     assert_eq!(world.denied().gaps()[0].not_granted_by.as_ref().map(|by| &*by.file), Some("program.toml"));
-    let world = World::new("", &[CLOCK], "").granting(|grant| grant.clock = Some(crate::Clock::Denied));
+    let world = World::new("", &[CLOCK], "").granting("clock = \"denied\"");
     assert_eq!(world.verdict(), "not_granted wasi:clocks/wall-clock@0.2.6");
 
     // A narrower folder needs a host folder of its own.
-    let below = World::new(READ, &[FILES], &permit(MAY_READ))
-        .granting(|grant| grant.filesystem = Some(folder("/data/in", read)));
+    let below = World::new(READ, &[FILES], &permit(MAY_READ)).granting(&folder("/data/in", "read"));
     assert_eq!(below.verdict(), "folder_missing /data/in (read)");
     let policy = permit(&format!("{MAY_READ}\n\"/data/in\" = \"elsewhere\""));
-    let below = World::new(READ, &[FILES], &policy)
-        .granting(|grant| grant.filesystem = Some(folder("/data/in", read)));
+    let below = World::new(READ, &[FILES], &policy).granting(&folder("/data/in", "read"));
     assert_eq!(below.plan().rows()[0].grants.filesystem()[0].host, "/work/elsewhere");
 }
 
@@ -640,42 +582,32 @@ fn warnings() {
 
 #[test]
 fn the_table_holds_the_programs_tools_and_no_others() {
-    let admission = |steps, tools, offers: &[&str]| Admission {
-        program: program(steps, tools),
+    let admission = |parts: &[&str], offers: &[&str]| Admission {
+        program: program(&parts.join("\n")),
         offers: offers.iter().map(|tool| offer(tool, "", &[])).collect(),
         policies: Vec::new(),
         today: crate::Timestamp::from_millis(0),
     };
-    let uses = |tool: &str, function: Option<&str>| ToolUse {
-        local: name(tool),
-        origin: ToolOrigin::Path("x".into()),
-        function: function.map(Into::into),
-        grant: None,
-        span: 0..1,
-    };
+    let (t, u, table) = (call("t"), call("u"), "[tools.t]\npath = \"x\"");
     let tried = |admission| match admit(admission) {
         Ok(plan) => plan.rows().iter().map(|row| row.local.to_string()).collect::<Vec<_>>().join(" "),
         Err(refusal) => shown(&refusal),
     };
     // With a table, what a model may propose is what the table holds.
-    let table = || Some(vec![uses("t", None)]);
-    assert_eq!(tried(admission(vec![call("t"), ask_model(&["t", "wire"])], table(), &["t", "wire"])), "t");
+    assert_eq!(tried(admission(&[&t, &ask_model(&["t"]), table], &["t", "wire"])), "t");
     // Without one, tools are looked up by name, and one that is only proposable need not exist.
-    assert_eq!(tried(admission(vec![ask_model(&["t", "wire"])], None, &["t"])), "t");
-    assert_eq!(tried(admission(vec![ask_model(&["t"])], None, &["t", "wire"])), "t");
-    assert_eq!(tried(admission(vec![call("t")], None, &["t", "wire"])), "t");
+    assert_eq!(tried(admission(&[&ask_model(&["t", "wire"])], &["t"])), "t");
+    assert_eq!(tried(admission(&[&ask_model(&["t"])], &["t", "wire"])), "t");
+    assert_eq!(tried(admission(&[&t], &["t", "wire"])), "t");
     // A step cannot do without its tool.
-    assert_eq!(tried(admission(vec![call("t"), call("u")], None, &["t"])), "invalid: unknown_tool");
-    assert_eq!(tried(admission(vec![], table(), &[])), "invalid: unknown_tool");
-    assert_eq!(tried(admission(vec![call("t")], None, &["t", "t"])), "invalid: ambiguous_tool");
+    assert_eq!(tried(admission(&[&t, &u], &["t"])), "invalid: unknown_tool");
+    assert_eq!(tried(admission(&[&t, table], &[])), "invalid: unknown_tool");
+    assert_eq!(tried(admission(&[&t], &["t", "t"])), "invalid: ambiguous_tool");
     // The function: as named, of the tool's name, or the only one.
-    assert_eq!(tried(admission(vec![], Some(vec![uses("t", Some("f"))]), &["t"])), "t");
-    assert_eq!(
-        tried(admission(vec![], Some(vec![uses("t", Some("g"))]), &["t"])),
-        "invalid: unknown_function"
-    );
+    assert_eq!(tried(admission(&[&t, table, "function = \"f\""], &["t"])), "t");
+    assert_eq!(tried(admission(&[&t, table, "function = \"g\""], &["t"])), "invalid: unknown_function");
     let exporting = |functions: &[&str]| {
-        let mut admission = admission(vec![call("issue_refund")], None, &["issue_refund"]);
+        let mut admission = admission(&[&call("issue_refund")], &["issue_refund"]);
         admission.offers[0].facts.exports = functions.iter().map(|function| export(function)).collect();
         match admit(admission) {
             Ok(plan) => plan.rows()[0].export.function.clone(),
