@@ -30,9 +30,10 @@ pub enum Class {
     Secrets,
 }
 
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Class {
+    /// The name that manifests, policies and envelopes use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Filesystem => "filesystem",
             Self::Env => "env",
             Self::Kv => "kv",
@@ -41,7 +42,13 @@ impl fmt::Display for Class {
             Self::Sockets => "sockets",
             Self::Http => "http",
             Self::Secrets => "secrets",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

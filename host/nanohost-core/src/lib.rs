@@ -8,7 +8,7 @@
 //! ```
 //!
 //! This crate deliberately knows no WebAssembly, disk, clock, network, terminal or thread. Time,
-//! randomness, model answers and tool results enter it only as recorded [`Event`]s.
+//! randomness, model answers and tool results enter it only as recorded [`run::Event`]s.
 
 mod admission_record;
 mod admit;

@@ -326,7 +326,10 @@ impl Run {
     }
 
     /// What to do next.
-    #[expect(clippy::should_implement_trait, reason = "a machine is no iterator: what is next depends on records")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a machine is no iterator: what is next depends on records"
+    )]
     pub fn next(&mut self) -> Next {
         loop {
             let active = match &mut self.state {

@@ -1,6 +1,84 @@
 //! `nanohost`: models propose, the runtime governs.
+//!
+//! This crate knows the command line, the console and the clock, and wires the others together.
+//! What a program means is `nanohost-core`'s, what a tool can reach `nanohost-sandbox`'s, and what
+//! is kept `nanohost-store`'s.
 
+#![expect(unreachable_pub, reason = "in a binary `pub` says: used beyond its module")]
+
+mod cli;
+mod commands;
+mod console;
+mod drive;
 mod failure;
+mod model;
+mod prepare;
 mod project;
+mod signals;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use nanohost_core::{Diagnostic, Diagnostics};
+use nanohost_store::StoreError;
+
+use cli::{Cli, Command};
+use console::Console;
+use failure::{Exit, Failure};
+use project::Places;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(cli.common.color);
+    match dispatch(&cli, &console) {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => ExitCode::from(tell(&cli, &console, &error) as u8),
+    }
+}
+
+fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
+    if let Command::Completions { shell } = &cli.command {
+        clap_complete::generate(*shell, &mut Cli::command(), "nanohost", &mut std::io::stdout());
+        return Ok(Exit::Success);
+    }
+    let places = Places::find(cli.common.store.as_deref())?;
+    match &cli.command {
+        Command::Run(args) => commands::run(args, &places, console),
+        Command::Plan(args) => commands::plan(args, &places, console),
+        Command::Check(args) => commands::check(args, console),
+        Command::List(args) => commands::list(args, &places, console),
+        Command::Trace(args) => commands::trace(args, &places, console),
+        Command::Receipt(args) => commands::receipt(args, &places, console),
+        Command::Verify(args) => commands::verify_evidence(args, &places, console),
+        Command::Export(args) => commands::export(args, &places, console),
+        Command::Trust(args) => commands::trust(args, &places, console),
+        Command::Key(args) => commands::key(args, &places, console),
+        Command::Completions { .. } => Ok(Exit::Success),
+    }
+}
+
+/// Says what went wrong, as text or as the one JSON document that was asked for.
+fn tell(cli: &Cli, console: &Console, error: &anyhow::Error) -> Exit {
+    let unexpected;
+    let (exit, findings) = match error.downcast_ref::<Failure>() {
+        Some(failure) => (failure.exit, &failure.findings),
+        None => {
+            unexpected = Diagnostics::from(Diagnostic::error("host_failed", format!("{error:#}")));
+            (Exit::Host, &unexpected)
+        }
+    };
+    if cli.command.json() {
+        let document =
+            serde_json::json!({ "exitCode": exit as u8, "findings": console::findings_json(findings) });
+        // Where standard output is gone, the exit code says it still.
+        let _ = console.json(&document);
+    } else {
+        console.note(&console::render(findings, console.colour_err()));
+    }
+    exit
+}
+
+/// What the store says, for the user.
+fn store_failure(error: StoreError) -> anyhow::Error {
+    Failure::host(Diagnostic::error(error.code(), error.to_string()).help(error.help()))
+}

@@ -29,6 +29,11 @@ impl Places {
         Self::from_environment(store, &|name| std::env::var_os(name))
     }
 
+    /// The folder of the keys that sign evidence.
+    pub fn keys(&self) -> PathBuf {
+        self.config.join("keys")
+    }
+
     fn from_environment(
         store: Option<&Path>,
         variable: &dyn Fn(&str) -> Option<OsString>,

@@ -1,0 +1,242 @@
+//! The command line: what can be said. Knows nothing of how it is done.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Models propose, the runtime governs.
+///
+/// nanohost runs a program, a finite state machine fixed before it runs, whose tools are
+/// WebAssembly components. A tool is linked with what its manifest asks for, the policy permits
+/// and the program grants, and with nothing else. Every call and every refusal is signed into a
+/// hash-chained log that anybody can verify offline.
+#[derive(Debug, Parser)]
+#[command(name = "nanohost", version, max_term_width = 100)]
+#[command(after_help = "\
+Exit codes: 0 success · 1 the run failed · 2 wrong usage or an invalid file · 3 denied ·
+4 suspended · 5 the host could not go on · verify: 10 tampered · 11 truncated ·
+13 untrusted key · 14 open run")]
+pub struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// The folder of the store [default: NANOHOST_STORE, else the platform's data folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
+    pub color: Colour,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program
+    Run(RunArgs),
+    /// Show what a program's tools may do, before anything runs
+    Plan(PlanArgs),
+    /// Check a program without its tools
+    Check(CheckArgs),
+    /// List runs
+    List(ListArgs),
+    /// Show what a run did, step by step, from its verified evidence
+    Trace(RunRef),
+    /// Compute the receipt of a run from its verified evidence
+    Receipt(RunRef),
+    /// Verify the evidence of a run, or of an exported file
+    Verify(VerifyArgs),
+    /// Write the evidence of a run into one file that verifies without this machine
+    Export(ExportArgs),
+    /// Trust a project's policy, as it is now, and the building of its tools
+    Trust(TrustArgs),
+    /// Show the signing key
+    Key(KeyArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Command {
+    /// Whether the result is to be one JSON document.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Run(args) => args.json,
+            Self::Plan(args) => args.json,
+            Self::Check(args) => args.json,
+            Self::List(args) => args.json,
+            Self::Trace(args) | Self::Receipt(args) => args.json,
+            Self::Verify(args) => args.json,
+            Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
+            Self::Export(_) | Self::Trust(_) | Self::Completions { .. } => false,
+        }
+    }
+}
+
+/// Where the program, its policy and its tools come from.
+#[derive(Debug, Args)]
+pub struct ProgramArgs {
+    /// The program, TOML or JSON
+    #[arg(value_name = "PROGRAM")]
+    pub program: PathBuf,
+    /// The policy, trusted since you name it [default: NANOHOST_POLICY, else the nearest policies/local.toml at or above
+    /// the program; without one nothing is granted]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Where tools without a row in the program are looked up by name [default: the nearest tools/
+    /// at or above the program]
+    #[arg(long, value_name = "DIR")]
+    pub tools: Option<PathBuf>,
+}
+
+/// `nanohost run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub program: ProgramArgs,
+    /// An input: name=value, read by its declared type, or name:=JSON
+    #[arg(long = "input", short = 'i', value_name = "NAME=VALUE")]
+    pub inputs: Vec<String>,
+    /// A JSON file with inputs; --input wins over it
+    #[arg(long = "inputs", value_name = "FILE")]
+    pub inputs_file: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but the summary
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `nanohost plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub program: ProgramArgs,
+    /// Print one JSON document, with whole digests
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The program, TOML or JSON
+    #[arg(value_name = "PROGRAM")]
+    pub program: PathBuf,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A command about one run.
+#[derive(Debug, Args)]
+pub struct RunRef {
+    /// The run's id, or the start of it
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The run's id, the start of it, or an exported file
+    #[arg(value_name = "RUN|FILE")]
+    pub evidence: String,
+    /// The public key, or keys, that may sign: PEM [default: this machine's own]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The run's id, or the start of it
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The file to write; it must not exist
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Which values go along with the envelopes
+    #[arg(long, value_enum, default_value_t = Disclose::Public)]
+    pub disclose: Disclose,
+}
+
+/// Which values go along with the envelopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Disclose {
+    /// Commitments only: signatures and the chain can be verified
+    None,
+    /// The program, the manifests and the policy, and the run's values where no tool of the run
+    /// marks any of its data as personal
+    Public,
+    /// Everything
+    All,
+}
+
+/// `nanohost trust`.
+#[derive(Debug, Args)]
+pub struct TrustArgs {
+    /// The project, or its policy
+    #[arg(value_name = "DIR", required_unless_present = "list")]
+    pub project: Option<PathBuf>,
+    /// Show what is trusted
+    #[arg(long, conflicts_with_all = ["project", "remove"])]
+    pub list: bool,
+    /// Trust it no longer
+    #[arg(long)]
+    pub remove: bool,
+}
+
+/// `nanohost key`.
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+/// What to do with the key.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Show where the key lies, its id, and the public key to hand to whoever verifies
+    Show {
+        /// Print the public key alone, as PEM
+        #[arg(long)]
+        public: bool,
+        /// Print one JSON document
+        #[arg(long, conflicts_with = "public")]
+        json: bool,
+    },
+}

@@ -1,0 +1,295 @@
+//! Commands about runs that were: list, trace, receipt, verify, export. They read the store, or
+//! a file, and believe neither.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use nanohost_core::export::{self, Content, Export, ExportError};
+use nanohost_core::receipt::Receipt;
+use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, Trace, verify};
+use nanohost_core::{Diagnostic, RunId, TrustRoot};
+use nanohost_store::{
+    Found, OpenOptions, Records as _, RunRecord, SqliteReader, VaultError, development_public_key,
+};
+
+use crate::cli::{Disclose, ExportArgs, ListArgs, RunRef, VerifyArgs};
+use crate::console::{self, Console};
+use crate::failure::{Exit, Failure};
+use crate::project::Places;
+use crate::store_failure;
+
+/// `nanohost list`.
+pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let runs = match SqliteReader::open(&places.store, &OpenOptions::default()) {
+        Ok(store) => store.runs().map_err(store_failure)?,
+        // Nothing has run yet: that is an empty list, not an error.
+        Err(nanohost_store::StoreError::NoStore { .. }) => Vec::new(),
+        Err(error) => return Err(store_failure(error)),
+    };
+    if args.json {
+        let runs: Vec<_> = runs
+            .iter()
+            .map(|run| {
+                serde_json::json!({
+                    "run": run.run,
+                    "program": run.program,
+                    "opened": run.opened,
+                    "envelopes": run.len,
+                    "state": run.state.as_str(),
+                })
+            })
+            .collect();
+        console.json(&serde_json::json!({ "runs": runs }))?;
+    } else {
+        console.print(&console::list(&runs))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// `nanohost trace`.
+pub fn trace(args: &RunRef, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let (record, trace) = verified(&args.run, places, console)?;
+    if args.json {
+        console.json(&console::trace_json(&trace))?;
+    } else {
+        console.print(&console::trace(&trace, &record.summary))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// `nanohost receipt`.
+pub fn receipt(args: &RunRef, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let (_, trace) = verified(&args.run, places, console)?;
+    let receipt = Receipt::from(&trace);
+    if args.json {
+        console.json(&serde_json::to_value(&receipt).context("a receipt has a JSON form")?)?;
+    } else {
+        console.print(&console::receipt(&receipt))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// `nanohost verify`.
+pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let trust = match &args.trust {
+        Some(path) => trust_file(path)?,
+        None => own_trust(places)?,
+    };
+    let file = Path::new(&args.evidence);
+    // A path is a path: what merely looks like the start of a run id and is no file is looked up.
+    let (report, trace) = if file.is_file() || args.evidence.contains(['/', '.', '\\']) {
+        verify_file(file, &trust)?
+    } else {
+        let record = load(&args.evidence, places)?;
+        verify_record(&record, &trust)
+    };
+    let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
+    if args.json {
+        let mut document = serde_json::to_value(&report).context("a report has a JSON form")?;
+        document["good"] = report.is_good().into();
+        document["status"] = status.into();
+        document["exitCode"] = (exit_of(&report) as u8).into();
+        console.json(&document)?;
+    } else {
+        console.print(&console::report(&report, status.as_deref()))?;
+    }
+    Ok(exit_of(&report))
+}
+
+/// `nanohost export`.
+pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let (record, trace) = verified(&args.run, places, console)?;
+    let personal = trace.machine().is_none_or(|run| run.plan().rows().iter().any(|row| !row.pii.is_empty()));
+    let disclosed = |content: &Content| match args.disclose {
+        Disclose::None => false,
+        Disclose::All => true,
+        Disclose::Public => content.role.is_document() || !personal && !content.role.is_secret(),
+    };
+    let contents: Vec<Content> = record
+        .contents
+        .iter()
+        .filter_map(|stored| stored.content.as_ref().ok())
+        .filter(|c| disclosed(c))
+        .cloned()
+        .collect();
+    let path = &args.output;
+    let io = |error: std::io::Error| Failure::io("export_unwritable", "write", path, &error);
+    // Written beside and moved into place: a file of that name is whole or not there.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut writer = std::io::BufWriter::new(&mut file);
+    export::write(&mut writer, trace.run(), &record.envelopes, contents.iter()).map_err(io)?;
+    writer.flush().map_err(io)?;
+    drop(writer);
+    file.as_file().sync_all().map_err(io)?;
+    file.persist_noclobber(path).map_err(|error| io(error.error))?;
+    let key = places.keys().join(nanohost_store::PUBLIC_KEY_FILE);
+    console.note(&format!(
+        "{}: {} envelopes, {} of {} values\nverify it anywhere with the public key {}:\n  {} verify {} --trust {}",
+        path.display(),
+        record.envelopes.len(),
+        contents.len(),
+        record.contents.len(),
+        key.display(),
+        console::program_name(),
+        path.display(),
+        key.display(),
+    ));
+    Ok(Exit::Success)
+}
+
+/// The exit code that a report stands for.
+pub fn exit_of(report: &Report) -> Exit {
+    match &report.fault {
+        Some(fault) => match fault.kind {
+            FaultKind::Tampered => Exit::Tampered,
+            FaultKind::Truncated => Exit::Truncated,
+            FaultKind::UntrustedKey => Exit::Untrusted,
+        },
+        None if report.open => Exit::Open,
+        None => Exit::Success,
+    }
+}
+
+/// A run of the store whose evidence is good, its end apart; anything else is shown and refused.
+fn verified(run: &str, places: &Places, console: &Console) -> anyhow::Result<(RunRecord, Trace)> {
+    let record = load(run, places)?;
+    let (report, trace) = verify_record(&record, &own_trust(places)?);
+    match trace {
+        Some(trace) if report.fault.is_none() => Ok((record, trace)),
+        _ => {
+            console.note(&console::report(&report, None));
+            let message = report.fault.as_ref().map_or_else(
+                || "the evidence does not hold the program, so the run cannot be told".to_owned(),
+                |fault| format!("the evidence of this run does not verify: {fault}"),
+            );
+            let exit = match exit_of(&report) {
+                Exit::Success => Exit::Truncated,
+                exit => exit,
+            };
+            let findings = Diagnostic::error("evidence_bad", message)
+                .help(format!("`{} verify {run}` shows every check", console::program_name()))
+                .into();
+            Err(Failure { exit, findings }.into())
+        }
+    }
+}
+
+fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
+    let store = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    let unknown = |message: String| {
+        let help = format!("`{} list` shows the runs of this store", console::program_name());
+        Failure::usage(Diagnostic::error("unknown_run", message).help(help))
+    };
+    if run.is_empty() || !run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(unknown(format!("{run:?} is neither a file nor the start of a run's id")));
+    }
+    let id = match store.find(run).map_err(store_failure)? {
+        Found::One(id) => id,
+        Found::None => {
+            return Err(unknown(format!("no run in {} begins with {run}", places.store.display())));
+        }
+        Found::Many(ids) => {
+            let ids: Vec<&str> = ids.iter().map(RunId::as_str).collect();
+            return Err(unknown(format!("several runs begin with {run}: {}", ids.join(", "))));
+        }
+    };
+    store
+        .load(&id)
+        .map_err(store_failure)?
+        .ok_or_else(|| unknown(format!("run {id} was there a moment ago and is gone")))
+}
+
+/// Judges what the store holds.
+pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<Trace>) {
+    let run = &record.summary.run;
+    let mut contents = Vec::with_capacity(record.contents.len());
+    for stored in &record.contents {
+        let kind = match &stored.content {
+            Ok(content) => {
+                contents.push(content.clone());
+                continue;
+            }
+            Err(VaultError::Damaged { .. }) => FaultKind::Tampered,
+            Err(VaultError::Missing { .. }) => FaultKind::Truncated,
+        };
+        let message = stored.content.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let envelope = usize::try_from(stored.place.seq).ok();
+        return (
+            Report::of_fault(run.clone(), Fault { kind, check: CheckName::Commitments, envelope, message }),
+            None,
+        );
+    }
+    let evidence = Evidence {
+        run,
+        envelopes: &record.envelopes,
+        contents: &contents,
+        expected: Some(record.recorded.len),
+        complete: true,
+    };
+    verify(evidence, trust)
+}
+
+fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option<Trace>)> {
+    let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
+    let size = std::fs::metadata(path).map_err(io)?.len();
+    if size > export::MAX_EXPORT as u64 {
+        let message =
+            format!("{} has {size} bytes; an export has at most {}", path.display(), export::MAX_EXPORT);
+        return Err(Failure::usage(Diagnostic::error("export_too_large", message)));
+    }
+    let bytes = std::fs::read(path).map_err(io)?;
+    let nobody = RunId::from_random([0; 16]);
+    let of_form = |run: &RunId, error: &ExportError| {
+        let kind = match error {
+            ExportError::OrphanContent { .. } | ExportError::CutLine { .. } => FaultKind::Truncated,
+            _ => FaultKind::Tampered,
+        };
+        let fault = Fault { kind, check: CheckName::Sequence, envelope: None, message: error.to_string() };
+        (Report::of_fault(run.clone(), fault), None)
+    };
+    let export = match Export::parse(&bytes) {
+        Ok(export) => export,
+        Err(error) => return Ok(of_form(&nobody, &error)),
+    };
+    let evidence = Evidence {
+        run: &export.run,
+        envelopes: &export.envelopes,
+        contents: &[],
+        expected: None,
+        complete: false,
+    };
+    // Envelopes first: whether a value's envelope is missing or its ref was changed shows only then.
+    let (report, _) = verify(evidence, trust);
+    if report.fault.is_some() {
+        return Ok((report, None));
+    }
+    if let Err(error) = export.check_places(!report.open) {
+        return Ok(of_form(&export.run, &error));
+    }
+    Ok(verify(Evidence { contents: &export.contents, ..evidence }, trust))
+}
+
+fn trust_file(path: &Path) -> anyhow::Result<TrustRoot> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::io("trust_unreadable", "read the trusted keys", path, &error))?;
+    TrustRoot::from_pem(&text).map_err(|error| {
+        let help = "hand over the public key as `nanohost key show --public` prints it";
+        Failure::usage(Diagnostic::error("trust_invalid", format!("{}: {error}", path.display())).help(help))
+    })
+}
+
+/// The keys that this machine signs with.
+pub fn own_trust(places: &Places) -> anyhow::Result<TrustRoot> {
+    let dir = places.keys();
+    match development_public_key(&dir).map_err(store_failure)? {
+        Some(key) => Ok(TrustRoot::new([key])),
+        None => {
+            let message =
+                format!("there is no key in {}, so nothing can be trusted by default", dir.display());
+            let help = "name the public key that may sign with --trust FILE";
+            Err(Failure::usage(Diagnostic::error("no_trust", message).help(help)))
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a person or a program reads: text, tables and JSON. Knows nothing of how it came about.
+//!
+//! Text that a guest, a model, an author or a peer chose is shown escaped and capped wherever it
+//! appears: it must not be able to move the cursor, hide itself or look like the host speaking.
+
+mod diagnostics;
+mod escape;
+mod plan;
+mod progress;
+mod runs;
+mod summary;
+mod table;
+mod verification;
+
+use std::io::{IsTerminal as _, Write as _};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+pub use diagnostics::{findings_json, render};
+pub use escape::escaped;
+pub use plan::{plan, plan_json};
+pub use progress::Progress;
+pub use runs::{list, receipt, trace, trace_json};
+pub use summary::{Summary, duration, refusal, summary, summary_json};
+pub use verification::report;
+
+use crate::cli::Colour;
+
+/// Where output goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Console {
+    colour: bool,
+    colour_err: bool,
+}
+
+impl Console {
+    /// A console as the user wants it.
+    pub fn new(colour: Colour) -> Self {
+        let on = |terminal: bool| match colour {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        };
+        Self { colour: on(std::io::stdout().is_terminal()), colour_err: on(std::io::stderr().is_terminal()) }
+    }
+
+    /// Whether errors are coloured.
+    pub fn colour_err(self) -> bool {
+        self.colour_err
+    }
+
+    /// Prints the result of a command.
+    pub fn print(self, text: &str) -> anyhow::Result<()> {
+        let text = if self.colour { text.to_owned() } else { table::plain(text) };
+        quiet_pipe(std::io::stdout().lock().write_all(text.as_bytes()))
+    }
+
+    /// Prints one JSON document, the result of a command.
+    pub fn json(self, value: &Value) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string_pretty(value).context("a JSON value has a text form")?;
+        text.push('\n');
+        quiet_pipe(std::io::stdout().lock().write_all(text.as_bytes()))
+    }
+
+    /// Says something beside the result.
+    pub fn note(self, text: &str) {
+        let text = if self.colour_err { text.to_owned() } else { table::plain(text) };
+        // Where even standard error is gone there is nobody left to tell.
+        let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'));
+    }
+}
+
+/// A reader that has seen enough, such as `head`, is no error.
+fn quiet_pipe(written: std::io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to standard output"),
+    }
+}
+
+/// What the user types to call this program: through cargo where cargo started it.
+pub fn program_name() -> &'static str {
+    if std::env::var_os("CARGO").is_some() && std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
+        "cargo run --release --"
+    } else {
+        "nanohost"
+    }
+}

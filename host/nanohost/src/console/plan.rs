@@ -1,0 +1,140 @@
+//! The capability table: what a reviewer reads before anything runs.
+
+use nanohost_core::Limits;
+use nanohost_core::{Diagnostics, Plan, Row};
+use serde_json::{Value, json};
+
+use super::escape::escaped;
+use super::table::{bold, dim, odd};
+use crate::project::{FoundPolicy, PolicyOrigin};
+
+/// The table for a person.
+pub fn plan(plan: &Plan, policy: &FoundPolicy) -> String {
+    let program = plan.program();
+    let mut out = format!(
+        "{}{}\ntable {} · program {}\npolicy {}\n",
+        bold(&escaped(program.name())),
+        program.version().map(|version| format!(" {}", escaped(version))).unwrap_or_default(),
+        plan.digest().short(),
+        program.digest().short(),
+        policy_line(policy),
+    );
+    for row in plan.rows() {
+        out.push('\n');
+        out.push_str(&tool(row));
+    }
+    if plan.rows().is_empty() {
+        out.push_str("\nno tools: nothing can be called\n");
+    }
+    out
+}
+
+fn policy_line(policy: &FoundPolicy) -> String {
+    let from = match policy.origin {
+        PolicyOrigin::Flag => "named by --policy",
+        PolicyOrigin::Environment => "named by NANOHOST_POLICY",
+        PolicyOrigin::Found => "found above the program",
+        PolicyOrigin::BuiltIn => "built in: grants nothing",
+    };
+    let trust = if policy.trusted { "" } else { ", NOT TRUSTED: grants next to nothing" };
+    let digest = policy.policies.first().map(|policy| policy.digest().short()).unwrap_or_default();
+    match &policy.path {
+        Some(path) => format!("{} {digest} ({from}{trust})", path.display()),
+        None => from.to_owned(),
+    }
+}
+
+fn tool(row: &Row) -> String {
+    let mut out = format!(
+        "{} {}\n",
+        bold(row.local.as_str()),
+        dim(&format!("{} {} · {}", row.tool, escaped(&row.version), escaped(&row.export.path())))
+    );
+    let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<10} {text}\n"));
+    line("effect", row.effect.to_string());
+    line("digests", format!("component {} · manifest {}", row.component.short(), row.manifest.short()));
+    line("requested", list(&row.requested));
+    line("granted", list(&row.granted));
+    for grant in row.grants.filesystem() {
+        line("", format!("{} is {}", grant.folder.guest, grant.host));
+    }
+    line("rules", if row.rules.is_empty() { "none needed".to_owned() } else { rules(row) });
+    for require in &row.require {
+        line("requires", format!("{} ({})", escaped(require.condition.text()), escaped(&require.rule)));
+    }
+    line("linked", list(&row.linked));
+    if !row.stubbed.is_empty() {
+        line("stubbed", odd(&list(&row.stubbed)));
+    }
+    if !row.pii.is_empty() {
+        line("personal", list(&row.pii));
+    }
+    line("limits", limits(row.limits));
+    out
+}
+
+fn rules(row: &Row) -> String {
+    let rules: Vec<String> = row
+        .rules
+        .iter()
+        .map(|rule| format!("{} by {}", escaped(&rule.granted), escaped(&rule.rule)))
+        .collect();
+    rules.join(", ")
+}
+
+fn list(items: &[String]) -> String {
+    if items.is_empty() {
+        return "nothing".to_owned();
+    }
+    // Thirteen interfaces that carry no authority say less than their number.
+    let (wasi, own): (Vec<&String>, Vec<&String>) =
+        items.iter().partition(|item| item.starts_with("wasi:io/") || item.starts_with("wasi:cli/"));
+    let mut shown: Vec<String> = own.into_iter().map(|item| escaped(item)).collect();
+    match wasi.as_slice() {
+        [] => {}
+        [one] => shown.push(escaped(one)),
+        many => shown.push(format!("{} inert wasi:io and wasi:cli interfaces", many.len())),
+    }
+    shown.join(", ")
+}
+
+fn limits(limits: Limits) -> String {
+    format!(
+        "memory {} · fuel {} · deadline {} · output {} · logs {}",
+        bytes(limits.memory),
+        limits.fuel,
+        super::duration(limits.deadline),
+        bytes(limits.output),
+        bytes(limits.logs)
+    )
+}
+
+/// A number of bytes for a person.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+    let mut unit = 0;
+    let mut whole = count;
+    while whole >= 1024 && whole.is_multiple_of(1024) && unit < 3 {
+        whole /= 1024;
+        unit += 1;
+    }
+    if unit == 0 && count >= 10_000 {
+        return format!("{:.1} KiB", count as f64 / 1024.0);
+    }
+    format!("{whole} {}", UNITS[unit])
+}
+
+/// The table for a program, with whole digests.
+pub fn plan_json(plan: &Plan, policy: &FoundPolicy, warnings: &Diagnostics) -> Value {
+    json!({
+        "program": { "name": plan.program().name(), "digest": plan.program().digest() },
+        "table": plan.digest(),
+        "policy": {
+            "path": policy.path,
+            "digests": policy.policies.iter().map(|policy| policy.digest()).collect::<Vec<_>>(),
+            "trusted": policy.trusted,
+        },
+        "tools": plan.to_json(),
+        "warnings": super::findings_json(warnings),
+    })
+}

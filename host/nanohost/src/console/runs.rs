@@ -1,0 +1,234 @@
+//! Runs that were: the list, the trace, the receipt.
+
+use nanohost_core::envelope::{Kind, Predicate};
+use nanohost_core::export::Role;
+use nanohost_core::receipt::Receipt;
+use nanohost_core::trace::Trace;
+use nanohost_store::RunSummary;
+use serde_json::{Value, json};
+
+use super::escape::{escaped, value_text};
+use super::table::{bold, columns, dim};
+
+/// All runs of a store, the newest first.
+pub fn list(runs: &[RunSummary]) -> String {
+    if runs.is_empty() {
+        return "no runs yet\n".to_owned();
+    }
+    let rows = runs.iter().map(|run| {
+        vec![
+            run.run.short().to_owned(),
+            escaped(&run.program),
+            run.state.as_str().to_owned(),
+            run.opened.to_string(),
+            run.len.to_string(),
+        ]
+    });
+    let mut out = columns(&["run", "program", "state", "opened", "envelopes"], rows);
+    let interrupted =
+        runs.iter().filter(|run| matches!(run.state, nanohost_store::RunState::Interrupted)).count();
+    if interrupted > 0 {
+        out.push_str(&format!("\n{interrupted} interrupted: their process ended before the run did\n"));
+    }
+    out
+}
+
+/// What one envelope says, on one line.
+fn line(predicate: &Predicate, trace: &Trace, seq: usize) -> Vec<String> {
+    let kind = match predicate.kind {
+        Kind::RunOpen => "run-open",
+        Kind::Plan => "plan",
+        Kind::Intent => "intent",
+        Kind::Result => "result",
+        Kind::Denied => "denied",
+        Kind::Transition => "transition",
+        Kind::Resume => "resume",
+        Kind::RunClose => "run-close",
+    };
+    let step = predicate.step.as_ref().map_or(String::new(), |step| match step.attempt {
+        0 | 1 => step.id.to_string(),
+        attempt => format!("{} (attempt {attempt})", step.id),
+    });
+    let value = |role: Role| trace.value(seq, &role).map(value_text);
+    let mut what = Vec::new();
+    if let Some(call) = &predicate.call {
+        what.push(match &call.result {
+            Some(result) => format!("{} {result}", call.tool),
+            None => format!("{} is called", call.tool),
+        });
+    }
+    if let Some(model) = &predicate.model {
+        what.push(format!("{} {} ({} tokens)", escaped(&model.alias), model.verdict, model.tokens));
+    }
+    for denial in &predicate.denials {
+        let tool = denial.tool.as_ref().map_or(String::new(), |tool| format!(" for {tool}"));
+        what.push(format!(
+            "{} {}{tool} by {} ({})",
+            denial.code,
+            denial.capability,
+            escaped(&denial.rule),
+            denial.culprit
+        ));
+    }
+    if let Some(failure) = &predicate.failure {
+        what.push(format!("{} {}", failure.kind, failure.code));
+    }
+    if let Some(close) = &predicate.close {
+        what.push(match &close.error {
+            Some(error) => format!("{} {error}", close.status),
+            None => close.status.clone(),
+        });
+    }
+    if what.is_empty() {
+        match predicate.kind {
+            Kind::RunOpen => what.push(format!("program {}", predicate.run.program.short())),
+            Kind::Plan => what.push(format!(
+                "{} tools, table {}",
+                predicate.authority.len(),
+                predicate.run.plan.map_or(String::new(), |plan| plan.short())
+            )),
+            _ => what.extend(predicate.step.as_ref().map(|step| step.event.clone())),
+        }
+    }
+    for role in [Role::DENIED, Role::ANSWER, Role::OUTPUT, Role::MESSAGE, Role::REASON] {
+        if let Some(value) = value(role) {
+            what.push(format!("→ {value}"));
+        }
+    }
+    vec![seq.to_string(), kind.to_owned(), step, what.join(" · ")]
+}
+
+/// The trace for a person.
+pub fn trace(trace: &Trace, summary: &RunSummary) -> String {
+    let mut out = format!(
+        "{} · {} · {} · opened {}\n\n",
+        bold(&format!("run {}", trace.run())),
+        escaped(&summary.program),
+        summary.state.as_str(),
+        trace.opened()
+    );
+    let rows = trace.predicates().enumerate().map(|(seq, predicate)| line(predicate, trace, seq));
+    out.push_str(&columns(&["", "envelope", "step", ""], rows));
+    out.push_str(&format!(
+        "\n{}\n",
+        dim("every line is a signed envelope; the evidence was verified before it was shown")
+    ));
+    out
+}
+
+/// The trace for a program: every predicate as signed, with the values that are here.
+pub fn trace_json(trace: &Trace) -> Value {
+    let envelopes: Vec<Value> = trace
+        .predicates()
+        .enumerate()
+        .map(|(seq, predicate)| {
+            let roles = [
+                Role::INPUT,
+                Role::OUTPUT,
+                Role::PROMPT,
+                Role::SYSTEM,
+                Role::ANSWER,
+                Role::DENIED,
+                Role::MESSAGE,
+                Role::REASON,
+                Role::EVENT,
+            ];
+            let values: serde_json::Map<String, Value> = roles
+                .iter()
+                .filter_map(|role| Some((role.to_string(), trace.value(seq, role)?.clone())))
+                .collect();
+            json!({ "digest": trace.digest(seq), "predicate": predicate, "values": values })
+        })
+        .collect();
+    json!({ "run": trace.run(), "state": trace.state(), "head": trace.head(), "envelopes": envelopes })
+}
+
+/// The receipt for a person.
+pub fn receipt(receipt: &Receipt) -> String {
+    let mut out = format!("{}\n\n", bold(&format!("receipt of run {}", receipt.run)));
+    let mut rows = vec![
+        vec!["status".to_owned(), receipt.status.clone()],
+        vec![
+            "program".to_owned(),
+            format!(
+                "{} {}",
+                receipt.program.as_deref().map(escaped).unwrap_or_default(),
+                receipt.program_digest
+            ),
+        ],
+    ];
+    let mut push = |name: &str, value: String| rows.push(vec![name.to_owned(), value]);
+    if let Some(outcome) = &receipt.outcome {
+        push("outcome", escaped(outcome));
+    }
+    if let Some(error) = &receipt.error {
+        push("error", error.clone());
+    }
+    if let Some(step) = &receipt.failed_step {
+        push("failed step", step.to_string());
+    }
+    if let Some(plan) = &receipt.plan {
+        push("table", plan.to_string());
+    }
+    push("opened", receipt.opened.to_string());
+    push("last envelope", receipt.last.to_string());
+    let steps = &receipt.steps;
+    push(
+        "steps",
+        format!(
+            "{} executed: {} succeeded, {} failed, {} skipped; {} retries, {} substituted, {} reused",
+            steps.executed,
+            steps.succeeded,
+            steps.failed,
+            steps.skipped,
+            steps.retries,
+            steps.substituted,
+            steps.recorded
+        ),
+    );
+    let budget = &receipt.budget;
+    push(
+        "budget",
+        format!(
+            "{} steps, {} tokens ({} estimated), {} ms",
+            budget.steps, budget.tokens, budget.estimated_tokens, budget.wall_ms
+        ),
+    );
+    push("escalations", receipt.escalations.to_string());
+    push("resumable", if receipt.resumable { "yes" } else { "no" }.to_owned());
+    push("envelopes", receipt.envelopes.to_string());
+    push("head", receipt.head.to_string());
+    out.push_str(&columns(&[], rows));
+    if !receipt.blocked.is_empty() {
+        out.push_str("\nblocked\n");
+        out.push_str(&columns(
+            &[],
+            receipt.blocked.iter().map(|blocked| {
+                let subject = blocked
+                    .step
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .or(blocked.tool.as_ref().map(ToString::to_string));
+                vec![
+                    format!("envelope {}", blocked.envelope),
+                    subject.unwrap_or_default(),
+                    blocked.code.clone(),
+                    blocked.capability.clone(),
+                    escaped(&blocked.rule),
+                ]
+            }),
+        ));
+    }
+    if !receipt.authority.is_empty() {
+        out.push_str("\nauthority\n");
+        out.push_str(&columns(
+            &[],
+            receipt.authority.iter().map(|row| {
+                let granted =
+                    if row.granted.is_empty() { "nothing".to_owned() } else { row.granted.join(", ") };
+                vec![row.tool.to_string(), escaped(&granted), escaped(&row.rules.join(", "))]
+            }),
+        ));
+    }
+    out
+}

@@ -1,0 +1,304 @@
+//! What a run did, at its end.
+
+use std::path::Path;
+use std::time::Duration;
+
+use nanohost_core::run::{Run, Slot, Status, StepRecord};
+use nanohost_core::{Diagnostics, RunId, StepKind};
+use nanohost_store::Head;
+use serde_json::{Value, json};
+
+use super::escape::{escaped, value_text};
+use super::plan::bytes;
+use super::table::{bad, bold, columns, dim, good, odd};
+use super::{findings_json, program_name};
+use crate::drive::CallObserved;
+use crate::failure::Exit;
+use crate::project::FoundPolicy;
+
+/// Everything the summary tells of.
+pub struct Summary<'a> {
+    /// The machine at its end.
+    pub run: &'a Run,
+    /// The run's id.
+    pub id: &'a RunId,
+    /// How far its chain has come.
+    pub head: Head,
+    /// What its calls did.
+    pub observed: &'a [CallObserved],
+    /// The policy that was asked.
+    pub policy: &'a FoundPolicy,
+    /// The file of the scripted model's answers, where a model was asked.
+    pub model: Option<&'a Path>,
+    /// Where the evidence lies.
+    pub store: &'a Path,
+    /// Runs of the store whose process ended before they did.
+    pub interrupted: usize,
+    /// How the command ends.
+    pub exit: Exit,
+}
+
+/// A duration for a person.
+pub fn duration(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    match millis {
+        0 => format!("{} µs", duration.as_micros()),
+        1..10_000 => format!("{millis} ms"),
+        _ => format!("{:.1} s", duration.as_secs_f64()),
+    }
+}
+
+fn status(run: &Run) -> (&'static str, Option<&'static str>) {
+    match run.end() {
+        Some(end) => (end.status.as_str(), end.error.map(|kind| kind.as_str())),
+        None => ("suspended", None),
+    }
+}
+
+/// The summary for a person.
+pub fn summary(summary: &Summary<'_>) -> String {
+    let run = summary.run;
+    let program = run.plan().program();
+    let (status, error) = status(run);
+    let verdict = match (run.end().map(|end| end.status), summary.exit) {
+        (Some(Status::Success), _) => good(&bold(status)),
+        (_, Exit::Denied) => bad(&bold("denied")),
+        (None, _) => odd(&bold(status)),
+        _ => bad(&bold(status)),
+    };
+    let mut out = format!("{} {verdict}", bold(&escaped(program.name())));
+    if let Some(outcome) = run.outcome() {
+        out.push_str(&format!(" · outcome {}", bold(&escaped(outcome))));
+    }
+    if let Some(error) = error {
+        out.push_str(&format!(" · {error}"));
+    }
+    out.push_str(&format!("\n{}\n\n", dim(&format!("run {}", summary.id))));
+
+    out.push_str(&columns(
+        &["step", "kind", "tool or model", "status", "time"],
+        run.records().iter().map(|record| step_row(run, record)),
+    ));
+    for record in run.records() {
+        if let Some(failure) = &record.error {
+            let words = failure
+                .message
+                .value()
+                .filter(|value| !value.is_null())
+                .map(|value| format!(": {}", value_text(value)));
+            out.push_str(&format!(
+                "  {} {} {}{}\n",
+                bad("✗"),
+                program.step(record.step).id,
+                failure.code,
+                words.unwrap_or_default()
+            ));
+        }
+    }
+    out.push_str(&grants(summary));
+    out.push('\n');
+    if let Some(output) = run.final_output().and_then(Slot::value) {
+        out.push_str(&format!("output    {}\n", value_text(output)));
+    }
+    if let Some(path) = summary.model {
+        out.push_str(&format!("model     scripted: answers from {}; no model was asked\n", path.display()));
+    }
+    let policy = match &summary.policy.path {
+        Some(path) if summary.policy.trusted => path.display().to_string(),
+        Some(path) => format!("{} (not trusted)", path.display()),
+        None => "built in, grants nothing".to_owned(),
+    };
+    out.push_str(&format!("policy    {policy}\n"));
+    out.push_str(&evidence(summary.id, summary.head.len, summary.store));
+    if summary.interrupted > 0 {
+        out.push_str(&format!(
+            "{} interrupted {} in this store: {} list\n",
+            summary.interrupted,
+            if summary.interrupted == 1 { "run waits" } else { "runs wait" },
+            program_name()
+        ));
+    }
+    out
+}
+
+fn evidence(id: &RunId, len: u64, store: &Path) -> String {
+    format!(
+        "evidence  {len} signed envelopes in {}\nverify    {} verify {}\n",
+        store.display(),
+        program_name(),
+        id.short()
+    )
+}
+
+/// What is said of a program that was not admitted.
+pub fn refusal(program: &str, id: &RunId, gaps: usize, store: &Path) -> String {
+    format!(
+        "{} {} · {gaps} {} · nothing was linked and nothing ran\n{}\n\n{}",
+        bold(&escaped(program)),
+        bad(&bold("denied")),
+        if gaps == 1 { "refusal" } else { "refusals" },
+        dim(&format!("run {id}")),
+        evidence(id, 3, store),
+    )
+}
+
+fn step_row(run: &Run, record: &StepRecord) -> Vec<String> {
+    let step = run.plan().program().step(record.step);
+    let (kind, what) = match &step.kind {
+        StepKind::Tool(call) => ("tool", call.tool.to_string()),
+        StepKind::Llm(llm) => ("llm", escaped(&llm.model)),
+        StepKind::Condition(guard) => ("condition", escaped(guard.condition.text())),
+        StepKind::Parallel(_) => ("parallel", String::new()),
+    };
+    let mut status = record.status.as_str().to_owned();
+    if record.recorded {
+        status.push_str(" (recorded)");
+    }
+    if record.substituted {
+        status.push_str(" (substituted)");
+    }
+    if record.retries > 0 {
+        status.push_str(&format!(" after {} retries", record.retries));
+    }
+    if record.denied > 0 {
+        status.push_str(&format!(", {} denied", record.denied));
+    }
+    if let (StepKind::Condition(_) | StepKind::Llm(_), Some(output)) = (&step.kind, record.output.value())
+        && !output.is_null()
+    {
+        status.push_str(&format!(" → {}", value_text(output)));
+    }
+    let indent = if step.block.is_some() { "· " } else { "" };
+    let time = Duration::from_millis(record.ended.millis_since(record.started));
+    vec![format!("{indent}{}", step.id), kind.to_owned(), what, status, format!("{} ms", time.as_millis())]
+}
+
+/// What each tool was granted, and what of it its calls used.
+fn grants(summary: &Summary<'_>) -> String {
+    let plan = summary.run.plan();
+    let called: Vec<_> =
+        plan.rows().iter().filter(|row| summary.observed.iter().any(|call| call.tool == row.local)).collect();
+    if called.is_empty() {
+        return String::new();
+    }
+    let rows = called.iter().map(|row| {
+        let granted =
+            if row.granted.is_empty() { "nothing".to_owned() } else { escaped(&row.granted.join(", ")) };
+        let calls = summary.observed.iter().filter(|call| call.tool == row.local);
+        let mut used: Vec<String> = Vec::new();
+        for call in calls {
+            if call.usage.is_none() {
+                used.push("nothing: the recorded result".to_owned());
+            }
+            used.extend(call.used.iter().map(|used| {
+                let moved = used.read.saturating_add(used.written);
+                let moved = if moved > 0 { format!(", {}", bytes(moved)) } else { String::new() };
+                format!("{} {}: {} operations{moved}", used.class, used.scope, used.operations)
+            }));
+            used.extend(call.denied.iter().map(|refusal| {
+                format!("DENIED {} {} {}", refusal.class, refusal.operation, escaped(&refusal.value))
+            }));
+        }
+        let used = if used.is_empty() { "nothing".to_owned() } else { used.join("; ") };
+        vec![row.local.to_string(), granted, used]
+    });
+    format!("\n{}", columns(&["tool", "granted", "used"], rows))
+}
+
+/// The summary for a program.
+pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
+    let run = summary.run;
+    let program = run.plan().program();
+    let (status, error) = status(run);
+    let steps: Vec<Value> = run
+        .records()
+        .iter()
+        .map(|record| {
+            let step = program.step(record.step);
+            let (kind, tool) = match &step.kind {
+                StepKind::Tool(call) => ("tool", Some(call.tool.as_str())),
+                StepKind::Llm(_) => ("llm", None),
+                StepKind::Condition(_) => ("condition", None),
+                StepKind::Parallel(_) => ("parallel", None),
+            };
+            json!({
+                "id": step.id,
+                "kind": kind,
+                "tool": tool,
+                "status": record.status.as_str(),
+                "output": record.output.value(),
+                "error": record.error.as_ref().map(|failure| json!({
+                    "kind": failure.kind.as_str(),
+                    "code": failure.code.as_str(),
+                    "message": failure.message.value(),
+                })),
+                "retries": record.retries,
+                "recorded": record.recorded,
+                "substituted": record.substituted,
+                "denied": record.denied,
+                "durationMs": record.ended.millis_since(record.started),
+            })
+        })
+        .collect();
+    let calls: Vec<Value> = summary
+        .observed
+        .iter()
+        .map(|call| {
+            json!({
+                "step": program.step(call.place.step).id,
+                "attempt": call.place.attempt,
+                "tool": call.tool,
+                "used": call.used.iter().map(|used| json!({
+                    "capability": used.class,
+                    "scope": used.scope,
+                    "operations": used.operations,
+                    "bytesRead": used.read,
+                    "bytesWritten": used.written,
+                })).collect::<Vec<_>>(),
+                "denied": call.denied.iter().map(|refusal| json!({
+                    "capability": refusal.class,
+                    "operation": refusal.operation,
+                    "value": refusal.value,
+                })).collect::<Vec<_>>(),
+                "usage": call.usage.map(|usage| json!({
+                    "fuel": usage.fuel,
+                    "peakMemory": usage.peak_memory,
+                    "wallUs": u64::try_from(usage.wall.as_micros()).unwrap_or(u64::MAX),
+                })),
+                "logs": String::from_utf8_lossy(&call.logs),
+            })
+        })
+        .collect();
+    let granted: Vec<Value> = run
+        .plan()
+        .rows()
+        .iter()
+        .map(|row| json!({ "tool": row.local, "granted": row.granted, "rules": row.rules.iter().map(|rule| &rule.rule).collect::<Vec<_>>() }))
+        .collect();
+    let tally = run.tally();
+    json!({
+        "run": summary.id,
+        "program": program.name(),
+        "status": status,
+        "outcome": run.outcome(),
+        "error": error,
+        "failedStep": run.end().and_then(|end| end.step).map(|step| &program.step(step).id),
+        "exitCode": summary.exit as u8,
+        "output": run.final_output().and_then(Slot::value),
+        "steps": steps,
+        "calls": calls,
+        "granted": granted,
+        "budget": { "steps": tally.steps, "tokens": tally.tokens, "estimatedTokens": tally.estimated_tokens },
+        "model": summary.model.map(|path| json!({ "alias": "scripted", "answers": path })),
+        "policy": { "path": summary.policy.path, "trusted": summary.policy.trusted },
+        "warnings": findings_json(warnings),
+        "evidence": {
+            "store": summary.store,
+            "envelopes": summary.head.len,
+            "head": summary.head.last,
+            "table": run.plan().digest(),
+            "verify": format!("{} verify {}", program_name(), summary.id),
+        },
+        "interrupted": summary.interrupted,
+    })
+}

@@ -1,0 +1,44 @@
+//! The result of a verification, check by check.
+
+use nanohost_core::trace::{CheckResult, FaultKind, Report};
+
+use super::escape::escaped;
+use super::table::{bad, bold, columns, good, odd};
+
+/// The report for a person: the verdict first, then every check.
+pub fn report(report: &Report, status: Option<&str>) -> String {
+    let verdict = match (&report.fault, report.open) {
+        (Some(fault), _) => {
+            let kind = match fault.kind {
+                FaultKind::Tampered => "TAMPERED",
+                FaultKind::Truncated => "TRUNCATED",
+                FaultKind::UntrustedKey => "UNTRUSTED KEY",
+            };
+            format!("{} {}", bad(&bold(kind)), escaped(&fault.to_string()))
+        }
+        (None, true) => format!(
+            "{} the run has no end: it goes on, was interrupted, or its tail was cut",
+            odd(&bold("OPEN"))
+        ),
+        (None, false) => format!("{} every check that could be made passed", good(&bold("VERIFIED"))),
+    };
+    let mut out = format!("{verdict}\n");
+    if report.envelopes > 0 {
+        out.push_str(&format!("run {} · {} envelopes", report.run, report.envelopes));
+        if let Some(status) = status {
+            out.push_str(&format!(" · {}", escaped(status)));
+        }
+        out.push('\n');
+    }
+    out.push('\n');
+    let rows = report.checks.iter().map(|check| {
+        let result = match check.result {
+            CheckResult::Pass => "pass",
+            CheckResult::Fail => "FAIL",
+            CheckResult::NotChecked => "not checked",
+        };
+        vec![check.name.to_string(), result.to_owned(), escaped(&check.detail)]
+    });
+    out.push_str(&columns(&[], rows));
+    out
+}

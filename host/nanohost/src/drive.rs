@@ -1,0 +1,611 @@
+//! Drives a run: does what the machine says, and puts what happened on disk before anything
+//! depends on it. The only place where sandbox, model, store and clock meet.
+//!
+//! Intents are durable before a call that can have an effect; a call's key-value writes commit
+//! with its result; what nothing depends on yet waits for the next commit.
+
+mod kv;
+mod outcome;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nanohost_core::Effect;
+use nanohost_core::envelope::{Chain, Kind, Observed, Parts, Sealed};
+use nanohost_core::export::Role;
+use nanohost_core::run::{
+    Action, Ask, Call, CallEnd, Code, ErrorKind, Event, Failure as StepFailure, Next, Place, Reply, Retry,
+    Run, Slot,
+};
+use nanohost_core::{Diagnostic, Digest, KeyId, RunId, Salt, StepIndex, Timestamp, ToolName};
+use nanohost_sandbox::{CallContext, CallReport, Cancellation, Tool, Usage, Use};
+use nanohost_store::{
+    Appended, Batch, Claim, Fence, Head, IdempotencyScope, Journal as _, KvCommit, KvScope, Phase,
+    Records as _, ReservationState, SqliteStore,
+};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::failure::Failure;
+use crate::model::{SCRIPTED, Scripted};
+use crate::store_failure;
+use kv::{CommittedKv, KvLock};
+
+/// Envelopes that wait for the next commit, at most: bounds what a crash can make a reader miss of
+/// the steps that had no effect.
+const MAX_PENDING: usize = 64;
+
+/// What a run needs from outside.
+pub struct Tools {
+    /// The linked tools by their local names.
+    pub linked: HashMap<ToolName, Arc<Tool>>,
+    /// The scripted model, where the program names a file of answers.
+    pub model: Option<Scripted>,
+    /// The run's secret seed.
+    pub seed: [u8; 32],
+}
+
+/// A run that is being driven.
+pub struct Drive<'a> {
+    run: Run,
+    journal: Ledger,
+    tools: Arc<Tools>,
+    cancellation: Cancellation,
+    in_flight: JoinSet<Done>,
+    observed: Vec<CallObserved>,
+    on_step: &'a dyn Fn(&str),
+}
+
+/// What a call did, kept for the summary.
+#[derive(Debug)]
+pub struct CallObserved {
+    /// Which attempt of which step.
+    pub place: Place,
+    /// The tool.
+    pub tool: ToolName,
+    /// What it reached through its grants.
+    pub used: Vec<Use>,
+    /// What it cost; absent where a recorded result was reused.
+    pub usage: Option<Usage>,
+    /// Operations and values it was refused.
+    pub denied: Vec<nanohost_sandbox::Refusal>,
+    /// What it wrote to its log.
+    pub logs: Vec<u8>,
+}
+
+/// Something that was going on and is over.
+enum Done {
+    /// It is this call's turn: the pause is over and its key-value space is its own.
+    Ready(Call, Option<KvLock>),
+    /// A call ended.
+    Called { call: Call, report: Box<CallReport>, timed_out: bool, lock: Option<KvLock> },
+    /// A model attempt ended.
+    Answered(Ask, Reply),
+    /// The run is being stopped, and this had not begun.
+    Stopped,
+    /// The host itself failed.
+    Broken(anyhow::Error),
+}
+
+/// The journal of one run: seals, batches and commits.
+pub struct Ledger {
+    store: Arc<SqliteStore>,
+    fence: Fence,
+    chain: Chain,
+    head: Head,
+    pending: Batch,
+    last: Timestamp,
+}
+
+impl Ledger {
+    /// The journal of a run that was just begun.
+    pub fn new(store: Arc<SqliteStore>, fence: Fence, chain: Chain, opened: Timestamp) -> Self {
+        Self { store, fence, chain, head: Head::EMPTY, pending: Batch::default(), last: opened }
+    }
+
+    /// Now, and never before the last envelope.
+    pub fn now(&mut self) -> Timestamp {
+        self.last = self.last.max(now());
+        self.last
+    }
+
+    /// The run.
+    pub fn run(&self) -> &RunId {
+        self.chain.run()
+    }
+
+    /// The key that signs.
+    pub fn key(&self) -> KeyId {
+        self.chain.key()
+    }
+
+    /// Binds all later envelopes to the capability table.
+    pub fn bind(&mut self, plan: Digest) {
+        self.chain.bind(plan);
+    }
+
+    /// Seals an envelope that is about no transition.
+    pub fn seal(
+        &mut self,
+        kind: Kind,
+        time: Timestamp,
+        parts: impl FnOnce(&mut nanohost_core::envelope::Committer<'_>) -> Parts,
+    ) -> anyhow::Result<()> {
+        let mut salts = Salts::default();
+        let sealed = self.chain.seal(kind, time, &mut || salts.draw(), parts)?;
+        salts.check()?;
+        self.hold(sealed);
+        Ok(())
+    }
+
+    /// Records an event of the run.
+    fn record(&mut self, run: &mut Run, event: Event, observed: Observed) -> anyhow::Result<()> {
+        let time = self.now().max(run.now());
+        self.last = time;
+        let mut salts = Salts::default();
+        let sealed = self.chain.record(run, event, observed, time, &mut || salts.draw())?;
+        salts.check()?;
+        self.hold(sealed);
+        if self.pending.envelopes.len() >= MAX_PENDING {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    fn hold(&mut self, sealed: Sealed) {
+        self.pending.envelopes.push(sealed.bytes);
+        self.pending.contents.extend(sealed.contents);
+    }
+
+    /// Says how the run is listed once what is pending is committed.
+    pub fn phase(&mut self, phase: Phase) {
+        self.pending.phase = Some(phase);
+    }
+
+    /// Puts everything sealed so far on disk.
+    pub fn commit(&mut self) -> anyhow::Result<()> {
+        self.commit_with(None, None)
+    }
+
+    fn commit_with(&mut self, kv: Option<KvCommit>, idempotency: Option<Claim>) -> anyhow::Result<()> {
+        if self.pending.envelopes.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch { kv, idempotency, ..std::mem::take(&mut self.pending) };
+        match self.store.append(&self.fence, self.head, &batch).map_err(store_failure)? {
+            Appended::Committed(head) => {
+                self.head = head;
+                Ok(())
+            }
+            Appended::Fenced => Err(Failure::host(
+                Diagnostic::error("run_taken", "another process has taken this run")
+                    .help("`nanohost list` shows how it stands"),
+            )),
+            Appended::Conflict(conflict) => Err(Failure::host(
+                Diagnostic::error(
+                    "store_conflict",
+                    format!("the store changed under this run: {conflict:?}"),
+                )
+                .help("somebody wrote to the store without its locks; run `nanohost verify` on its runs"),
+            )),
+        }
+    }
+
+    /// The digest of the last committed envelope, and how many there are.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+}
+
+/// The host's clock.
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Salts from the operating system. A failure is kept until the envelope is done: it must not
+/// leave the host with a salt that is none.
+#[derive(Default)]
+struct Salts {
+    failed: Option<getrandom::Error>,
+}
+
+impl Salts {
+    fn draw(&mut self) -> Salt {
+        let mut bytes = [0; 32];
+        if let Err(error) = getrandom::fill(&mut bytes) {
+            self.failed = Some(error);
+        }
+        Salt::from_bytes(bytes)
+    }
+
+    fn check(self) -> anyhow::Result<()> {
+        match self.failed {
+            None => Ok(()),
+            Some(error) => Err(anyhow::Error::new(error).context("the operating system gives no randomness")),
+        }
+    }
+}
+
+impl<'a> Drive<'a> {
+    /// Drives `run` with the tools it was admitted with.
+    pub fn new(
+        run: Run,
+        journal: Ledger,
+        tools: Tools,
+        cancellation: Cancellation,
+        on_step: &'a dyn Fn(&str),
+    ) -> Self {
+        Self {
+            run,
+            journal,
+            tools: Arc::new(tools),
+            cancellation,
+            in_flight: JoinSet::new(),
+            observed: Vec::new(),
+            on_step,
+        }
+    }
+
+    /// Drives the run until it ends or waits for somebody outside. Everything is on disk then.
+    pub async fn drive(mut self) -> anyhow::Result<(Run, Ledger, Vec<CallObserved>)> {
+        loop {
+            if self.cancellation.is_cancelled() && self.run.end().is_none() {
+                self.stop().await?;
+            }
+            match self.run.next() {
+                Next::Record(event) => {
+                    let closed = match &event {
+                        Event::Closed(end) => Some(end.status),
+                        _ => None,
+                    };
+                    self.journal.record(&mut self.run, event, Observed::default())?;
+                    if let Some(status) = closed {
+                        self.journal.phase(Phase::Closed(status.as_str().to_owned()));
+                        self.journal.commit()?;
+                    }
+                }
+                Next::Perform(action) => self.begin(action),
+                Next::Await => match self.wait().await {
+                    Some(done) => self.settle(done)?,
+                    None if self.cancellation.is_cancelled() => {}
+                    None => anyhow::bail!("the run waits for work that nobody does"),
+                },
+                Next::Suspended => {
+                    self.journal.phase(Phase::Suspended);
+                    self.journal.commit()?;
+                    break;
+                }
+                Next::Ended => break,
+            }
+        }
+        Ok((self.run, self.journal, self.observed))
+    }
+
+    /// The next thing that is over; `None` where nothing is going on, or the user stops the run.
+    async fn wait(&mut self) -> Option<Done> {
+        let cancellation = self.cancellation.clone();
+        tokio::select! {
+            done = self.in_flight.join_next() => match done? {
+                Ok(done) => Some(done),
+                Err(error) => Some(Done::Broken(anyhow::Error::new(error).context("a task of the host ended"))),
+            },
+            () = crate::signals::cancelled(&cancellation) => None,
+        }
+    }
+
+    /// The user wants the run to end: guests are stopped, what they left is recorded, then the end.
+    async fn stop(&mut self) -> anyhow::Result<()> {
+        while let Some(done) = self.in_flight.join_next().await {
+            match done.context("a task of the host ended")? {
+                // Not begun: nothing happened.
+                Done::Ready(..) | Done::Answered(..) | Done::Stopped => {}
+                done => {
+                    if self.run.end().is_none() && self.run.suspension().is_none() {
+                        self.settle(done)?;
+                    }
+                }
+            }
+        }
+        if self.run.end().is_none() && !self.run.is_closing() {
+            self.journal.record(&mut self.run, Event::Cancelled, Observed::default())?;
+        }
+        Ok(())
+    }
+
+    fn step_id(&self, step: StepIndex) -> &str {
+        self.run.plan().program().step(step).id.as_str()
+    }
+
+    /// Starts what the machine handed out: first the pause and the lock, then the thing itself.
+    fn begin(&mut self, action: Action) {
+        match action {
+            Action::Ask(ask) => {
+                (self.on_step)(self.step_id(ask.place.step));
+                let tools = Arc::clone(&self.tools);
+                let step = self.step_id(ask.place.step).to_owned();
+                self.in_flight.spawn(async move {
+                    pause(ask.backoff).await;
+                    let reply = answer(&tools, &ask, &step);
+                    Done::Answered(ask, reply)
+                });
+            }
+            Action::Call(call) => {
+                (self.on_step)(self.step_id(call.place.step));
+                let alone = call.idempotency.is_some()
+                    || self.run.plan().row(&call.tool).is_some_and(|row| !row.grants.kv().is_empty());
+                let scope = alone.then(|| self.kv_scope(&call.tool));
+                let store = Arc::clone(&self.journal.store);
+                let cancellation = self.cancellation.clone();
+                self.in_flight.spawn(async move {
+                    pause(call.backoff).await;
+                    match scope {
+                        None => Done::Ready(call, None),
+                        Some(scope) => match KvLock::take(&store, &scope, &cancellation).await {
+                            Ok(Some(lock)) => Done::Ready(call, Some(lock)),
+                            Ok(None) => Done::Stopped,
+                            Err(error) => Done::Broken(error),
+                        },
+                    }
+                });
+            }
+        }
+    }
+
+    fn kv_scope(&self, tool: &ToolName) -> KvScope {
+        KvScope { program: self.run.plan().program().name().to_owned(), tool: tool.clone() }
+    }
+
+    /// Something is over: record it.
+    fn settle(&mut self, done: Done) -> anyhow::Result<()> {
+        match done {
+            Done::Broken(error) => Err(error),
+            Done::Stopped => Ok(()),
+            Done::Answered(ask, reply) => {
+                let event = self.run.judge(&ask, reply);
+                let observed = Observed {
+                    model: Some(("local".to_owned(), SCRIPTED.to_owned())),
+                    ..Observed::default()
+                };
+                self.journal.record(&mut self.run, event, observed)
+            }
+            Done::Ready(call, lock) => self.start(call, lock),
+            Done::Called { call, report, timed_out, lock } => {
+                self.finish(call, *report, timed_out)?;
+                drop(lock); // only now that the result is on disk
+                Ok(())
+            }
+        }
+    }
+
+    /// The turn of a call: its recorded result, or its intent and then the call.
+    fn start(&mut self, call: Call, lock: Option<KvLock>) -> anyhow::Result<()> {
+        if let Some(key) = &call.idempotency {
+            let scope = self.idempotency_scope(&call.tool, key);
+            if let Some(held) = self.journal.store.recorded(&scope).map_err(store_failure)? {
+                return self.reuse(&call, &held);
+            }
+        }
+        let plan = Arc::clone(self.run.plan());
+        let row = plan.row(&call.tool).context("the machine hands out calls of the table only")?;
+        let started = Event::Started {
+            place: call.place,
+            tool: call.tool.clone(),
+            args: Slot::known(call.args.clone()),
+        };
+        if row.effect == Effect::Pure {
+            let time = self.journal.now().max(self.run.now());
+            self.run.record(started, time)?;
+        } else {
+            let observed =
+                Observed { idempotency_key: Some(self.outward_key(&call)?), ..Observed::default() };
+            self.journal.record(&mut self.run, started, observed)?;
+            // An external effect is reserved with its intent; others claim their key with the result.
+            let claim = match (&call.idempotency, row.effect) {
+                (Some(key), Effect::External) => {
+                    Some(Claim::Reserve(self.idempotency_scope(&call.tool, key)))
+                }
+                _ => None,
+            };
+            self.journal.commit_with(None, claim)?;
+        }
+        let tool = Arc::clone(self.tools.linked.get(&call.tool).context("every row has a linked tool")?);
+        let context = CallContext {
+            idempotency_key: self.outward_key(&call)?,
+            attempt: call.place.attempt,
+            time: self.run.opened(),
+            seed: self.tools.seed,
+            identity: format!(
+                "{}/{}/{}",
+                self.step_id(call.place.step),
+                call.place.visit,
+                call.place.attempt
+            ),
+            kv: Arc::new(CommittedKv::new(Arc::clone(&self.journal.store), self.kv_scope(&call.tool))),
+            cancellation: Cancellation::default(),
+        };
+        let everything = self.cancellation.clone();
+        self.in_flight.spawn(async move {
+            let (report, timed_out) = call_within(&tool, &call, context, &everything).await;
+            Done::Called { call, report: Box::new(report), timed_out, lock }
+        });
+        Ok(())
+    }
+
+    /// The key that the guest and the outside may deduplicate by. It tells nothing of the step's
+    /// own key, which may be personal data.
+    fn outward_key(&self, call: &Call) -> anyhow::Result<String> {
+        if let Some(key) = &call.idempotency {
+            let scope = self.idempotency_scope(&call.tool, key);
+            return Ok(self.journal.store.outward_key(&scope).map_err(store_failure)?.to_string());
+        }
+        let Place { step, visit, .. } = call.place;
+        let text = format!("nanohost/key/v1\0{}\0{}\0{visit}", self.journal.chain.run(), self.step_id(step));
+        Ok(Digest::of(text.as_bytes()).to_string())
+    }
+
+    fn idempotency_scope(&self, tool: &ToolName, key: &str) -> IdempotencyScope {
+        let program = self.run.plan().program().name().to_owned();
+        IdempotencyScope { program, tool: tool.clone(), key: key.to_owned() }
+    }
+
+    /// Somebody made this call before: its recorded result stands, or its end is not known.
+    fn reuse(&mut self, call: &Call, held: &nanohost_store::Reservation) -> anyhow::Result<()> {
+        let place = call.place;
+        let ReservationState::Fulfilled { seq } = held.state else {
+            let live = self.journal.store.is_live(&held.run).map_err(store_failure)?;
+            let failure = StepFailure::new(
+                ErrorKind::StepFailed,
+                Code::IDEMPOTENCY_HELD,
+                if live { Retry::Maybe } else { Retry::Never },
+            );
+            return self.journal.record(&mut self.run, Event::Failed { place, failure }, Observed::default());
+        };
+        let record = self.journal.store.load(&held.run).map_err(store_failure)?;
+        let output = record
+            .as_ref()
+            .and_then(|record| record.content(seq, Role::OUTPUT.as_str()).ok())
+            .and_then(|content| serde_json::from_slice::<Value>(&content.bytes).ok());
+        let Some(output) = output else {
+            let finding = Diagnostic::error(
+                "recorded_result_lost",
+                format!(
+                    "the result of an earlier call with this idempotency value, run/{}/{seq}, cannot be read",
+                    held.run
+                ),
+            );
+            return Err(Failure::host(
+                finding.help(format!("`nanohost verify {}` says what is wrong", held.run)),
+            ));
+        };
+        let end = CallEnd::Success { output: Slot::known(output), recorded: true };
+        let observed = Observed {
+            recorded: Some(format!("run/{}/{seq}", held.run)),
+            tool: Some(call.tool.clone()),
+            ..Observed::default()
+        };
+        self.observed.push(CallObserved {
+            place,
+            tool: call.tool.clone(),
+            used: Vec::new(),
+            usage: None,
+            denied: Vec::new(),
+            logs: Vec::new(),
+        });
+        self.journal.record(&mut self.run, Event::Finished { place, end }, observed)
+    }
+
+    /// A call is over: refusals first, then the result with everything that commits with it.
+    fn finish(&mut self, call: Call, report: CallReport, timed_out: bool) -> anyhow::Result<()> {
+        let place = call.place;
+        let plan = Arc::clone(self.run.plan());
+        let row = plan.row(&call.tool).context("the machine hands out calls of the table only")?;
+        for denial in outcome::refusals(&report) {
+            self.journal.record(&mut self.run, Event::Blocked { place, denial }, Observed::default())?;
+        }
+        let stopped = self.cancellation.is_cancelled();
+        let (used, usage) = outcome::used(&report);
+        let CallReport { outcome, used: uses, denied, logs, kv, usage: cost, .. } = report;
+        self.observed.push(CallObserved {
+            place,
+            tool: call.tool.clone(),
+            used: uses,
+            usage: Some(cost),
+            denied,
+            logs,
+        });
+        let event = outcome::event(place, outcome, row.effect, timed_out, stopped);
+        let succeeded = matches!(&event, Event::Finished { end: CallEnd::Success { .. }, .. });
+        let seen = matches!(
+            &event,
+            Event::Finished { end: CallEnd::Failure(failure), .. } if failure.kind != ErrorKind::InDoubt
+        );
+        let observed = Observed {
+            used,
+            usage: Some(usage),
+            tool: Some(call.tool.clone()),
+            // A call without an effect has no intent: its arguments stand in its result.
+            input: (row.effect == Effect::Pure).then(|| Slot::known(call.args.clone())),
+            ..Observed::default()
+        };
+        let commit = (succeeded && !kv.writes.is_empty()).then(|| kv::commit(self.kv_scope(&call.tool), kv));
+        let seq = self.journal.chain.next_seq();
+        let claim = match (&call.idempotency, row.effect) {
+            (Some(key), _) if succeeded => {
+                Some(Claim::Fulfil { scope: self.idempotency_scope(&call.tool, key), seq })
+            }
+            // The tool itself says that it did nothing: the key is free again.
+            (Some(key), Effect::External) if seen => {
+                Some(Claim::Release(self.idempotency_scope(&call.tool, key)))
+            }
+            _ => None,
+        };
+        self.journal.record(&mut self.run, event, observed)?;
+        if commit.is_some() || claim.is_some() || row.effect != Effect::Pure {
+            self.journal.commit_with(commit, claim)?;
+        }
+        Ok(())
+    }
+}
+
+/// Calls a tool, stops it at the step's timeout or with the run, and tells whether it was the former.
+async fn call_within(
+    tool: &Tool,
+    call: &Call,
+    context: CallContext,
+    run: &Cancellation,
+) -> (CallReport, bool) {
+    let own = context.cancellation.clone();
+    let mut calling = std::pin::pin!(tool.call(&call.args, context));
+    let timed_out = tokio::select! {
+        report = &mut calling => return (report, false),
+        () = tokio::time::sleep(call.timeout.unwrap_or(FOREVER).min(FOREVER)) => true,
+        () = crate::signals::cancelled(run) => false,
+    };
+    own.cancel();
+    (calling.await, timed_out)
+}
+
+/// Longer than anything lasts; tokio's timers overflow beyond.
+const FOREVER: Duration = Duration::from_secs(86_400 * 365);
+
+/// The pause before an attempt: the machine's back-off, of which up to half is left away at random
+/// so that those who failed together do not come back together.
+async fn pause(backoff: Option<Duration>) {
+    let Some(backoff) = backoff else { return };
+    let mut byte = [0_u8];
+    // Without randomness the pause is whole.
+    let share = if getrandom::fill(&mut byte).is_ok() { u32::from(byte[0]) } else { 0 };
+    tokio::time::sleep(backoff - backoff * share / 512).await;
+}
+
+/// Asks the model. Only the scripted one is built in.
+fn answer(tools: &Tools, ask: &Ask, step: &str) -> Reply {
+    let failed = |code, message: String| Reply::Failed {
+        failure: StepFailure::new(ErrorKind::StepFailed, Code::known(code), Retry::Never)
+            .with_message(Slot::known(message.into())),
+        tokens: 0,
+    };
+    let Some(model) = &tools.model else {
+        return failed("no_model", format!("the program names no answers for the model `{}`", ask.model));
+    };
+    match model.answer(step, &ask.prompt) {
+        // Nobody counted tokens: about four bytes are one.
+        Some(text) => Reply::Text {
+            text: text.to_owned(),
+            tokens: 0,
+            estimated_tokens: (ask.prompt.len() + text.len()).div_ceil(4) as u64,
+        },
+        None => failed(
+            "no_scripted_answer",
+            format!("{} has no answer for step `{step}` and this prompt", shown(model.path())),
+        ),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,93 @@
+//! From what a call reported to what the run records of it. Pure.
+
+use nanohost_core::Effect;
+use nanohost_core::envelope::{UsageRef, UseRef};
+use nanohost_core::run::{CallEnd, Code, Denial, ErrorKind, Event, Failure, Place, Retry, Slot};
+use nanohost_core::{Class, Timestamp};
+use nanohost_sandbox::{CallReport, FailureKind, FaultCode, Outcome, TypedFailure};
+use serde_json::Value;
+
+/// The refusals of a call, one event each.
+pub fn refusals(report: &CallReport) -> impl Iterator<Item = Denial> + '_ {
+    report.denied.iter().map(|refusal| {
+        let value = serde_json::json!({ "operation": refusal.operation, "value": refusal.value });
+        Denial::blocked(class(refusal.class), &format!("grant:{}", class(refusal.class)), Slot::known(value))
+    })
+}
+
+/// What a call used and cost, as envelopes show it.
+pub fn used(report: &CallReport) -> (Vec<UseRef>, UsageRef) {
+    let used = report.used.iter().map(|used| UseRef {
+        capability: class(used.class).to_owned(),
+        scope: used.scope.clone(),
+        operations: used.operations,
+        bytes: used.read.saturating_add(used.written),
+    });
+    let usage = UsageRef {
+        fuel: report.usage.fuel.min(MAX_EXACT),
+        peak_memory: report.usage.peak_memory.min(MAX_EXACT),
+        wall_ms: u64::try_from(report.usage.wall.as_millis()).unwrap_or(u64::MAX).min(MAX_EXACT),
+    };
+    (used.collect(), usage)
+}
+
+/// The largest integer that signed documents hold exactly.
+const MAX_EXACT: u64 = (1 << 53) - 1;
+
+/// The name of a class in envelopes.
+pub fn class(class: Class) -> &'static str {
+    class.as_str()
+}
+
+/// The event of a call's end.
+///
+/// An external call whose end nobody saw, since the guest was stopped before it could say, is in
+/// doubt: it is never retried or passed over.
+pub fn event(place: Place, outcome: Outcome, effect: Effect, timed_out: bool, stopped: bool) -> Event {
+    let finished = |end| Event::Finished { place, end };
+    let failed = |kind, code: &'static str, retry, message: Value| {
+        let failure = Failure::new(kind, Code::known(code), retry).with_message(Slot::known(message));
+        finished(CallEnd::Failure(failure))
+    };
+    match outcome {
+        Outcome::Success(value) => finished(CallEnd::Success { output: Slot::known(value), recorded: false }),
+        Outcome::Failure(TypedFailure { kind, message, deadline }) => match kind {
+            FailureKind::InvalidInput => {
+                failed(ErrorKind::StepFailed, "invalid_input", Retry::Never, message.into())
+            }
+            FailureKind::Rejected => failed(ErrorKind::StepFailed, "rejected", Retry::Never, message.into()),
+            FailureKind::Unavailable => {
+                failed(ErrorKind::StepFailed, "unavailable", Retry::Maybe, message.into())
+            }
+            FailureKind::Suspended => finished(CallEnd::Suspended {
+                reason: Slot::known(message.into()),
+                deadline: deadline.map(|seconds| {
+                    Timestamp::from_millis(i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX))
+                }),
+            }),
+        },
+        Outcome::ToolError(value) => failed(ErrorKind::StepFailed, "tool_error", Retry::Never, value),
+        Outcome::Fault(fault) => match fault.code {
+            FaultCode::StubCalled => Event::Denied {
+                place,
+                denial: Denial::blocked("stub", "grant:stub", Slot::known(fault.message.into())),
+            },
+            FaultCode::InvalidArguments => {
+                failed(ErrorKind::StepFailed, "invalid_arguments", Retry::Never, fault.message.into())
+            }
+            code if effect == Effect::External => {
+                let code = if timed_out { "step_timeout" } else { code.as_str() };
+                failed(ErrorKind::InDoubt, code, Retry::Never, fault.message.into())
+            }
+            FaultCode::Cancelled if stopped => {
+                failed(ErrorKind::Cancelled, "cancelled", Retry::Never, fault.message.into())
+            }
+            FaultCode::Cancelled | FaultCode::Deadline => {
+                let code = if timed_out { "step_timeout" } else { "deadline" };
+                failed(ErrorKind::ToolTimeout, code, Retry::Maybe, fault.message.into())
+            }
+            FaultCode::Host => failed(ErrorKind::GuestFault, "host", Retry::Maybe, fault.message.into()),
+            code => failed(ErrorKind::GuestFault, code.as_str(), Retry::Never, fault.message.into()),
+        },
+    }
+}
