@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 use nanohost_core::{Diagnostic, Diagnostics};
 use toolchain::Toolchain;
 
-use super::policy::quoted;
+use super::policy::{LOCAL, quoted};
 use super::tools::{Stamp, TARGET};
 use super::{Component, CrateComponent, Freshness, ToolFolder, TrustedRoots};
 use crate::failure::Failure;
@@ -112,16 +112,20 @@ fn unbuilt(krate: &CrateComponent, why: &str) -> Diagnostic {
         "the tool in {} {why}, and building it would run code of a project that is not trusted",
         krate.dir.display()
     );
-    Diagnostic::error("unbuilt_tool", message).help(format!(
-        "look through it and build it yourself:\n  {}\nor trust its project: nanohost trust FOLDER",
-        command(krate.workspace.as_path(), &[krate])
-    ))
+    let mut help =
+        format!("look through it and build it yourself:\n  {}", command(&krate.workspace, &[krate]));
+    // Trust is of a policy: without one there is no project that could be trusted.
+    if let Some(project) = krate.workspace.ancestors().find(|folder| folder.join(LOCAL).is_file()) {
+        help.push_str(&format!("\nor trust its project:\n  nanohost trust {}", quoted(project)));
+    }
+    Diagnostic::error("unbuilt_tool", message).help(help)
 }
 
 /// The command that builds `crates`, for a person to type.
 fn command(workspace: &Path, crates: &[&CrateComponent]) -> String {
     let packages: String = crates.iter().map(|krate| format!(" -p {}", krate.package)).collect();
-    format!("cd {} && cargo build --release --locked --target {TARGET}{packages}", quoted(workspace))
+    let cargo = format!("cargo build --release --locked --target {TARGET} --target-dir target{packages}");
+    format!("cd {} && {cargo}", quoted(workspace))
 }
 
 impl Batch<'_> {
@@ -145,7 +149,7 @@ impl Batch<'_> {
         for name in &names {
             cargo.args(["--package", name]);
         }
-        if let Some(flags) = self.reproducible(&target, toolchain.cargo_home()) {
+        if let Some(flags) = self.remapped(&target, toolchain.cargo_home()) {
             cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
         }
         let ended = toolchain::run(cargo, &|line| {
@@ -178,9 +182,9 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Compiler flags that keep this machine's folders out of components: the same sources become
-    /// the same bytes wherever they lie. Of several that match, the last counts.
-    fn reproducible(&self, target: &Path, cargo_home: Option<PathBuf>) -> Option<String> {
+    /// Compiler flags that keep this machine's folders out of components, where they would tell
+    /// who built them and where. Of several that match, the last counts.
+    fn remapped(&self, target: &Path, cargo_home: Option<PathBuf>) -> Option<String> {
         let folders = [
             (Some(self.root.as_path()), "/project"),
             (Some(self.workspace), "/workspace"),

@@ -38,11 +38,12 @@ impl Places {
         store: Option<&Path>,
         variable: &dyn Fn(&str) -> Option<OsString>,
     ) -> anyhow::Result<Self> {
+        let empty = |what: &str, who: &str| {
+            let help = format!("give {who} a path, or leave it out");
+            Failure::usage(Diagnostic::error("empty_variable", what.to_owned()).help(help))
+        };
         let named = |name: &str| match variable(name) {
-            Some(value) if value.is_empty() => Err(Failure::usage(
-                Diagnostic::error("empty_variable", format!("{name} is set, and empty"))
-                    .help(format!("unset {name}, or give it a path")),
-            )),
+            Some(value) if value.is_empty() => Err(empty(&format!("{name} is set, and empty"), name)),
             value => Ok(value.map(PathBuf::from)),
         };
         let platform = || ProjectDirs::from("", "", "nanohost");
@@ -52,6 +53,9 @@ impl Places {
                     .help(format!("set {name} to a folder")),
             )
         };
+        if store.is_some_and(|folder| folder.as_os_str().is_empty()) {
+            return Err(empty("the folder of the store is named by nothing", "--store and NANOHOST_STORE"));
+        }
         let store = match (store, named("NANOHOST_STORE")?) {
             (Some(flag), _) => flag.to_owned(),
             (None, Some(folder)) => folder,

@@ -67,10 +67,18 @@ fn outside_of_trusted_folders_nothing_is_started() {
     let finding = failure.findings.iter().next().expect("it says why");
     assert_eq!(finding.code, "unbuilt_tool");
     let typed = format!(
-        "cd {} && cargo build --release --locked --target wasm32-wasip2 -p tiny-tool",
+        "cd {} && cargo build --release --locked --target wasm32-wasip2 --target-dir target -p tiny-tool",
         sandbox.path("tool").display()
     );
-    assert!(finding.help.as_ref().is_some_and(|help| help.contains(&typed)), "{finding:?}");
+    let help = |error: anyhow::Error| match error.downcast_ref::<Failure>() {
+        Some(failure) => failure.findings.iter().filter_map(|finding| finding.help.clone()).collect(),
+        None => String::new(),
+    };
+    assert!(help(error).ends_with(&typed));
+    // Where there is a policy there is a project to trust.
+    sandbox.write("policies/local.toml", "");
+    let error = attempt(&no_toolchain(), &tool, &elsewhere).expect_err("it is refused");
+    assert!(help(error).ends_with(&format!("nanohost trust {}", sandbox.path("").display())));
 }
 
 #[test]
@@ -104,19 +112,22 @@ fn names_are_listed_as_in_a_sentence() {
 /// With programs that stand in for the toolchain.
 #[cfg(unix)]
 mod standing_in {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
+    /// Another process writes it: a file that this one has open for writing, as a child started
+    /// meanwhile by another test still may, cannot be executed.
     fn script(sandbox: &Sandbox, name: &str, text: &str) -> std::ffi::OsString {
-        let path = sandbox.write(name, &format!("#!/bin/sh\n{text}\n"));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("it was just written");
+        let path = sandbox.folder("bin").join(name);
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$2\" && chmod 755 \"$2\"";
+        let mut shell = std::process::Command::new("/bin/sh");
+        let written = shell.args(["-c", write, "sh", text]).arg(&path).status();
+        assert!(written.is_ok_and(|status| status.success()), "{}", path.display());
         path.into()
     }
 
     /// A rustc whose target is there once `libs/std` is.
     fn rustc(sandbox: &Sandbox) -> std::ffi::OsString {
-        script(sandbox, "bin/rustc", &format!("echo {}", sandbox.path("libs").display()))
+        script(sandbox, "rustc", &format!("echo {}", sandbox.path("libs").display()))
     }
 
     #[test]
@@ -125,13 +136,13 @@ mod standing_in {
         let libs = sandbox.folder("libs");
         let rustup = script(
             &sandbox,
-            "bin/rustup",
+            "rustup",
             &format!("test \"$*\" = 'target add wasm32-wasip2' && touch {}/std", libs.display()),
         );
-        let cargo =
-            script(&sandbox, "bin/cargo", "echo to stdout; echo $'\\033[31mcargo says no' >&2; exit 1");
+        let cargo = script(&sandbox, "cargo", "echo to stdout; printf '\\033[31mno\\n' >&2; exit 1");
         let toolchain = Toolchain { cargo, rustc: rustc(&sandbox), rustup };
-        assert_eq!(codes(attempt(&toolchain, &tool, &roots(&sandbox))), ["build_failed"]);
+        let error = attempt(&toolchain, &tool, &roots(&sandbox)).expect_err("cargo fails");
+        assert!(error.to_string().ends_with("`tiny-tool`:\n\\u{1b}[31mno"), "{error}");
         assert!(libs.join("std").exists());
     }
 
@@ -141,8 +152,8 @@ mod standing_in {
         sandbox.folder("libs");
         for rustup in [
             "/nonexistent/rustup".into(),
-            script(&sandbox, "bin/failing", "exit 1"),
-            script(&sandbox, "bin/idle", "exit 0"),
+            script(&sandbox, "failing", "exit 1"),
+            script(&sandbox, "idle", "exit 0"),
         ] {
             let toolchain = Toolchain { cargo: "/nonexistent/cargo".into(), rustc: rustc(&sandbox), rustup };
             let error = attempt(&toolchain, &tool, &roots(&sandbox)).expect_err("there is no target");
@@ -158,7 +169,7 @@ mod standing_in {
     fn a_build_that_makes_no_component_is_a_failed_one() {
         let (sandbox, tool) = tiny("tiny-tool", LIB);
         sandbox.write("libs/std", "");
-        let cargo = script(&sandbox, "bin/cargo", "exit 0");
+        let cargo = script(&sandbox, "cargo", "exit 0");
         let toolchain = Toolchain { cargo, rustc: rustc(&sandbox), rustup: "/nonexistent/rustup".into() };
         assert_eq!(codes(attempt(&toolchain, &tool, &roots(&sandbox))), ["build_failed"]);
     }
@@ -176,7 +187,7 @@ mod standing_in {
         }
         let cargo = script(
             &sandbox,
-            "bin/cargo",
+            "cargo",
             "echo \"$@\" >> calls; mkdir -p target/wasm32-wasip2/release; cd target/wasm32-wasip2/release; touch a.wasm b.wasm",
         );
         let toolchain = Toolchain { cargo, rustc: rustc(&sandbox), rustup: "/nonexistent/rustup".into() };

@@ -1,4 +1,5 @@
 use super::*;
+use crate::project::testing::codes;
 
 fn from(store: Option<&str>, variables: &[(&str, &str)]) -> anyhow::Result<Places> {
     Places::from_environment(store.map(Path::new), &|name| {
@@ -34,4 +35,6 @@ fn an_empty_variable_is_refused_rather_than_taken_for_this_folder() {
         assert!(error.to_string().contains("[empty_variable]"), "{error}");
         assert!(error.to_string().contains(name), "{error}");
     }
+    let variables = [("NANOHOST_CONFIG", "/c")];
+    assert_eq!(codes(from(Some(""), &variables)), ["empty_variable"]);
 }
