@@ -17,7 +17,7 @@ pub(crate) use places::Places;
 pub(crate) use policy::{FoundPolicy, PolicyOrigin, find};
 pub(crate) use read::read_source;
 pub(crate) use tools::{Component, CrateComponent, Freshness, ToolFolder, by_name, by_path};
-pub(crate) use trust::{Trusted, TrustedRoots, Verdict};
+pub(crate) use trust::{TrustedRoots, Verdict};
 /// `nanohost trust`: what is recorded, and how it is changed.
 pub(crate) mod trusting {
     pub(crate) use super::trust::{add, list, remove, roots};

@@ -60,7 +60,8 @@ pub(crate) struct TrustedRoots(Vec<PathBuf>);
 
 impl TrustedRoots {
     /// These canonical folders.
-    pub(crate) fn new(roots: Vec<PathBuf>) -> Self {
+    #[cfg(test)]
+    pub(super) fn new(roots: Vec<PathBuf>) -> Self {
         Self(roots)
     }
 
