@@ -130,7 +130,8 @@ impl Tool {
         let started = Instant::now();
         let limits = self.grants.limits();
         // A deadline beyond what the clock can say is none; limits are finite, so use the longest.
-        let deadline = started.checked_add(limits.deadline).unwrap_or_else(|| started + Duration::from_secs(1 << 30));
+        let deadline =
+            started.checked_add(limits.deadline).unwrap_or_else(|| started + Duration::from_secs(1 << 30));
         let cancellation = context.cancellation.clone();
         let recorder = Recorder::default();
         let mut store = match self.store(context, &recorder, started, deadline) {
@@ -292,11 +293,15 @@ fn unstarted(code: FaultCode, message: String) -> CallReport {
 /// Which fault an error of the engine is.
 fn fault(error: &wasmtime::Error, memory_refused: bool, cancelled: bool) -> Fault {
     if let Some(stub) = error.downcast_ref::<StubCalled>() {
-        let message = format!("the tool called {}, which its manifest declares a stub", stub.import.escape_default());
+        let message =
+            format!("the tool called {}, which its manifest declares a stub", stub.import.escape_default());
         return Fault { code: FaultCode::StubCalled, message };
     }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
-        return Fault { code: FaultCode::Exit, message: format!("the tool ended itself with status {}", exit.0) };
+        return Fault {
+            code: FaultCode::Exit,
+            message: format!("the tool ended itself with status {}", exit.0),
+        };
     }
     if let Some(unavailable) = error.downcast_ref::<KvUnavailable>() {
         return Fault { code: FaultCode::Host, message: unavailable.to_string() };
@@ -312,7 +317,9 @@ fn fault(error: &wasmtime::Error, memory_refused: bool, cancelled: bool) -> Faul
         // A guest that gets no memory says so by a trap of its own choosing.
         Some(_) | None if memory_refused => Fault::new(FaultCode::MemoryLimit),
         Some(trap) => Fault { code: FaultCode::Trap, message: trap.to_string() },
-        None if error.root_cause().to_string().ends_with(COPY_EXHAUSTED) => Fault::new(FaultCode::OutputLimit),
+        None if error.root_cause().to_string().ends_with(COPY_EXHAUSTED) => {
+            Fault::new(FaultCode::OutputLimit)
+        }
         // A host interface ended the call, for reasons that lie in what the guest asked of it.
         None => Fault { code: FaultCode::Trap, message: crate::load::escaped(&format!("{error:#}")) },
     }

@@ -235,10 +235,10 @@ fn case<'a>(
     };
     match (shape, payload) {
         (None, None) => Ok((name, None)),
-        (Some(shape), Some(payload)) => {
-            Ok((name, Some(path.key(name, |path| lower(shape, payload, path))?)))
+        (Some(shape), Some(payload)) => Ok((name, Some(path.key(name, |path| lower(shape, payload, path))?))),
+        (None, Some(_)) => {
+            Err(path.error(format!("the case {name:?} takes no payload: write it as a string")))
         }
-        (None, Some(_)) => Err(path.error(format!("the case {name:?} takes no payload: write it as a string"))),
         (Some(_), None) => {
             Err(path.error(format!("the case {name:?} takes a payload: write it as {{{name:?}: …}}")))
         }

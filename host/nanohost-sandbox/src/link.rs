@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use nanohost_core::{Class, Classified, Clock, Grants, Import, Limits, Random, classify};
+use nanohost_core::{Class, Classified, Clock, Digest, Grants, Import, Limits, Random, Row, classify};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{InstancePre, Linker, ResourceType};
 
@@ -20,6 +20,14 @@ pub enum LinkError {
     /// It imports what it is not granted, or what this host does not know. All of it.
     #[error("the component imports what the capability table does not hold: {}", names(.0))]
     Missing(Vec<Missing>),
+    /// It is not the component that was admitted.
+    #[error("the component has the digest {found}, and {admitted} was admitted")]
+    OtherComponent {
+        /// Of the component that admission judged.
+        admitted: Digest,
+        /// Of this one.
+        found: Digest,
+    },
     /// It does not export the function.
     #[error("the component has no callable export {0:?}")]
     NoSuchExport(String),
@@ -36,6 +44,7 @@ impl LinkError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing(_) => "import_not_granted",
+            Self::OtherComponent { .. } => "component_changed",
             Self::NoSuchExport(_) => "no_such_export",
             Self::Folder(_) => "folder_unavailable",
             Self::Incompatible(_) => "incompatible_imports",
@@ -57,7 +66,7 @@ fn names(missing: &[Missing]) -> String {
 }
 
 /// One exported function with the authority it was granted, ready to be called. The only thing
-/// that can be called, and made only from [`Grants`].
+/// that can be called, and made only from an admitted [`Row`].
 #[derive(Clone)]
 pub struct Tool {
     pub(crate) engine: Engine,
@@ -76,7 +85,10 @@ impl Tool {
 
 impl std::fmt::Debug for Tool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tool").field("export", &self.function.path).field("grants", &self.grants).finish_non_exhaustive()
+        f.debug_struct("Tool")
+            .field("export", &self.function.path)
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,14 +103,20 @@ pub(crate) struct StubCalled {
 struct Stub;
 
 impl Engine {
-    /// Links `export` (`interface#function`, or the bare function) of a component with exactly
-    /// what `grants` holds.
+    /// Links the function of an admitted row with exactly what the row grants.
     ///
     /// # Errors
     /// See [`LinkError`].
-    pub fn link(&self, loaded: &Loaded, grants: &Grants, export: &str) -> Result<Tool, LinkError> {
+    pub fn link(&self, loaded: &Loaded, row: &Row) -> Result<Tool, LinkError> {
+        let (grants, export) = (&row.grants, row.export.path());
+        if loaded.facts().component != row.component {
+            return Err(LinkError::OtherComponent {
+                admitted: row.component,
+                found: loaded.facts().component,
+            });
+        }
         let function = loaded.functions.iter().find(|function| function.path == export);
-        let function = function.ok_or_else(|| LinkError::NoSuchExport(export.to_owned()))?.clone();
+        let function = function.ok_or(LinkError::NoSuchExport(export))?.clone();
 
         let missing: Vec<_> =
             loaded.facts().imports.iter().filter_map(|import| missing(grants, import)).collect();
@@ -115,10 +133,19 @@ impl Engine {
 
     /// The table. Each line adds the interfaces of one class if anything of that class is granted
     /// and the component takes it.
-    fn linker(&self, loaded: &Loaded, grants: &Grants, folders: &[OpenFolder]) -> wasmtime::Result<Linker<State>> {
+    fn linker(
+        &self,
+        loaded: &Loaded,
+        grants: &Grants,
+        folders: &[OpenFolder],
+    ) -> wasmtime::Result<Linker<State>> {
         let mut linker = Linker::new(&self.wasmtime);
         let takes = |class| {
-            loaded.facts().imports.iter().any(|import| !stubbed(grants, import) && class_of(import) == Some(class))
+            loaded
+                .facts()
+                .imports
+                .iter()
+                .any(|import| !stubbed(grants, import) && class_of(import) == Some(class))
         };
         stdio::link(&mut linker)?;
         log::link(&mut linker)?;
@@ -147,13 +174,21 @@ impl Engine {
 
     /// Traps, for declared stubs only.
     fn stubs(&self, linker: &mut Linker<State>, loaded: &Loaded, grants: &Grants) -> wasmtime::Result<()> {
+        // An interface repeats the resources that it uses from others. They are defined where they
+        // stand first.
+        let mut defined = Vec::new();
         for (name, item) in loaded.component.component_type().imports(&self.wasmtime) {
             let ComponentItem::ComponentInstance(interface) = item.ty else { continue };
-            if !grants.stubbed().contains(name) {
-                continue;
-            }
-            let mut instance = linker.instance(name)?;
+            let stubbed = grants.stubbed().contains(name);
             for (member, item) in interface.exports(&self.wasmtime) {
+                let repeated = matches!(&item.ty, ComponentItem::Resource(ty) if defined.contains(ty));
+                if let ComponentItem::Resource(ty) = item.ty {
+                    defined.push(ty);
+                }
+                if !stubbed || repeated {
+                    continue;
+                }
+                let mut instance = linker.instance(name)?;
                 match item.ty {
                     ComponentItem::ComponentFunc(_) => {
                         let import = format!("{name}#{member}");

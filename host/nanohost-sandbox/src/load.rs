@@ -8,7 +8,7 @@ use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex};
 
-use crate::engine::{Engine, MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLES};
+use crate::engine::{Engine, MAX_CORE_INSTANCES};
 use crate::schema;
 use crate::shape::Signature;
 
@@ -116,14 +116,13 @@ impl Engine {
         bounded(bytes)?;
         let component = Component::from_binary(&self.wasmtime, bytes)
             .map_err(|error| LoadError::CompileFailed(escaped(&format!("{error:#}"))))?;
-        if let Some(required) = component.resources_required() {
-            within("memories", required.num_memories.into(), MAX_MEMORIES.into())?;
-            within("tables", required.num_tables.into(), MAX_TABLES.into())?;
-        }
         let ty = component.component_type();
         let mut imports: Vec<_> = ty
             .imports(&self.wasmtime)
-            .map(|(name, item)| Import { name: name.to_owned(), functions: self.import_functions(name, &item.ty) })
+            .map(|(name, item)| Import {
+                name: name.to_owned(),
+                functions: self.import_functions(name, &item.ty),
+            })
             .collect();
         imports.sort();
 
@@ -146,8 +145,7 @@ impl Engine {
         let Exports { mut callable, unsupported, .. } = exports;
         callable.sort_by(|(a, _), (b, _)| a.path().cmp(&b.path()));
         let (exports, functions): (Vec<_>, Vec<_>) = callable.into_iter().unzip();
-        let facts =
-            ToolFacts { component: Digest::of(bytes), size: bytes.len() as u64, imports, exports };
+        let facts = ToolFacts { component: Digest::of(bytes), size: bytes.len() as u64, imports, exports };
         Ok(Loaded {
             component,
             functions: functions.into(),
@@ -208,7 +206,8 @@ impl Exports<'_> {
                 self.callable.push((export, Function { path, index, signature: Arc::new(signature) }));
             }
             (Ok(_), None) => {
-                self.unsupported.push(UnsupportedExport { path, reason: "the engine does not find it".to_owned() });
+                self.unsupported
+                    .push(UnsupportedExport { path, reason: "the engine does not find it".to_owned() });
             }
             (Err(reason), _) => self.unsupported.push(UnsupportedExport { path, reason }),
         }
@@ -256,5 +255,8 @@ fn within(what: &'static str, found: u64, limit: u64) -> Result<(), LoadError> {
 /// The engine's message may quote names from the component.
 pub(crate) fn escaped(text: &str) -> String {
     const MAX: usize = 500;
-    text.chars().take(MAX).flat_map(|char| if char == '\n' { ' '.escape_default() } else { char.escape_default() }).collect()
+    text.chars()
+        .take(MAX)
+        .flat_map(|char| if char == '\n' { ' '.escape_default() } else { char.escape_default() })
+        .collect()
 }

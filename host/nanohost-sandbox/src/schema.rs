@@ -56,7 +56,9 @@ fn schema(shape: &Shape, side: Side) -> Value {
         Shape::Variant(cases) => {
             choice(cases.iter().map(|(name, payload)| (name.json.as_str(), payload.as_ref())), side)
         }
-        Shape::Result { ok, err } => choice([("ok", ok.as_deref()), ("err", err.as_deref())].into_iter(), side),
+        Shape::Result { ok, err } => {
+            choice([("ok", ok.as_deref()), ("err", err.as_deref())].into_iter(), side)
+        }
         Shape::Enum(names) => json!({ "enum": keys(names) }),
         Shape::Flags(names) => {
             json!({ "type": "array", "items": { "enum": keys(names) }, "uniqueItems": true })

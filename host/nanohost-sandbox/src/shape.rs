@@ -88,7 +88,10 @@ pub(crate) enum Returns {
     Nothing,
     Value(Shape),
     /// A top-level `result`: its error is a failure of the call, not a value.
-    Fallible { ok: Option<Shape>, err: Option<Shape> },
+    Fallible {
+        ok: Option<Shape>,
+        err: Option<Shape>,
+    },
 }
 
 impl Signature {

@@ -154,7 +154,9 @@ impl View<'_> {
     ) -> FsResult<()> {
         match self.wasi.stat_at(borrow(fd), flags, path.to_owned()).await {
             Ok(stat) => match stat.type_ {
-                DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink => Ok(()),
+                DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink => {
+                    Ok(())
+                }
                 _ => Err(ErrorCode::NotPermitted.into()),
             },
             // What is not there may be created; any other error comes again from opening.
@@ -240,7 +242,13 @@ macro_rules! recorded {
 }
 
 impl HostDescriptor for View<'_> {
-    async fn advise(&mut self, fd: Resource<Descriptor>, offset: Filesize, len: Filesize, advice: Advice) -> FsResult<()> {
+    async fn advise(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+        len: Filesize,
+        advice: Advice,
+    ) -> FsResult<()> {
         self.wasi.advise(fd, offset, len, advice).await
     }
 
@@ -264,11 +272,21 @@ impl HostDescriptor for View<'_> {
         recorded!(self, fd, "truncate", self.wasi.set_size(fd, size))
     }
 
-    async fn set_times(&mut self, fd: Resource<Descriptor>, accessed: NewTimestamp, modified: NewTimestamp) -> FsResult<()> {
+    async fn set_times(
+        &mut self,
+        fd: Resource<Descriptor>,
+        accessed: NewTimestamp,
+        modified: NewTimestamp,
+    ) -> FsResult<()> {
         recorded!(self, fd, "set-times", self.wasi.set_times(fd, accessed, modified))
     }
 
-    async fn read(&mut self, fd: Resource<Descriptor>, len: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
+    async fn read(
+        &mut self,
+        fd: Resource<Descriptor>,
+        len: Filesize,
+        offset: Filesize,
+    ) -> FsResult<(Vec<u8>, bool)> {
         let origin = self.origin(&fd);
         let result = self.wasi.read(fd, len, offset).await;
         let result = self.seen(origin.as_ref(), "read", None, result);
@@ -278,7 +296,12 @@ impl HostDescriptor for View<'_> {
         result
     }
 
-    async fn write(&mut self, fd: Resource<Descriptor>, bytes: Vec<u8>, offset: Filesize) -> FsResult<Filesize> {
+    async fn write(
+        &mut self,
+        fd: Resource<Descriptor>,
+        bytes: Vec<u8>,
+        offset: Filesize,
+    ) -> FsResult<Filesize> {
         let origin = self.origin(&fd);
         let result = self.wasi.write(fd, bytes, offset).await;
         let result = self.seen(origin.as_ref(), "write", None, result);
@@ -313,7 +336,12 @@ impl HostDescriptor for View<'_> {
         recorded!(self, fd, "stat", self.wasi.stat(fd)).map(timeless)
     }
 
-    async fn stat_at(&mut self, fd: Resource<Descriptor>, flags: PathFlags, path: String) -> FsResult<DescriptorStat> {
+    async fn stat_at(
+        &mut self,
+        fd: Resource<Descriptor>,
+        flags: PathFlags,
+        path: String,
+    ) -> FsResult<DescriptorStat> {
         recorded!(self, fd, "stat", path, self.wasi.stat_at(fd, flags, path)).map(timeless)
     }
 
@@ -395,7 +423,11 @@ impl HostDescriptor for View<'_> {
         recorded!(self, fd, "remove", path, self.wasi.unlink_file_at(fd, path))
     }
 
-    fn read_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
+    fn read_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+    ) -> FsResult<Resource<DynInputStream>> {
         let origin = self.origin(&fd);
         let result = self.wasi.read_via_stream(fd, offset);
         let stream = self.seen(origin.as_ref(), "read", None, result)?;
@@ -405,7 +437,11 @@ impl HostDescriptor for View<'_> {
         Ok(self.wasi.table.push(Box::new(counted) as DynInputStream)?)
     }
 
-    fn write_via_stream(&mut self, fd: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynOutputStream>> {
+    fn write_via_stream(
+        &mut self,
+        fd: Resource<Descriptor>,
+        offset: Filesize,
+    ) -> FsResult<Resource<DynOutputStream>> {
         let origin = self.origin(&fd);
         let result = self.wasi.write_via_stream(fd, offset);
         let stream = self.seen(origin.as_ref(), "write", None, result)?;

@@ -288,7 +288,8 @@ impl kv::Host for Kv {
         if prefix.len() > MAX_KEY || after.as_ref().is_some_and(|after| after.len() > MAX_KEY) {
             return Ok(Err(Error::InvalidKey));
         }
-        let keys = or_return!(self.list(&namespace, &prefix, after.as_deref(), limit.min(MAX_LISTED) as usize)?);
+        let keys =
+            or_return!(self.list(&namespace, &prefix, after.as_deref(), limit.min(MAX_LISTED) as usize)?);
         self.recorder.read(Class::Kv, &namespace, keys.iter().map(String::len).sum());
         Ok(Ok(keys))
     }

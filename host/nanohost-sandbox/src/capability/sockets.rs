@@ -39,7 +39,12 @@ pub(crate) fn configure(wasi: &mut WasiCtxBuilder, granted: &BTreeSet<Socket>, r
     });
 }
 
-fn allowed(granted: &BTreeSet<Socket>, address: SocketAddr, purpose: SocketAddrUse, recorder: &Recorder) -> bool {
+fn allowed(
+    granted: &BTreeSet<Socket>,
+    address: SocketAddr,
+    purpose: SocketAddrUse,
+    recorder: &Recorder,
+) -> bool {
     let operation = match purpose {
         // Every connection first binds a local address; only one of the host's choosing is harmless.
         SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => return true,
@@ -86,7 +91,10 @@ impl wasi::network::Host for RefusedView<'_> {
         error.downcast()
     }
 
-    fn network_error_code(&mut self, _error: Resource<wasmtime::Error>) -> Result<Option<wasi::network::ErrorCode>> {
+    fn network_error_code(
+        &mut self,
+        _error: Resource<wasmtime::Error>,
+    ) -> Result<Option<wasi::network::ErrorCode>> {
         Ok(None)
     }
 }

@@ -1,0 +1,10 @@
+//! Tools that try to get out, and the same code with a grant: what is refused must be refused
+//! because it was not granted, not because it never works.
+
+mod bench;
+mod files;
+mod guests;
+mod limits;
+mod loading;
+mod net;
+mod world;
