@@ -65,6 +65,9 @@ impl Console {
 
     /// Says something beside the result.
     pub fn note(self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let text = if self.colour_err { text.to_owned() } else { table::plain(text) };
         // Where even standard error is gone there is nobody left to tell.
         let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'));

@@ -32,10 +32,21 @@ impl Denied {
         &self.gaps
     }
 
-    /// The gaps as findings to show.
+    /// The gaps as findings to show: imports of one tool that one line would mend are one finding.
     pub fn diagnostics(&self) -> Diagnostics {
         let mut all = Diagnostics::new();
-        self.gaps.iter().for_each(|gap| all.push(gap.diagnostic()));
+        let same = |a: &Gap, b: &Gap| {
+            a.asks.is_none() && (a.code, &a.tool, a.class, &a.help) == (b.code, &b.tool, b.class, &b.help)
+        };
+        for group in self.gaps.chunk_by(same) {
+            let Some((first, more)) = group.split_first() else { continue };
+            let mut finding = first.diagnostic();
+            if !more.is_empty() {
+                let more: Vec<String> = more.iter().map(|gap| format!("{:?}", gap.value)).collect();
+                finding.message.push_str(&format!("; likewise {}", more.join(", ")));
+            }
+            all.push(finding);
+        }
         all
     }
 }

@@ -47,6 +47,12 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         ));
     }
     let store = Arc::new(SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?);
+    let host = HostRef {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        binary: prepare::binary_digest()?,
+        engine: engine.name().to_owned(),
+        config: engine.config_digest(),
+    };
     let opened = drive::now();
     let admission = prepared.admission(opened);
     let record = serde_json::to_value(AdmissionRecord::of(&admission))?;
@@ -68,7 +74,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     }
     let mut ledger = open(&store, &prepared, key, opened)?;
     let id = ledger.run().clone();
-    seal_open(&mut ledger, &prepared, &engine, opened, &record, &inputs, &seed)?;
+    seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed)?;
     match decided {
         Err(denied) => {
             seal_refusal(&mut ledger, &denied)?;
@@ -179,18 +185,12 @@ fn open(
 fn seal_open(
     ledger: &mut Ledger,
     prepared: &Prepared,
-    engine: &Engine,
+    host: HostRef,
     opened: Timestamp,
     record: &Value,
     inputs: &Map<String, Value>,
     seed: &[u8; 32],
 ) -> anyhow::Result<()> {
-    let host = HostRef {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        binary: prepare::binary_digest()?,
-        engine: engine.name().to_owned(),
-        config: engine.config_digest(),
-    };
     let signer = SignerRef { key: *ledger.key().digest(), development: true };
     let policies = prepared.policy.policies.iter().map(|policy| PolicyRef {
         digest: policy.digest(),

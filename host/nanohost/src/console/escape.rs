@@ -30,6 +30,16 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// Escaped text that has to share its line with others.
+pub fn brief(text: &str) -> String {
+    const MAX: usize = 48;
+    let text = escaped(text);
+    match text.char_indices().nth(MAX) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text,
+    }
+}
+
 /// Text of several lines, line breaks kept.
 pub(super) fn lines(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {

@@ -8,7 +8,7 @@ use nanohost_core::{Diagnostics, RunId, StepKind};
 use nanohost_store::Head;
 use serde_json::{Value, json};
 
-use super::escape::{escaped, value_text};
+use super::escape::{brief, escaped, value_text};
 use super::plan::bytes;
 use super::table::{bad, bold, columns, dim, good, odd};
 use super::{findings_json, program_name};
@@ -147,7 +147,7 @@ fn step_row(run: &Run, record: &StepRecord) -> Vec<String> {
     let (kind, what) = match &step.kind {
         StepKind::Tool(call) => ("tool", call.tool.to_string()),
         StepKind::Llm(llm) => ("llm", escaped(&llm.model)),
-        StepKind::Condition(guard) => ("condition", escaped(guard.condition.text())),
+        StepKind::Condition(guard) => ("condition", brief(guard.condition.text())),
         StepKind::Parallel(_) => ("parallel", String::new()),
     };
     let mut status = record.status.as_str().to_owned();
@@ -166,7 +166,7 @@ fn step_row(run: &Run, record: &StepRecord) -> Vec<String> {
     if let (StepKind::Condition(_) | StepKind::Llm(_), Some(output)) = (&step.kind, record.output.value())
         && !output.is_null()
     {
-        status.push_str(&format!(" → {}", value_text(output)));
+        status.push_str(&format!(" → {}", brief(&value_text(output))));
     }
     let indent = if step.block.is_some() { "· " } else { "" };
     let time = Duration::from_millis(record.ended.millis_since(record.started));
