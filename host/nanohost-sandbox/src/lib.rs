@@ -2,7 +2,7 @@
 //! it was granted.
 //!
 //! ```text
-//! bytes ─load→ Loaded (+ ToolFacts) ─link(Row)→ Tool ─call(input)→ CallReport
+//! bytes ─load→ Loaded (+ ToolFacts) ─link(Grants)→ Tool ─call(input)→ CallReport
 //! ```
 //!
 //! The linker is the capability table: an import that was not granted does not exist. This crate

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use nanohost_core::{Class, Classified, Clock, Digest, Grants, Import, Limits, Random, Row, classify};
+use nanohost_core::{Class, Classified, Clock, Grants, Import, Limits, Random, classify};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{InstancePre, Linker, ResourceType};
 
@@ -20,14 +20,6 @@ pub enum LinkError {
     /// It imports what it is not granted, or what this host does not know. All of it.
     #[error("the component imports what the capability table does not hold: {}", names(.0))]
     Missing(Vec<Missing>),
-    /// It is not the component that was admitted.
-    #[error("the component has the digest {found}, and {admitted} was admitted")]
-    OtherComponent {
-        /// Of the component that admission judged.
-        admitted: Digest,
-        /// Of this one.
-        found: Digest,
-    },
     /// It does not export the function.
     #[error("the component has no callable export {0:?}")]
     NoSuchExport(String),
@@ -44,7 +36,6 @@ impl LinkError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing(_) => "import_not_granted",
-            Self::OtherComponent { .. } => "component_changed",
             Self::NoSuchExport(_) => "no_such_export",
             Self::Folder(_) => "folder_unavailable",
             Self::Incompatible(_) => "incompatible_imports",
@@ -66,7 +57,7 @@ fn names(missing: &[Missing]) -> String {
 }
 
 /// One exported function with the authority it was granted, ready to be called. The only thing
-/// that can be called, and made only from an admitted [`Row`].
+/// that can be called, and made only from [`Grants`].
 #[derive(Clone)]
 pub struct Tool {
     pub(crate) engine: Engine,
@@ -83,12 +74,10 @@ impl Tool {
     }
 }
 
+/// Without the grants: the values of variables stand in them.
 impl std::fmt::Debug for Tool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tool")
-            .field("export", &self.function.path)
-            .field("grants", &self.grants)
-            .finish_non_exhaustive()
+        f.debug_struct("Tool").field("export", &self.function.path).finish_non_exhaustive()
     }
 }
 
@@ -103,20 +92,14 @@ pub(crate) struct StubCalled {
 struct Stub;
 
 impl Engine {
-    /// Links the function of an admitted row with exactly what the row grants.
+    /// Links `export` (`interface#function`, or the bare function) of a component with exactly
+    /// what `grants` holds.
     ///
     /// # Errors
     /// See [`LinkError`].
-    pub fn link(&self, loaded: &Loaded, row: &Row) -> Result<Tool, LinkError> {
-        let (grants, export) = (&row.grants, row.export.path());
-        if loaded.facts().component != row.component {
-            return Err(LinkError::OtherComponent {
-                admitted: row.component,
-                found: loaded.facts().component,
-            });
-        }
+    pub fn link(&self, loaded: &Loaded, grants: &Grants, export: &str) -> Result<Tool, LinkError> {
         let function = loaded.functions.iter().find(|function| function.path == export);
-        let function = function.ok_or(LinkError::NoSuchExport(export))?.clone();
+        let function = function.ok_or_else(|| LinkError::NoSuchExport(export.to_owned()))?.clone();
 
         let missing: Vec<_> =
             loaded.facts().imports.iter().filter_map(|import| missing(grants, import)).collect();

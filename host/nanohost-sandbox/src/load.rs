@@ -143,7 +143,7 @@ impl Engine {
             }
         }
         let Exports { mut callable, unsupported, .. } = exports;
-        callable.sort_by(|(a, _), (b, _)| a.path().cmp(&b.path()));
+        callable.sort_by_key(|(export, _)| export.path());
         let (exports, functions): (Vec<_>, Vec<_>) = callable.into_iter().unzip();
         let facts = ToolFacts { component: Digest::of(bytes), size: bytes.len() as u64, imports, exports };
         Ok(Loaded {

@@ -87,7 +87,8 @@ fn name() -> ToolName {
 
 /// Links what was admitted.
 pub(crate) fn link(loaded: &Loaded, plan: &Plan) -> Result<Tool, LinkError> {
-    engine().link(loaded, plan.row(&name()).expect("the row of the one tool"))
+    let row = plan.row(&name()).expect("the row of the one tool");
+    engine().link(loaded, &row.grants, &row.export.path())
 }
 
 /// Admits and links one function.

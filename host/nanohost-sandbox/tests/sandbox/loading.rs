@@ -148,7 +148,8 @@ fn what_is_not_granted_does_not_exist() {
         let Err(LinkError::Missing(missing)) = link(&loaded, &plan) else { panic!("it must not link") };
         let names: Vec<_> = missing.iter().map(|missing| missing.import.name.as_str()).collect();
         let prefix = if name == "net" { "wasi:sockets/" } else { "wasi:filesystem/" };
-        let (wanted, others): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| name.starts_with(prefix));
+        let (wanted, others): (Vec<&str>, Vec<&str>) =
+            names.iter().partition(|name| name.starts_with(prefix));
         assert!(wanted.len() >= 2, "{names:?}");
         // A clock is inert only where the admission saw it.
         assert!(others.iter().all(|name| name.starts_with("wasi:clocks/")), "{names:?}");
@@ -188,11 +189,12 @@ fn unknown_imports() {
     assert_eq!(link(&loaded, &plan).expect_err("it has no such function").code(), "incompatible_imports");
 }
 
+/// Grants that were made for another component.
 #[test]
-fn another_component_than_the_admitted_one() {
+fn an_export_that_is_not_there() {
     let (files, net) = (guest("files"), guest("net"));
     let mut lies = net.facts().clone();
     lies.imports.clear();
     let plan = plan(&lies, "decide", &Asks::default()).expect("it claims to import nothing");
-    assert_eq!(link(&files, &plan).expect_err("another component").code(), "component_changed");
+    assert_eq!(link(&files, &plan).expect_err("another component").code(), "no_such_export");
 }

@@ -111,6 +111,14 @@ async fn panic() {
     assert!(String::from_utf8_lossy(&report.logs).contains("\u{1b}[31mboo"), "and is kept as data");
 }
 
+/// Ending itself, even with success, is no result.
+#[tokio::test(flavor = "multi_thread")]
+async fn exit() {
+    for status in [0, 1] {
+        assert_eq!(fault(&call(&world("leave"), json!({ "status": status })).await), FaultCode::Exit);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn typed_failures() {
     let fail = world("fail");

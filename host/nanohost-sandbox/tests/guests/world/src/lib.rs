@@ -27,6 +27,7 @@ wit_bindgen::generate!({
             call: func() -> tuple<string, u32>;
             say: func(line: string, times: u32);
             give-up: func(text: string) -> string;
+            leave: func(status: u8);
             fail: func(how: string) -> result<_, failure>;
 
             get: func(namespace: string, key: string) -> result<option<string>, string>;
@@ -95,6 +96,10 @@ impl exports::test::here::api::Guest for Guest {
 
     fn give_up(text: String) -> String {
         panic!("{text}")
+    }
+
+    fn leave(status: u8) {
+        std::process::exit(status.into())
     }
 
     fn fail(how: String) -> Result<(), Failure> {
