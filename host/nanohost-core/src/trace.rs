@@ -392,8 +392,8 @@ fn replay(
     for (at, opened) in envelopes.iter().enumerate() {
         let predicate = &opened.predicate;
         let illegal = |message: String| Fault::tampered(CheckName::Transitions, at, message);
-        withheld +=
-            opened.roles().filter(|role| values[at].get(role).is_none() && !role.is_document()).count();
+        let decides = |role: &&Role| !role.is_document() && !role.is_secret();
+        withheld += opened.roles().filter(decides).filter(|role| values[at].get(role).is_none()).count();
         rows(&plan, predicate).map_err(|message| Fault::tampered(CheckName::Authority, at, message))?;
         let from = run.location();
         let mut own = values[at].clone();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nanohost_core::run::{Run, Slot, Status, StepRecord};
+use nanohost_core::run::{Run, Slot, Status, StepRecord, SuspensionCause};
 use nanohost_core::{Diagnostics, RunId, StepKind};
 use nanohost_store::Head;
 use serde_json::{Value, json};
@@ -94,6 +94,19 @@ pub fn summary(summary: &Summary<'_>) -> String {
                 words.unwrap_or_default()
             ));
         }
+    }
+    if let Some(suspension) = run.suspension() {
+        let step = &program.step(suspension.step).id;
+        out.push_str(&match suspension.cause {
+            SuspensionCause::Tool { deadline: None } => format!("  {} {step} waits for an event\n", odd("…")),
+            SuspensionCause::Tool { deadline: Some(deadline) } => {
+                format!("  {} {step} waits for an event until {deadline}\n", odd("…"))
+            }
+            SuspensionCause::InDoubt => format!(
+                "  {} {step} is in doubt: the host did not see how the call ended; look outside before it is made again\n",
+                odd("…")
+            ),
+        });
     }
     out.push_str(&grants(summary));
     out.push('\n');
@@ -282,6 +295,10 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
         "status": status,
         "outcome": run.outcome(),
         "error": error,
+        "suspended": run.suspension().map(|suspension| json!({
+            "step": &program.step(suspension.step).id,
+            "inDoubt": suspension.cause == SuspensionCause::InDoubt,
+        })),
         "failedStep": run.end().and_then(|end| end.step).map(|step| &program.step(step).id),
         "exitCode": summary.exit as u8,
         "output": run.final_output().and_then(Slot::value),
