@@ -2,12 +2,14 @@
 //! judged by the same machine that ran it. Knows no disk, no clock and no WebAssembly engine.
 
 mod check;
+mod remembered;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 pub use check::{Check, CheckName, CheckResult, Fault, FaultKind, Report, RunState};
+pub use remembered::{SeenHead, SeenHeads};
 
 use crate::admission_record::{AdmissionRecord, RepeatError};
 use crate::admit::{Plan, Refusal};

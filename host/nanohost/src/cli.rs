@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(after_help = "\
 Exit codes: 0 success · 1 the run failed · 2 wrong usage or an invalid file · 3 denied ·
 4 suspended · 5 the host could not go on · verify: 10 tampered · 11 truncated ·
-13 untrusted key · 14 open run")]
+12 rolled back · 13 untrusted key · 14 open run")]
 pub struct Cli {
     #[command(flatten)]
     pub common: Common,
@@ -175,6 +175,10 @@ pub struct VerifyArgs {
     /// The public key, or keys, that may sign: PEM [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
+    /// A file that remembers how far the evidence of each run reached: what was seen once and is
+    /// gone now is rolled back. Made where it is not there
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

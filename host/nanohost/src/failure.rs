@@ -25,6 +25,8 @@ pub enum Exit {
     Tampered = 10,
     /// Evidence is missing.
     Truncated = 11,
+    /// Evidence that was seen before is gone or another one now.
+    RolledBack = 12,
     /// Evidence is signed by a key that is not trusted.
     Untrusted = 13,
     /// The run has no end.

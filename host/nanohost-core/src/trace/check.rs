@@ -101,6 +101,8 @@ pub enum FaultKind {
     Tampered,
     /// Envelopes are missing.
     Truncated,
+    /// Less is here than was seen before, or something else.
+    RolledBack,
     /// The signing key is not trusted.
     UntrustedKey,
 }
@@ -170,7 +172,7 @@ impl Report {
         let mut checks: Vec<Check> = CheckName::ALL.into_iter().map(unmade).collect();
         for check in &mut checks {
             if check.name == CheckName::Rollback {
-                check.detail = "NOT CHECKED: needs a remembered head".to_owned();
+                check.detail = "NOT CHECKED: nothing is remembered (--state)".to_owned();
             }
         }
         Self { run, envelopes, checks, fault: None, open: false }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use nanohost_core::export::{self, Content, Export, ExportError};
 use nanohost_core::receipt::Receipt;
-use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, Trace, verify};
+use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, SeenHeads, Trace, verify};
 use nanohost_core::{Diagnostic, RunId, TrustRoot};
 use nanohost_store::{
     Found, OpenOptions, Records as _, RunRecord, SqliteReader, VaultError, development_public_key,
@@ -78,12 +78,16 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
     };
     let file = Path::new(&args.evidence);
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
-    let (report, trace) = if file.is_file() || args.evidence.contains(['/', '.', '\\']) {
+    let (mut report, trace, envelopes) = if file.is_file() || args.evidence.contains(['/', '.', '\\']) {
         verify_file(file, &trust)?
     } else {
         let record = load(&args.evidence, places)?;
-        verify_record(&record, &trust)
+        let (report, trace) = verify_record(&record, &trust);
+        (report, trace, record.envelopes)
     };
+    if let Some(path) = &args.state {
+        remember(path, &mut report, &envelopes)?;
+    }
     let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
     if args.json {
         let mut document = serde_json::to_value(&report).context("a report has a JSON form")?;
@@ -145,6 +149,7 @@ pub fn exit_of(report: &Report) -> Exit {
         Some(fault) => match fault.kind {
             FaultKind::Tampered => Exit::Tampered,
             FaultKind::Truncated => Exit::Truncated,
+            FaultKind::RolledBack => Exit::RolledBack,
             FaultKind::UntrustedKey => Exit::Untrusted,
         },
         None if report.open => Exit::Open,
@@ -231,7 +236,7 @@ pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<T
     verify(evidence, trust)
 }
 
-fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option<Trace>)> {
+fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option<Trace>, Vec<Vec<u8>>)> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
     let size = std::fs::metadata(path).map_err(io)?.len();
     if size > export::MAX_EXPORT as u64 {
@@ -247,7 +252,7 @@ fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option
             _ => FaultKind::Tampered,
         };
         let fault = Fault { kind, check: CheckName::Sequence, envelope: None, message: error.to_string() };
-        (Report::of_fault(run.clone(), fault), None)
+        (Report::of_fault(run.clone(), fault), None, Vec::new())
     };
     let export = match Export::parse(&bytes) {
         Ok(export) => export,
@@ -263,13 +268,48 @@ fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option
     // Envelopes first: whether a value's envelope is missing or its ref was changed shows only then.
     let (report, _) = verify(evidence, trust);
     if report.fault.is_some() {
-        return Ok((report, None));
+        return Ok((report, None, Vec::new()));
     }
     if let Err(error) = export.check_places(!report.open) {
         return Ok(of_form(&export.run, &error));
     }
-    Ok(verify(Evidence { contents: &export.contents, ..evidence }, trust))
+    let (report, trace) = verify(Evidence { contents: &export.contents, ..evidence }, trust);
+    Ok((report, trace, export.envelopes))
 }
+
+/// Compares with what the state file remembers, and remembers what verified.
+fn remember(path: &Path, report: &mut Report, envelopes: &[Vec<u8>]) -> anyhow::Result<()> {
+    let io = |error: std::io::Error| Failure::io("state_unwritable", "keep the seen heads in", path, &error);
+    let invalid = |why: String| {
+        let help = "a damaged state file is no state: restore it, or give another name to begin anew";
+        Failure::usage(Diagnostic::error("state_invalid", format!("{}: {why}", path.display())).help(help))
+    };
+    let mut seen = match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => SeenHeads::default(),
+        Err(error) => return Err(io(error)),
+        Ok(metadata) if metadata.len() > MAX_STATE => return Err(invalid("it is too large".to_owned())),
+        Ok(_) => {
+            let text = std::fs::read(path).map_err(io)?;
+            serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?
+        }
+    };
+    let before = seen.clone();
+    seen.compare(report, envelopes);
+    if seen == before {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut text = serde_json::to_vec_pretty(&seen)?;
+    text.push(b'\n');
+    file.write_all(&text).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// No state file is larger: it is read whole.
+const MAX_STATE: u64 = 256 << 20;
 
 fn trust_file(path: &Path) -> anyhow::Result<TrustRoot> {
     let text = std::fs::read_to_string(path)

@@ -12,6 +12,7 @@ pub fn report(report: &Report, status: Option<&str>) -> String {
             let kind = match fault.kind {
                 FaultKind::Tampered => "TAMPERED",
                 FaultKind::Truncated => "TRUNCATED",
+                FaultKind::RolledBack => "ROLLED BACK",
                 FaultKind::UntrustedKey => "UNTRUSTED KEY",
             };
             format!("{} {}", bad(&bold(kind)), escaped(&fault.to_string()))
