@@ -14,29 +14,23 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nanohost_core::Effect;
-use nanohost_core::envelope::{Chain, Kind, Observed, Parts, Sealed};
+use nanohost_core::envelope::Observed;
 use nanohost_core::export::Role;
 use nanohost_core::run::{
     Action, Ask, Call, CallEnd, Code, ErrorKind, Event, Failure as StepFailure, Next, Place, Reply, Retry,
     Run, Slot,
 };
-use nanohost_core::{Diagnostic, Digest, KeyId, RunId, Salt, StepIndex, Timestamp, ToolName};
+use nanohost_core::{Diagnostic, Digest, StepIndex, ToolName};
 use nanohost_sandbox::{CallContext, CallReport, Cancellation, Tool, Usage, Use};
-use nanohost_store::{
-    Appended, Batch, Claim, Fence, Head, IdempotencyScope, Journal as _, KvCommit, KvScope, Phase,
-    Records as _, ReservationState, SqliteStore,
-};
+use nanohost_store::{Claim, IdempotencyScope, KvScope, Phase, Records as _, ReservationState};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::failure::Failure;
+use crate::ledger::Ledger;
 use crate::model::{SCRIPTED, Scripted};
 use crate::store_failure;
 use kv::{CommittedKv, KvLock};
-
-/// Envelopes that wait for the next commit, at most: bounds what a crash can make a reader miss of
-/// the steps that had no effect.
-const MAX_PENDING: usize = 64;
 
 /// What a run needs from outside.
 pub struct Tools {
@@ -88,146 +82,6 @@ enum Done {
     Stopped,
     /// The host itself failed.
     Broken(anyhow::Error),
-}
-
-/// The journal of one run: seals, batches and commits.
-pub struct Ledger {
-    store: Arc<SqliteStore>,
-    fence: Fence,
-    chain: Chain,
-    head: Head,
-    pending: Batch,
-    last: Timestamp,
-}
-
-impl Ledger {
-    /// The journal of a run that was just begun.
-    pub fn new(store: Arc<SqliteStore>, fence: Fence, chain: Chain, opened: Timestamp) -> Self {
-        Self { store, fence, chain, head: Head::EMPTY, pending: Batch::default(), last: opened }
-    }
-
-    /// Now, and never before the last envelope.
-    pub fn now(&mut self) -> Timestamp {
-        self.last = self.last.max(now());
-        self.last
-    }
-
-    /// The run.
-    pub fn run(&self) -> &RunId {
-        self.chain.run()
-    }
-
-    /// The key that signs.
-    pub fn key(&self) -> KeyId {
-        self.chain.key()
-    }
-
-    /// Binds all later envelopes to the capability table.
-    pub fn bind(&mut self, plan: Digest) {
-        self.chain.bind(plan);
-    }
-
-    /// Seals an envelope that is about no transition.
-    pub fn seal(
-        &mut self,
-        kind: Kind,
-        time: Timestamp,
-        parts: impl FnOnce(&mut nanohost_core::envelope::Committer<'_>) -> Parts,
-    ) -> anyhow::Result<()> {
-        let mut salts = Salts::default();
-        let sealed = self.chain.seal(kind, time, &mut || salts.draw(), parts)?;
-        salts.check()?;
-        self.hold(sealed);
-        Ok(())
-    }
-
-    /// Records an event of the run.
-    fn record(&mut self, run: &mut Run, event: Event, observed: Observed) -> anyhow::Result<()> {
-        let time = self.now().max(run.now());
-        self.last = time;
-        let mut salts = Salts::default();
-        let sealed = self.chain.record(run, event, observed, time, &mut || salts.draw())?;
-        salts.check()?;
-        self.hold(sealed);
-        if self.pending.envelopes.len() >= MAX_PENDING {
-            self.commit()?;
-        }
-        Ok(())
-    }
-
-    fn hold(&mut self, sealed: Sealed) {
-        self.pending.envelopes.push(sealed.bytes);
-        self.pending.contents.extend(sealed.contents);
-    }
-
-    /// Says how the run is listed once what is pending is committed.
-    pub fn phase(&mut self, phase: Phase) {
-        self.pending.phase = Some(phase);
-    }
-
-    /// Puts everything sealed so far on disk.
-    pub fn commit(&mut self) -> anyhow::Result<()> {
-        self.commit_with(None, None)
-    }
-
-    fn commit_with(&mut self, kv: Option<KvCommit>, idempotency: Option<Claim>) -> anyhow::Result<()> {
-        if self.pending.envelopes.is_empty() {
-            return Ok(());
-        }
-        let batch = Batch { kv, idempotency, ..std::mem::take(&mut self.pending) };
-        match self.store.append(&self.fence, self.head, &batch).map_err(store_failure)? {
-            Appended::Committed(head) => {
-                self.head = head;
-                Ok(())
-            }
-            Appended::Fenced => Err(Failure::host(
-                Diagnostic::error("run_taken", "another process has taken this run")
-                    .help("`nanohost list` shows how it stands"),
-            )),
-            Appended::Conflict(conflict) => Err(Failure::host(
-                Diagnostic::error(
-                    "store_conflict",
-                    format!("the store changed under this run: {conflict:?}"),
-                )
-                .help("somebody wrote to the store without its locks; run `nanohost verify` on its runs"),
-            )),
-        }
-    }
-
-    /// The digest of the last committed envelope, and how many there are.
-    pub fn head(&self) -> Head {
-        self.head
-    }
-}
-
-/// The host's clock.
-pub fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Salts from the operating system. A failure is kept until the envelope is done: it must not
-/// leave the host with a salt that is none.
-#[derive(Default)]
-struct Salts {
-    failed: Option<getrandom::Error>,
-}
-
-impl Salts {
-    fn draw(&mut self) -> Salt {
-        let mut bytes = [0; 32];
-        if let Err(error) = getrandom::fill(&mut bytes) {
-            self.failed = Some(error);
-        }
-        Salt::from_bytes(bytes)
-    }
-
-    fn check(self) -> anyhow::Result<()> {
-        match self.failed {
-            None => Ok(()),
-            Some(error) => Err(anyhow::Error::new(error).context("the operating system gives no randomness")),
-        }
-    }
 }
 
 impl<'a> Drive<'a> {
@@ -338,7 +192,7 @@ impl<'a> Drive<'a> {
                 let alone = call.idempotency.is_some()
                     || self.run.plan().row(&call.tool).is_some_and(|row| !row.grants.kv().is_empty());
                 let scope = alone.then(|| self.kv_scope(&call.tool));
-                let store = Arc::clone(&self.journal.store);
+                let store = Arc::clone(self.journal.store());
                 let cancellation = self.cancellation.clone();
                 self.in_flight.spawn(async move {
                     pause(call.backoff).await;
@@ -385,7 +239,7 @@ impl<'a> Drive<'a> {
     fn start(&mut self, call: Call, lock: Option<KvLock>) -> anyhow::Result<()> {
         if let Some(key) = &call.idempotency {
             let scope = self.idempotency_scope(&call.tool, key);
-            if let Some(held) = self.journal.store.recorded(&scope).map_err(store_failure)? {
+            if let Some(held) = self.journal.store().recorded(&scope).map_err(store_failure)? {
                 return self.reuse(&call, &held);
             }
         }
@@ -424,7 +278,7 @@ impl<'a> Drive<'a> {
                 call.place.visit,
                 call.place.attempt
             ),
-            kv: Arc::new(CommittedKv::new(Arc::clone(&self.journal.store), self.kv_scope(&call.tool))),
+            kv: Arc::new(CommittedKv::new(Arc::clone(self.journal.store()), self.kv_scope(&call.tool))),
             cancellation: Cancellation::default(),
         };
         let everything = self.cancellation.clone();
@@ -440,10 +294,10 @@ impl<'a> Drive<'a> {
     fn outward_key(&self, call: &Call) -> anyhow::Result<String> {
         if let Some(key) = &call.idempotency {
             let scope = self.idempotency_scope(&call.tool, key);
-            return Ok(self.journal.store.outward_key(&scope).map_err(store_failure)?.to_string());
+            return Ok(self.journal.store().outward_key(&scope).map_err(store_failure)?.to_string());
         }
         let Place { step, visit, .. } = call.place;
-        let text = format!("nanohost/key/v1\0{}\0{}\0{visit}", self.journal.chain.run(), self.step_id(step));
+        let text = format!("nanohost/key/v1\0{}\0{}\0{visit}", self.journal.run(), self.step_id(step));
         Ok(Digest::of(text.as_bytes()).to_string())
     }
 
@@ -456,7 +310,7 @@ impl<'a> Drive<'a> {
     fn reuse(&mut self, call: &Call, held: &nanohost_store::Reservation) -> anyhow::Result<()> {
         let place = call.place;
         let ReservationState::Fulfilled { seq } = held.state else {
-            let live = self.journal.store.is_live(&held.run).map_err(store_failure)?;
+            let live = self.journal.store().is_live(&held.run).map_err(store_failure)?;
             let failure = StepFailure::new(
                 ErrorKind::StepFailed,
                 Code::IDEMPOTENCY_HELD,
@@ -464,7 +318,7 @@ impl<'a> Drive<'a> {
             );
             return self.journal.record(&mut self.run, Event::Failed { place, failure }, Observed::default());
         };
-        let record = self.journal.store.load(&held.run).map_err(store_failure)?;
+        let record = self.journal.store().load(&held.run).map_err(store_failure)?;
         let output = record
             .as_ref()
             .and_then(|record| record.content(seq, Role::OUTPUT.as_str()).ok())
@@ -532,7 +386,7 @@ impl<'a> Drive<'a> {
             ..Observed::default()
         };
         let commit = (succeeded && !kv.writes.is_empty()).then(|| kv::commit(self.kv_scope(&call.tool), kv));
-        let seq = self.journal.chain.next_seq();
+        let seq = self.journal.next_seq();
         let claim = match (&call.idempotency, row.effect) {
             (Some(key), _) if succeeded => {
                 Some(Claim::Fulfil { scope: self.idempotency_scope(&call.tool, key), seq })

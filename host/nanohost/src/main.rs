@@ -11,6 +11,7 @@ mod commands;
 mod console;
 mod drive;
 mod failure;
+mod ledger;
 mod model;
 mod prepare;
 mod project;

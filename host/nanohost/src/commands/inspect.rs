@@ -6,8 +6,8 @@ use serde_json::json;
 
 use crate::cli::{CheckArgs, PlanArgs};
 use crate::console::{self, Console, Progress};
-use crate::drive;
 use crate::failure::{Exit, Failure};
+use crate::ledger;
 use crate::prepare::{self, Prepared};
 use crate::project::Places;
 
@@ -38,7 +38,7 @@ pub fn plan(args: &PlanArgs, places: &Places, console: &Console) -> anyhow::Resu
     let progress = Progress::new(!args.json);
     let engine = Engine::new()?;
     let prepared = Prepared::read(&args.program, places, &engine, &progress)?;
-    let plan = match admit(prepared.admission(drive::now())) {
+    let plan = match admit(prepared.admission(ledger::now())) {
         Ok(plan) => plan,
         Err(Refusal::Invalid(findings)) => return Err(Failure::usage(findings)),
         Err(Refusal::Denied(denied)) => return Err(Failure::denied(denied.diagnostics())),

@@ -22,8 +22,9 @@ use serde_json::{Map, Value};
 
 use crate::cli::RunArgs;
 use crate::console::{self, Console, Progress, Summary};
-use crate::drive::{self, CallObserved, Drive, Ledger, Tools};
+use crate::drive::{CallObserved, Drive, Tools};
 use crate::failure::{Exit, Failure};
+use crate::ledger::{self, Ledger};
 use crate::prepare::{self, Prepared};
 use crate::project::{self, Places};
 use crate::{signals, store_failure};
@@ -53,7 +54,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         engine: engine.name().to_owned(),
         config: engine.config_digest(),
     };
-    let opened = drive::now();
+    let opened = ledger::now();
     let admission = prepared.admission(opened);
     let record = serde_json::to_value(AdmissionRecord::of(&admission))?;
     let decided = match admit(admission) {
