@@ -93,7 +93,7 @@ fn fit(input: &InputDecl, value: &Value, report: &mut Report) {
     for error in validator.iter_errors(value) {
         let path = error.instance_path().to_string();
         let message: String = error.to_string().chars().take(300).collect();
-        let message = format!("input `{}{path}` does not fit: {}", input.name, message.escape_debug());
+        let message = format!("input `{}{path}` does not fit: {message}", input.name);
         report.push(report.error("invalid_input", &input.span, message).label("declared here"));
     }
 }
