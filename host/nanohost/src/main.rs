@@ -39,7 +39,9 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
     if let Command::Completions { shell } = &cli.command {
-        clap_complete::generate(*shell, &mut Cli::command(), "nanohost", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "nanohost", &mut script);
+        console.print(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Success);
     }
     let places = Places::find(cli.common.store.as_deref())?;
