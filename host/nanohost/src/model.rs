@@ -7,6 +7,7 @@ use nanohost_core::{Diagnostic, Source};
 use serde::Deserialize;
 
 use crate::failure::Failure;
+use crate::project::read_bounded;
 
 /// The name that programs and envelopes know it by.
 pub const SCRIPTED: &str = "scripted";
@@ -47,14 +48,9 @@ impl Scripted {
         let io = |error: std::io::Error| {
             Failure::io("script_unreadable", "read the model's answers", path, &error)
         };
-        let size = std::fs::metadata(path).map_err(io)?.len();
-        if size > MAX_SCRIPT {
-            return Err(Failure::usage(Diagnostic::error(
-                "script_invalid",
-                format!("{} has {size} bytes; a file of answers has at most {MAX_SCRIPT}", path.display()),
-            )));
-        }
-        let text = std::fs::read_to_string(path).map_err(io)?;
+        let bytes = read_bounded(path, MAX_SCRIPT).map_err(io)?;
+        let text = String::from_utf8(bytes)
+            .map_err(|error| io(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
         let json = path.extension().is_some_and(|extension| extension == "json");
         let script: Result<Script, Diagnostic> = if json {
             serde_json::from_str(&text)

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use nanohost_core::Access;
 use nanohost_core::{
     Admission, CheckedProgram, Diagnostic, Diagnostics, Format, Manifest, Offer, Plan, Program, StepKind,
-    Timestamp, ToolName, ToolOrigin, Trust,
+    Timestamp, ToolName, ToolOrigin,
 };
 use nanohost_sandbox::{Engine, Loaded};
 
@@ -97,10 +97,8 @@ impl Prepared {
         }
     }
 
-    /// No write grant may reach what decides about grants, and no grant of a stranger's policy
-    /// leads out of its project, whatever links lie on the way.
+    /// No write grant may reach what decides about grants.
     pub fn check_control(&self, plan: &Plan) -> anyhow::Result<()> {
-        self.check_found(plan)?;
         let grants: Vec<WriteGrant<'_>> = plan
             .rows()
             .iter()
@@ -109,39 +107,6 @@ impl Prepared {
             .map(|(row, grant)| WriteGrant { tool: row.local.as_str(), host: Path::new(&grant.host) })
             .collect();
         Ok(check_write_grants(&grants, &self.control)?)
-    }
-
-    /// What a policy that was found and is not trusted grants lies below its own project on the
-    /// disk too; admission has compared the names only.
-    fn check_found(&self, plan: &Plan) -> anyhow::Result<()> {
-        let mut findings = Diagnostics::new();
-        for policy in &self.policy.policies {
-            let Trust::Found { project } = policy.trust() else { continue };
-            let folders = plan.rows().iter().flat_map(|row| row.grants.filesystem());
-            for grant in folders {
-                let real = |path: &str| {
-                    let path = Path::new(path);
-                    path.canonicalize().map_err(|error| {
-                        Failure::io("folder_unavailable", "find the granted folder", path, &error)
-                    })
-                };
-                let (host, project) = (real(&grant.host)?, real(project)?);
-                if !host.starts_with(&project) {
-                    let message = format!(
-                        "{} is {}, outside of {}, and the policy that grants it is not trusted",
-                        grant.host,
-                        host.display(),
-                        project.display()
-                    );
-                    findings.push(
-                        Diagnostic::error("folder_outside_project", message).help(
-                            "read the policy; if you agree with it, say `nanohost trust` to its project",
-                        ),
-                    );
-                }
-            }
-        }
-        if findings.is_empty() { Ok(()) } else { Err(Failure::denied(findings)) }
     }
 
     /// The model the program's steps ask: only `scripted` is built in.

@@ -15,7 +15,7 @@ pub(crate) use build::{BuildEvent, build};
 pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
 pub(crate) use places::Places;
 pub(crate) use policy::{FoundPolicy, PolicyOrigin, find};
-pub(crate) use read::read_source;
+pub(crate) use read::{read_bounded, read_source};
 pub(crate) use tools::{Component, CrateComponent, Freshness, ToolFolder, by_name, by_path};
 pub(crate) use trust::{TrustedRoots, Verdict};
 /// `nanohost trust`: what is recorded, and how it is changed.

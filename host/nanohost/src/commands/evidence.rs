@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use nanohost_core::export::{self, Content, Export, ExportError};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, SeenHeads, Trace, verify};
-use nanohost_core::{Diagnostic, RunId, TrustRoot};
+use nanohost_core::{Diagnostic, MAX_PEM, RunId, TrustRoot};
 use nanohost_store::{
     Found, OpenOptions, Records as _, RunRecord, SqliteReader, VaultError, development_public_key,
 };
@@ -16,7 +16,7 @@ use nanohost_store::{
 use crate::cli::{Disclose, ExportArgs, ListArgs, RunRef, VerifyArgs};
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
-use crate::project::Places;
+use crate::project::{Places, read_bounded};
 use crate::store_failure;
 
 /// `nanohost list`.
@@ -209,10 +209,6 @@ fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
 /// Judges what the store holds.
 pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<Trace>) {
     let run = &record.summary.run;
-    // Its process died between taking its id and its first commit: nothing is missing.
-    if record.envelopes.is_empty() && record.contents.is_empty() && record.recorded.len == 0 {
-        return (Report::of_begun(run.clone()), None);
-    }
     let mut contents = Vec::with_capacity(record.contents.len());
     for stored in &record.contents {
         let kind = match &stored.content {
@@ -242,13 +238,7 @@ pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<T
 
 fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option<Trace>, Vec<Vec<u8>>)> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
-    let size = std::fs::metadata(path).map_err(io)?.len();
-    if size > export::MAX_EXPORT as u64 {
-        let message =
-            format!("{} has {size} bytes; an export has at most {}", path.display(), export::MAX_EXPORT);
-        return Err(Failure::usage(Diagnostic::error("export_too_large", message)));
-    }
-    let bytes = std::fs::read(path).map_err(io)?;
+    let bytes = read_bounded(path, export::MAX_EXPORT as u64).map_err(io)?;
     let nobody = RunId::from_random([0; 16]);
     let of_form = |run: &RunId, error: &ExportError| {
         let kind = match error {
@@ -316,9 +306,9 @@ fn remember(path: &Path, report: &mut Report, envelopes: &[Vec<u8>]) -> anyhow::
 const MAX_STATE: u64 = 256 << 20;
 
 fn trust_file(path: &Path) -> anyhow::Result<TrustRoot> {
-    let text = std::fs::read_to_string(path)
+    let bytes = read_bounded(path, MAX_PEM as u64)
         .map_err(|error| Failure::io("trust_unreadable", "read the trusted keys", path, &error))?;
-    TrustRoot::from_pem(&text).map_err(|error| {
+    TrustRoot::from_pem(&String::from_utf8_lossy(&bytes)).map_err(|error| {
         let help = "hand over the public key as `nanohost key show --public` prints it";
         Failure::usage(Diagnostic::error("trust_invalid", format!("{}: {error}", path.display())).help(help))
     })

@@ -23,7 +23,7 @@ pub(crate) fn read_source(path: &Path, what: &str) -> anyhow::Result<Arc<Source>
 }
 
 /// The whole of a plain file, if it is not longer than `bound`.
-pub(super) fn read_bounded(path: &Path, bound: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_bounded(path: &Path, bound: u64) -> io::Result<Vec<u8>> {
     // Asked before it is opened: opening a pipe would wait for somebody to write.
     let kind = fs::metadata(path)?;
     if kind.is_dir() {
