@@ -185,13 +185,6 @@ impl Report {
         report
     }
 
-    /// A report of a run that was begun and of which nothing was recorded.
-    pub fn of_begun(run: RunId) -> Self {
-        let mut report = Self::new(run, 0);
-        report.open("the run was begun, and nothing of it was recorded");
-        report
-    }
-
     fn set(&mut self, name: CheckName, result: CheckResult, detail: String) {
         if let Some(check) = self.checks.iter_mut().find(|check| check.name == name) {
             check.result = result;

@@ -1,0 +1,19 @@
+//! The command line as its users meet it: the real executable, on real files, with a store and a
+//! configuration of its own for every test.
+//!
+//! Nothing here sleeps for luck, depends on order, or leaves anything in the work tree.
+
+mod harness;
+mod interop;
+
+mod attacks;
+mod commands;
+mod crash;
+mod database;
+mod export;
+mod input;
+mod inspect;
+mod refund;
+mod store;
+mod tool;
+mod trust;
