@@ -138,6 +138,11 @@ impl Policy {
         self.digest
     }
 
+    /// Whether values of environment variables stand in its text.
+    pub fn has_env(&self) -> bool {
+        !self.env.is_empty()
+    }
+
     /// The folder that its host paths are relative to.
     pub fn base_dir(&self) -> &str {
         &self.base_dir

@@ -22,7 +22,7 @@ mod shape;
 mod state;
 
 pub use call::{CallContext, Cancellation};
-pub use capability::filesystem::FolderError;
+pub use capability::filesystem::{FolderError, RealFolder};
 pub use capability::kv::{KvDelta, KvListing, KvRead, KvUnavailable, KvView, KvWrite};
 pub use engine::{Engine, EngineError};
 pub use json::JsonError;

@@ -8,7 +8,7 @@ use nanohost_core::{Class, Classified, Clock, Grants, Import, Limits, Random, cl
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{InstancePre, Linker, ResourceType};
 
-use crate::capability::filesystem::{FolderError, OpenFolder};
+use crate::capability::filesystem::{FolderError, OpenFolder, RealFolder};
 use crate::capability::{clock, context, env, filesystem, kv, log, random, sockets, stdio};
 use crate::engine::Engine;
 use crate::load::{Function, Loaded, escaped};
@@ -68,6 +68,11 @@ pub struct Tool {
 }
 
 impl Tool {
+    /// The granted folders as they were opened.
+    pub fn folders(&self) -> impl Iterator<Item = &RealFolder> {
+        self.folders.iter().map(|folder| &folder.real)
+    }
+
     /// The bounds of each call.
     pub fn limits(&self) -> Limits {
         self.grants.limits()

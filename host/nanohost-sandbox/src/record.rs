@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nanohost_core::Class;
 
-/// Refusals kept per call; a guest can try forever. The rest is counted.
+/// Different refusals kept per call; a guest can try forever. The rest is counted.
 const MAX_REFUSALS: usize = 64;
 
 /// Bytes kept of a value that a guest chose.
@@ -37,6 +37,8 @@ pub struct Refusal {
     pub operation: &'static str,
     /// What it wanted to do it to. Chosen by the guest: data, to be shown escaped.
     pub value: String,
+    /// How often.
+    pub count: u64,
 }
 
 /// Shared by the capabilities of one call.
@@ -69,9 +71,15 @@ impl Recorder {
     /// A refusal.
     pub(crate) fn denied(&self, class: Class, operation: &'static str, value: &str) {
         let mut record = self.record();
-        if record.denied.len() < MAX_REFUSALS {
-            let end = value.floor_char_boundary(MAX_VALUE);
-            record.denied.push(Refusal { class, operation, value: value[..end].to_owned() });
+        let value = &value[..value.floor_char_boundary(MAX_VALUE)];
+        let same = |refusal: &&mut Refusal| {
+            (refusal.class, refusal.operation, refusal.value.as_str()) == (class, operation, value)
+        };
+        // What is tried again and again must not crowd out what is tried once.
+        if let Some(again) = record.denied.iter_mut().find(same) {
+            again.count = again.count.saturating_add(1);
+        } else if record.denied.len() < MAX_REFUSALS {
+            record.denied.push(Refusal { class, operation, value: value.to_owned(), count: 1 });
         } else {
             record.dropped = record.dropped.saturating_add(1);
         }

@@ -50,7 +50,7 @@ pub enum Colour {
 pub enum Command {
     /// Run a program
     Run(RunArgs),
-    /// Show what a program's tools may do, before anything runs
+    /// Show what a program's tools may do; builds those that are not built, runs none
     Plan(PlanArgs),
     /// Check a program without its tools
     Check(CheckArgs),
@@ -179,6 +179,9 @@ pub struct VerifyArgs {
     /// gone now is rolled back. Made where it is not there
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Count what could not be checked, such as values that are not disclosed, as missing
+    #[arg(long)]
+    pub strict: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -74,6 +74,11 @@ impl Console {
     }
 }
 
+/// A path for a person. Whoever made a folder chose its name.
+pub fn path(path: &std::path::Path) -> String {
+    escaped(&path.display().to_string())
+}
+
 /// A reader that has seen enough, such as `head`, is no error.
 fn quiet_pipe(written: std::io::Result<()>) -> anyhow::Result<()> {
     match written {

@@ -20,12 +20,14 @@ use nanohost_core::run::{
     Action, Ask, Call, CallEnd, Code, ErrorKind, Event, Failure as StepFailure, Next, Place, Reply, Retry,
     Run, Slot,
 };
-use nanohost_core::{Diagnostic, Digest, StepIndex, ToolName};
+use nanohost_core::trace::Trace;
+use nanohost_core::{Diagnostic, Digest, StepIndex, ToolName, TrustRoot};
 use nanohost_sandbox::{CallContext, CallReport, Cancellation, Tool, Usage, Use};
 use nanohost_store::{Claim, IdempotencyScope, KvScope, Phase, Records as _, ReservationState};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::commands::verify_record;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::model::{SCRIPTED, Scripted};
@@ -40,6 +42,10 @@ pub struct Tools {
     pub model: Option<Scripted>,
     /// The run's secret seed.
     pub seed: [u8; 32],
+    /// Whose key-value spaces and idempotency keys it shares; empty: the operator's own.
+    pub domain: String,
+    /// The keys by which a recorded result is believed.
+    pub trust: TrustRoot,
 }
 
 /// A run that is being driven.
@@ -209,8 +215,23 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn kv_scope(&self, tool: &ToolName) -> KvScope {
-        KvScope { program: self.run.plan().program().name().to_owned(), tool: tool.clone() }
+    /// A tool's space is its own by the name in its manifest, which policies speak of, whatever a
+    /// program calls it.
+    fn kv_scope(&self, local: &ToolName) -> KvScope {
+        KvScope { program: self.space(), tool: self.tool_name(local) }
+    }
+
+    fn tool_name(&self, local: &ToolName) -> ToolName {
+        self.run.plan().row(local).map_or_else(|| local.clone(), |row| row.tool.clone())
+    }
+
+    /// The program's name, and before it the project where that is not the operator's own.
+    fn space(&self) -> String {
+        let name = self.run.plan().program().name();
+        match self.tools.domain.as_str() {
+            "" => name.to_owned(),
+            domain => format!("{domain}\n{name}"),
+        }
     }
 
     /// Something is over: record it.
@@ -301,9 +322,8 @@ impl<'a> Drive<'a> {
         Ok(Digest::of(text.as_bytes()).to_string())
     }
 
-    fn idempotency_scope(&self, tool: &ToolName, key: &str) -> IdempotencyScope {
-        let program = self.run.plan().program().name().to_owned();
-        IdempotencyScope { program, tool: tool.clone(), key: key.to_owned() }
+    fn idempotency_scope(&self, local: &ToolName, key: &str) -> IdempotencyScope {
+        IdempotencyScope { program: self.space(), tool: self.tool_name(local), key: key.to_owned() }
     }
 
     /// Somebody made this call before: its recorded result stands, or its end is not known.
@@ -319,15 +339,14 @@ impl<'a> Drive<'a> {
             return self.journal.record(&mut self.run, Event::Failed { place, failure }, Observed::default());
         };
         let record = self.journal.store().load(&held.run).map_err(store_failure)?;
-        let output = record
-            .as_ref()
-            .and_then(|record| record.content(seq, Role::OUTPUT.as_str()).ok())
-            .and_then(|content| serde_json::from_slice::<Value>(&content.bytes).ok());
+        let trace = record.as_ref().and_then(|record| verify_record(record, &self.tools.trust).1);
+        let output = trace.as_ref().and_then(|trace| self.recorded_output(trace, seq, call));
         let Some(output) = output else {
             let finding = Diagnostic::error(
                 "recorded_result_lost",
                 format!(
-                    "the result of an earlier call with this idempotency value, run/{}/{seq}, cannot be read",
+                    "run/{}/{seq} is to hold the result of an earlier call with this idempotency value, and \
+                     does not hold one that can be believed",
                     held.run
                 ),
             );
@@ -338,6 +357,8 @@ impl<'a> Drive<'a> {
         let end = CallEnd::Success { output: Slot::known(output), recorded: true };
         let observed = Observed {
             recorded: Some(format!("run/{}/{seq}", held.run)),
+            idempotency_key: Some(self.outward_key(call)?),
+            input: Some(Slot::known(call.args.clone())),
             tool: Some(call.tool.clone()),
             ..Observed::default()
         };
@@ -350,6 +371,20 @@ impl<'a> Drive<'a> {
             logs: Vec::new(),
         });
         self.journal.record(&mut self.run, Event::Finished { place, end }, observed)
+    }
+
+    /// The result in an earlier run, where it is one of the same program and tool function.
+    fn recorded_output(&self, trace: &Trace, seq: u64, call: &Call) -> Option<Value> {
+        let at = usize::try_from(seq).ok()?;
+        let predicate = trace.predicates().nth(at)?;
+        let made = predicate.call.as_ref()?;
+        let earlier = trace.machine()?.plan();
+        let (then, now) = (earlier.row(&made.tool)?, self.run.plan().row(&call.tool)?);
+        let same = earlier.program().name() == self.run.plan().program().name()
+            && then.tool == now.tool
+            && then.export.path() == now.export.path()
+            && made.result.as_deref() == Some("success");
+        same.then(|| trace.value(at, &Role::OUTPUT).cloned())?
     }
 
     /// A call is over: refusals first, then the result with everything that commits with it.
@@ -398,6 +433,9 @@ impl<'a> Drive<'a> {
             _ => None,
         };
         self.journal.record(&mut self.run, event, observed)?;
+        if self.run.suspension().is_some() {
+            self.journal.phase(Phase::Suspended);
+        }
         if commit.is_some() || claim.is_some() || row.effect != Effect::Pure {
             self.journal.commit_with(commit, claim)?;
         }

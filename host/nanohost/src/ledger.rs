@@ -109,7 +109,7 @@ impl Ledger {
     /// Puts everything sealed so far on disk, in one transaction with what a call changed in its
     /// key-value space and with what becomes of an idempotency key.
     pub fn commit_with(&mut self, kv: Option<KvCommit>, idempotency: Option<Claim>) -> anyhow::Result<()> {
-        if self.pending.envelopes.is_empty() && self.pending.phase.is_none() {
+        if self.pending.envelopes.is_empty() {
             return Ok(());
         }
         let batch = Batch { kv, idempotency, ..std::mem::take(&mut self.pending) };

@@ -1,7 +1,7 @@
 //! From a program's file to its admission: reads every file once, builds what is missing, loads
 //! components, asks the policy. Nothing of a tool runs here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use nanohost_core::Access;
 use nanohost_core::{
     Admission, CheckedProgram, Diagnostic, Diagnostics, Format, Manifest, Offer, Plan, Program, StepKind,
-    Timestamp, ToolName, ToolOrigin,
+    Timestamp, ToolName, ToolOrigin, Trust,
 };
-use nanohost_sandbox::{Engine, Loaded};
+use nanohost_sandbox::{Engine, Loaded, Tool};
 
 use crate::cli::ProgramArgs;
 use crate::console::{Progress, escaped};
@@ -79,6 +79,9 @@ impl Prepared {
             control.policy(path);
         }
         tools.values().for_each(|tool| control.tool(&tool.folder));
+        if let Some(file) = program.scripted() {
+            control.file("the model's answers", &args.program.parent().unwrap_or(Path::new("")).join(file));
+        }
         Ok(Self { program: Arc::new(program), policy, tools, warnings, control })
     }
 
@@ -97,16 +100,81 @@ impl Prepared {
         }
     }
 
-    /// No write grant may reach what decides about grants.
-    pub fn check_control(&self, plan: &Plan) -> anyhow::Result<()> {
-        let grants: Vec<WriteGrant<'_>> = plan
-            .rows()
+    /// Links every row of the table: the only way from grants to something that can be called.
+    ///
+    /// Where a granted folder really lies is judged of the folder that was opened, whatever links
+    /// lead there: no write grant may reach what decides about grants, and no grant of a stranger's
+    /// policy leads out of its project.
+    pub fn link(&self, plan: &Plan, engine: &Engine) -> anyhow::Result<HashMap<ToolName, Arc<Tool>>> {
+        let mut linked = HashMap::new();
+        let mut findings = Diagnostics::new();
+        for row in plan.rows() {
+            let tool = self.tools.get(&row.local).context("every row comes from an offer")?;
+            match engine.link(&tool.loaded, &row.grants, &row.export.path()) {
+                Ok(tool) => {
+                    linked.insert(row.local.clone(), Arc::new(tool));
+                }
+                Err(error) => {
+                    let message = format!("`{}` cannot be linked: {error}", row.local);
+                    findings.push(Diagnostic::error(error.code(), message).help(
+                        "granted folders must exist; the policy's [folders] says where they lie on this machine",
+                    ));
+                }
+            }
+        }
+        if !findings.is_empty() {
+            return Err(Failure::usage(findings));
+        }
+        self.check_found(&linked)?;
+        let writes: Vec<WriteGrant<'_>> = linked
             .iter()
-            .flat_map(|row| row.grants.filesystem().iter().map(move |grant| (row, grant)))
-            .filter(|(_, grant)| grant.folder.access == Access::Write)
-            .map(|(row, grant)| WriteGrant { tool: row.local.as_str(), host: Path::new(&grant.host) })
+            .flat_map(|(local, tool)| tool.folders().map(move |folder| (local, folder)))
+            .filter(|(_, folder)| folder.access == Access::Write)
+            .map(|(local, folder)| WriteGrant { tool: local.as_str(), host: &folder.path })
             .collect();
-        Ok(check_write_grants(&grants, &self.control)?)
+        check_write_grants(&writes, &self.control)?;
+        Ok(linked)
+    }
+
+    /// What a policy that was found and is not trusted grants lies below its own project.
+    fn check_found(&self, linked: &HashMap<ToolName, Arc<Tool>>) -> anyhow::Result<()> {
+        let mut findings = Diagnostics::new();
+        for policy in &self.policy.policies {
+            let Trust::Found { project } = policy.trust() else { continue };
+            let project = Path::new(project);
+            let io = |error: std::io::Error| {
+                Failure::io("folder_unavailable", "find the project", project, &error)
+            };
+            let project = project.canonicalize().map_err(io)?;
+            for (local, tool) in linked {
+                for folder in tool.folders().filter(|folder| !folder.path.starts_with(&project)) {
+                    let message = format!(
+                        "`{local}` would get {} as {}: that lies outside of {}, and the policy that grants it is \
+                         not trusted",
+                        folder.path.display(),
+                        folder.guest,
+                        project.display()
+                    );
+                    findings.push(
+                        Diagnostic::error("folder_outside_project", message).help(
+                            "read the policy; if you agree with it, say `nanohost trust` to its project",
+                        ),
+                    );
+                }
+            }
+        }
+        if findings.is_empty() { Ok(()) } else { Err(Failure::denied(findings)) }
+    }
+
+    /// Whose key-value spaces and idempotency keys the run shares: those of all programs that the
+    /// operator's own policies speak of, or, where no trusted policy speaks, of one project alone.
+    pub fn domain(&self, program: &Path) -> String {
+        let text = |path: &Path| path.display().to_string();
+        match &self.policy.path {
+            Some(_) if self.policy.trusted => String::new(),
+            Some(policy) => text(policy),
+            None => text(&program.canonicalize().unwrap_or_else(|_| program.to_owned())),
+        }
     }
 
     /// The model the program's steps ask: only `scripted` is built in.
@@ -129,8 +197,23 @@ impl Prepared {
         match (asked.first(), self.program.scripted()) {
             (None, _) => Ok(None),
             (Some(_), Some(file)) => {
-                let folder = program.parent().unwrap_or(Path::new(""));
-                Ok(Some(Scripted::read(&folder.join(file))?))
+                let folder = program.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let folder = folder.unwrap_or(Path::new("."));
+                let path = folder.join(file);
+                let io = |error: std::io::Error| {
+                    Failure::io("script_unreadable", "read the model's answers", &path, &error)
+                };
+                // What the file holds can be shown, and becomes what a model says: it comes from
+                // beside the program and from nowhere else.
+                let (inside, real) = (folder.canonicalize().map_err(io)?, path.canonicalize().map_err(io)?);
+                if !real.starts_with(&inside) {
+                    let message = format!("{} leads out of the program's folder", path.display());
+                    return Err(Failure::usage(
+                        Diagnostic::error("script_outside", message)
+                            .help("put the answers beside the program"),
+                    ));
+                }
+                Ok(Some(Scripted::read(&path)?))
             }
             (Some((step, _)), None) => Err(Failure::usage(
                 Diagnostic::error(
@@ -261,12 +344,7 @@ fn load(
 
 fn load_component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
     let io = |error: std::io::Error| Failure::io("component_unreadable", "read the component", path, &error);
-    let size = std::fs::metadata(path).map_err(io)?.len();
-    if size > MAX_COMPONENT {
-        let message = format!("{} has {size} bytes; a component has at most {MAX_COMPONENT}", path.display());
-        return Err(Failure::usage(Diagnostic::error("too_large", message)));
-    }
-    let bytes: Arc<[u8]> = std::fs::read(path).map_err(io)?.into();
+    let bytes: Arc<[u8]> = project::read_bounded(path, MAX_COMPONENT).map_err(io)?.into();
     engine.load(&bytes).map_err(|error| {
         let message = format!("{}: {error}", path.display());
         Failure::usage(
@@ -275,9 +353,15 @@ fn load_component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
     })
 }
 
-/// The SHA-256 of the running executable.
+/// The SHA-256 of the running executable. On Linux of the very file that runs, also where another
+/// one lies at its path by now.
 pub fn binary_digest() -> anyhow::Result<nanohost_core::Digest> {
-    let path = std::env::current_exe().context("the running program has a path")?;
+    let running = Path::new("/proc/self/exe");
+    let path = if cfg!(target_os = "linux") && running.exists() {
+        running.to_owned()
+    } else {
+        std::env::current_exe().context("the running program has a path")?
+    };
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(nanohost_core::Digest::of(&bytes))
 }

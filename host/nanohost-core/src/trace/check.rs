@@ -185,6 +185,13 @@ impl Report {
         report
     }
 
+    /// A report of a run that was begun and of which nothing was recorded.
+    pub fn of_begun(run: RunId) -> Self {
+        let mut report = Self::new(run, 0);
+        report.open("the run was begun, and nothing of it was recorded");
+        report
+    }
+
     fn set(&mut self, name: CheckName, result: CheckResult, detail: String) {
         if let Some(check) = self.checks.iter_mut().find(|check| check.name == name) {
             check.result = result;
@@ -208,6 +215,14 @@ impl Report {
     pub(super) fn fail(&mut self, fault: Fault) {
         self.set(fault.check, CheckResult::Fail, fault.to_string());
         self.fault = Some(fault);
+    }
+
+    /// Whether the program or the policy is not disclosed, so that the checks that need them could
+    /// not be made.
+    pub fn is_partial(&self) -> bool {
+        self.checks
+            .iter()
+            .any(|check| check.result == CheckResult::NotChecked && check.name != CheckName::Rollback)
     }
 
     /// Whether nothing is wrong and the run is not open.

@@ -34,11 +34,14 @@ impl SeenHeads {
         if report.fault.is_some() {
             return;
         }
-        let Some(last) = envelopes.last() else { return };
-        let now = SeenHead { envelopes: envelopes.len() as u64, head: Digest::of(last) };
+        let now = envelopes
+            .last()
+            .map(|last| SeenHead { envelopes: envelopes.len() as u64, head: Digest::of(last) });
         let Some(seen) = self.runs.get(&report.run) else {
-            report.pass(CheckName::Rollback, "seen for the first time, and remembered");
-            self.runs.insert(report.run.clone(), now);
+            if let Some(now) = now {
+                report.pass(CheckName::Rollback, "seen for the first time, and remembered");
+                self.runs.insert(report.run.clone(), now);
+            }
             return;
         };
         let at = usize::try_from(seen.envelopes).unwrap_or(usize::MAX);
@@ -48,7 +51,7 @@ impl SeenHeads {
                     CheckName::Rollback,
                     format!("the same as when seen before, with {} envelopes", seen.envelopes),
                 );
-                self.runs.insert(report.run.clone(), now);
+                self.runs.extend(now.map(|now| (report.run.clone(), now)));
                 return;
             }
             Some(_) => format!("envelope {} is another one than was seen before", at - 1),

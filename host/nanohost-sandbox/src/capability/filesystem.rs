@@ -3,6 +3,7 @@
 //! (listings sorted, times absent).
 
 use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,6 +37,19 @@ const MAX_PATH: usize = 1024;
 pub(crate) struct OpenFolder {
     guest: Arc<str>,
     dir: Dir,
+    pub(crate) real: RealFolder,
+}
+
+/// Where a granted folder, as it was opened, really lies: whoever judges a grant by its place on
+/// the disk judges this, since the path it was opened by may lead elsewhere by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealFolder {
+    /// The path inside the guest.
+    pub guest: String,
+    /// What may be done below it.
+    pub access: Access,
+    /// The path without links of the folder that the guest gets.
+    pub path: PathBuf,
 }
 
 /// A granted folder that cannot be opened.
@@ -52,20 +66,40 @@ pub struct FolderError {
 
 impl OpenFolder {
     pub(crate) fn open(grant: &FolderGrant) -> std::result::Result<Self, FolderError> {
-        let dir = cap_std::fs::Dir::open_ambient_dir(&grant.host, cap_std::ambient_authority());
-        let dir = dir.map_err(|error| FolderError {
+        let failed = |error: std::io::Error| FolderError {
             guest: grant.folder.guest.clone(),
             host: grant.host.clone(),
             reason: error.to_string(),
-        })?;
+        };
+        let dir =
+            cap_std::fs::Dir::open_ambient_dir(&grant.host, cap_std::ambient_authority()).map_err(failed)?;
+        let dir = dir.into_std_file();
+        let real = RealFolder {
+            guest: grant.folder.guest.clone(),
+            access: grant.folder.access,
+            path: real_path(&dir, &grant.host).map_err(failed)?,
+        };
         let (perms, mode) = match grant.folder.access {
             Access::Read => (FsPerms::ReadOnly, OpenMode::READ),
             Access::Write => (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE),
         };
         // Never on the current thread: a slow disk must not hold up the deadline of the call.
-        let dir = Dir::new(dir.into_std_file(), perms, mode, false);
-        Ok(Self { guest: grant.folder.guest.as_str().into(), dir })
+        let dir = Dir::new(dir, perms, mode, false);
+        Ok(Self { guest: grant.folder.guest.as_str().into(), dir, real })
     }
+}
+
+/// The path of an open folder: the handle's own on Linux, elsewhere that of the name it was opened by.
+#[cfg(target_os = "linux")]
+fn real_path(dir: &std::fs::File, _host: &str) -> std::io::Result<PathBuf> {
+    use std::os::fd::AsRawFd as _;
+    std::fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd()))
+}
+
+/// The path of an open folder: the handle's own on Linux, elsewhere that of the name it was opened by.
+#[cfg(not(target_os = "linux"))]
+fn real_path(_dir: &std::fs::File, host: &str) -> std::io::Result<PathBuf> {
+    std::fs::canonicalize(host)
 }
 
 /// The folders of one call.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use nanohost_core::export::{self, Content, Export, ExportError};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, SeenHeads, Trace, verify};
-use nanohost_core::{Diagnostic, MAX_PEM, RunId, TrustRoot};
+use nanohost_core::{Diagnostic, MAX_PEM, Policy, RunId, TrustRoot};
 use nanohost_store::{
     Found, OpenOptions, Records as _, RunRecord, SqliteReader, VaultError, development_public_key,
 };
@@ -49,11 +49,11 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
 
 /// `nanohost trace`.
 pub fn trace(args: &RunRef, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let (record, trace) = verified(&args.run, places, console)?;
+    let (_, trace) = verified(&args.run, places, console)?;
     if args.json {
         console.json(&console::trace_json(&trace))?;
     } else {
-        console.print(&console::trace(&trace, &record.summary))?;
+        console.print(&console::trace(&trace))?;
     }
     Ok(Exit::Success)
 }
@@ -89,26 +89,34 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
         remember(path, &mut report, &envelopes)?;
     }
     let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
+    let exit = match exit_of(&report) {
+        Exit::Success if args.strict && report.is_partial() => Exit::Truncated,
+        exit => exit,
+    };
     if args.json {
         let mut document = serde_json::to_value(&report).context("a report has a JSON form")?;
         document["good"] = report.is_good().into();
         document["status"] = status.into();
-        document["exitCode"] = (exit_of(&report) as u8).into();
+        document["partial"] = report.is_partial().into();
+        document["exitCode"] = (exit as u8).into();
         console.json(&document)?;
     } else {
         console.print(&console::report(&report, status.as_deref()))?;
     }
-    Ok(exit_of(&report))
+    Ok(exit)
 }
 
 /// `nanohost export`.
 pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let (record, trace) = verified(&args.run, places, console)?;
     let personal = trace.machine().is_none_or(|run| run.plan().rows().iter().any(|row| !row.pii.is_empty()));
+    // The values of variables stand in the policy, and the policy in the documents.
+    let holds_env = trace.machine().is_none_or(|run| run.plan().policies().iter().any(Policy::has_env));
     let disclosed = |content: &Content| match args.disclose {
         Disclose::None => false,
         Disclose::All => true,
-        Disclose::Public => content.role.is_document() || !personal && !content.role.is_secret(),
+        Disclose::Public if content.role.is_document() => !holds_env,
+        Disclose::Public => !personal && !content.role.is_secret(),
     };
     let contents: Vec<Content> = record
         .contents
@@ -131,14 +139,14 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
     let key = places.keys().join(nanohost_store::PUBLIC_KEY_FILE);
     console.note(&format!(
         "{}: {} envelopes, {} of {} values\nverify it anywhere with the public key {}:\n  {} verify {} --trust {}",
-        path.display(),
+        console::path(path),
         record.envelopes.len(),
         contents.len(),
         record.contents.len(),
-        key.display(),
+        console::path(&key),
         console::program_name(),
-        path.display(),
-        key.display(),
+        console::path(path),
+        console::path(&key),
     ));
     Ok(Exit::Success)
 }
@@ -209,6 +217,10 @@ fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
 /// Judges what the store holds.
 pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<Trace>) {
     let run = &record.summary.run;
+    // Its process died between taking its id and its first commit: nothing is missing.
+    if record.envelopes.is_empty() && record.contents.is_empty() && record.recorded.len == 0 {
+        return (Report::of_begun(run.clone()), None);
+    }
     let mut contents = Vec::with_capacity(record.contents.len());
     for stored in &record.contents {
         let kind = match &stored.content {

@@ -1,4 +1,5 @@
-//! `nanohost plan` and `nanohost check`: what would happen, without anything happening.
+//! `nanohost plan` and `nanohost check`: what would happen, without a tool running. `plan` builds tools
+//! that are not built, where that is allowed.
 
 use nanohost_core::{Refusal, admit};
 use nanohost_sandbox::Engine;
@@ -43,7 +44,8 @@ pub fn plan(args: &PlanArgs, places: &Places, console: &Console) -> anyhow::Resu
         Err(Refusal::Invalid(findings)) => return Err(Failure::usage(findings)),
         Err(Refusal::Denied(denied)) => return Err(Failure::denied(denied.diagnostics())),
     };
-    prepared.check_control(&plan)?;
+    // Linked and let go: what a run would be refused for is found here too.
+    prepared.link(&plan, &engine)?;
     let mut warnings = prepared.warnings.clone();
     warnings.extend(plan.warnings().clone());
     if args.json {

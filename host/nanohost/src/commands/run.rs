@@ -9,7 +9,7 @@ use nanohost_core::envelope::{
     AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, Parts, PolicyRef, SignerRef,
 };
 use nanohost_core::export::Role;
-use nanohost_core::run::{ErrorKind, Run, Status};
+use nanohost_core::run::{ErrorKind, Run, Status, StepStatus};
 use nanohost_core::{
     AdmissionRecord, CheckedProgram, Denied, Diagnostic, Diagnostics, Plan, Refusal, RunId, Source,
     Timestamp, admit, read_json,
@@ -29,9 +29,6 @@ use crate::prepare::{self, Prepared};
 use crate::project::{self, Places};
 use crate::{signals, store_failure};
 
-/// No file of inputs is larger: it is read whole.
-const MAX_INPUTS: u64 = 16 << 20;
-
 /// `nanohost run`.
 pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.quiet && !args.json);
@@ -43,8 +40,8 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     if key.created {
         console.note(&format!(
             "made a development key to sign evidence with: {}\nit is not encrypted; hand {} to whoever verifies",
-            key.private.display(),
-            key.public.display()
+            console::path(&key.private),
+            console::path(&key.public)
         ));
     }
     let store = Arc::new(SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?);
@@ -60,19 +57,19 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let decided = match admit(admission) {
         Err(Refusal::Invalid(findings)) => return Err(Failure::usage(findings)),
         Err(Refusal::Denied(denied)) => Err(denied),
-        Ok(plan) => {
-            prepared.check_control(&plan)?;
-            Ok(Arc::new(plan))
-        }
+        Ok(plan) => Ok(Arc::new(plan)),
     };
 
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
     let model_file = model.as_ref().map(|model| model.path().to_owned());
-    let mut tools = Tools { linked: HashMap::new(), model, seed };
-    if let Ok(plan) = &decided {
-        tools.linked = link(plan, &prepared, &engine)?;
-    }
+    let linked = match &decided {
+        Ok(plan) => prepared.link(plan, &engine)?,
+        Err(_) => HashMap::new(),
+    };
+    let trust = super::evidence::own_trust(places)?;
+    let domain = prepared.domain(&args.program.program);
+    let tools = Tools { linked, model, seed, domain, trust };
     let mut ledger = open(&store, &prepared, key, opened)?;
     let id = ledger.run().clone();
     seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed)?;
@@ -94,12 +91,6 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
 fn inputs(args: &RunArgs, program: &CheckedProgram) -> anyhow::Result<Map<String, Value>> {
     let mut inputs = Map::new();
     if let Some(path) = &args.inputs_file {
-        let io = |error: std::io::Error| Failure::io("inputs_unreadable", "read the inputs", path, &error);
-        let size = std::fs::metadata(path).map_err(io)?.len();
-        if size > MAX_INPUTS {
-            let message = format!("{} has {size} bytes; inputs have at most {MAX_INPUTS}", path.display());
-            return Err(Failure::usage(Diagnostic::error("invalid_input", message)));
-        }
         let source = project::read_source(path, "the inputs")?;
         inputs = match read_json(&source).map_err(Failure::usage)? {
             Value::Object(inputs) => inputs,
@@ -141,31 +132,6 @@ fn inputs(args: &RunArgs, program: &CheckedProgram) -> anyhow::Result<Map<String
         return Err(Failure::usage(findings));
     }
     program.bind_inputs(inputs).map_err(Failure::usage)
-}
-
-/// Links every row of the table: the only way from grants to something that can be called.
-fn link(
-    plan: &Plan,
-    prepared: &Prepared,
-    engine: &Engine,
-) -> anyhow::Result<HashMap<nanohost_core::ToolName, Arc<nanohost_sandbox::Tool>>> {
-    let mut linked = HashMap::new();
-    let mut findings = Diagnostics::new();
-    for row in plan.rows() {
-        let tool = prepared.tools.get(&row.local).context("every row comes from an offer")?;
-        match engine.link(&tool.loaded, &row.grants, &row.export.path()) {
-            Ok(tool) => {
-                linked.insert(row.local.clone(), Arc::new(tool));
-            }
-            Err(error) => {
-                let message = format!("`{}` cannot be linked: {error}", row.local);
-                findings.push(Diagnostic::error(error.code(), message).help(
-                    "granted folders must exist; the policy's [folders] says where they lie on this machine",
-                ));
-            }
-        }
-    }
-    if findings.is_empty() { Ok(linked) } else { Err(Failure::usage(findings)) }
 }
 
 fn open(
@@ -352,8 +318,16 @@ fn exit_of(run: &Run) -> Exit {
         (Status::Success, _) => Exit::Success,
         (Status::NotAdmitted, _) => Exit::Denied,
         (_, Some(kind)) if kind.is_authority() => Exit::Denied,
-        // The step that ended the run had tried what the table does not hold.
-        (Status::Failed, _) if run.records().last().is_some_and(|record| record.denied > 0) => Exit::Denied,
+        // A step that failed, the one that ended the run or one of its block, had tried what the
+        // table does not hold.
+        (Status::Failed, _)
+            if run
+                .records()
+                .iter()
+                .any(|record| record.status == StepStatus::Failed && record.denied > 0) =>
+        {
+            Exit::Denied
+        }
         _ => Exit::RunFailed,
     }
 }

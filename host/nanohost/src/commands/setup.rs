@@ -4,7 +4,7 @@ use nanohost_core::Diagnostic;
 use nanohost_store::development_key;
 
 use crate::cli::{KeyArgs, KeyCommand, TrustArgs};
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, Verdict, trusting};
 use crate::store_failure;
@@ -19,7 +19,7 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
                 Verdict::Changed => "changed since it was trusted: not trusted",
                 Verdict::Unknown => "gone: not trusted",
             };
-            out.push_str(&format!("{}  {}  {now}\n", trusted.digest.short(), trusted.policy.display()));
+            out.push_str(&format!("{}  {}  {now}\n", trusted.digest.short(), console::path(&trusted.policy)));
         }
         console.print(if out.is_empty() { "nothing is trusted\n" } else { &out })?;
         return Ok(Exit::Success);
@@ -27,7 +27,7 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
     if args.remove {
         return match trusting::remove(places, project)? {
             Some(trusted) => {
-                console.note(&format!("{} is trusted no longer", trusted.policy.display()));
+                console.note(&format!("{} is trusted no longer", console::path(&trusted.policy)));
                 Ok(Exit::Success)
             }
             None => {
@@ -41,9 +41,9 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
     let trusted = trusting::add(places, project)?;
     console.note(&format!(
         "trusted: {} as it is now ({})\nits rows count in full, and tools below {} may be built; a change of the policy ends that",
-        trusted.policy.display(),
+        console::path(&trusted.policy),
         trusted.digest.short(),
-        trusted.project().display(),
+        console::path(trusted.project()),
     ));
     Ok(Exit::Success)
 }
@@ -67,8 +67,8 @@ pub fn key(args: &KeyArgs, places: &Places, console: &Console) -> anyhow::Result
     } else {
         console.print(&format!(
             "key id   {id}\nprivate  {} (a development key: not encrypted, for this user alone)\npublic   {}\n\n{pem}",
-            key.private.display(),
-            key.public.display(),
+            console::path(&key.private),
+            console::path(&key.public),
         ))?;
     }
     Ok(Exit::Success)

@@ -39,7 +39,7 @@ fn policy_line(policy: &FoundPolicy) -> String {
     let trust = if policy.trusted { "" } else { ", NOT TRUSTED: grants next to nothing" };
     let digest = policy.policies.first().map(|policy| policy.digest().short()).unwrap_or_default();
     match &policy.path {
-        Some(path) => format!("{} {digest} ({from}{trust})", path.display()),
+        Some(path) => format!("{} {digest} ({from}{trust})", super::path(path)),
         None => from.to_owned(),
     }
 }
@@ -56,7 +56,7 @@ fn tool(row: &Row) -> String {
     line("requested", list(&row.requested));
     line("granted", list(&row.granted));
     for grant in row.grants.filesystem() {
-        line("", format!("{} is {}", grant.folder.guest, grant.host));
+        line("", format!("{} is {}", grant.folder.guest, escaped(&grant.host)));
     }
     line("rules", if row.rules.is_empty() { "none needed".to_owned() } else { rules(row) });
     for require in &row.require {

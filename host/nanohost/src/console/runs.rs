@@ -99,12 +99,13 @@ fn line(predicate: &Predicate, trace: &Trace, seq: usize) -> Vec<String> {
 }
 
 /// The trace for a person.
-pub fn trace(trace: &Trace, summary: &RunSummary) -> String {
+pub fn trace(trace: &Trace) -> String {
+    let receipt = Receipt::from(trace);
     let mut out = format!(
         "{} · {} · {} · opened {}\n\n",
         bold(&format!("run {}", trace.run())),
-        escaped(&summary.program),
-        summary.state.as_str(),
+        receipt.program.as_deref().map(escaped).unwrap_or_default(),
+        escaped(&receipt.status),
         trace.opened()
     );
     let rows = trace.predicates().enumerate().map(|(seq, predicate)| line(predicate, trace, seq));

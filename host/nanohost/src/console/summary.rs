@@ -73,6 +73,9 @@ pub fn summary(summary: &Summary<'_>) -> String {
     if let Some(error) = error {
         out.push_str(&format!(" · {error}"));
     }
+    if run.tally().denied > 0 {
+        out.push_str(&bad(&format!(" · {} denied", run.tally().denied)));
+    }
     out.push_str(&format!("\n{}\n\n", dim(&format!("run {}", summary.id))));
 
     out.push_str(&columns(
@@ -114,11 +117,14 @@ pub fn summary(summary: &Summary<'_>) -> String {
         out.push_str(&format!("output    {}\n", value_text(output)));
     }
     if let Some(path) = summary.model {
-        out.push_str(&format!("model     scripted: answers from {}; no model was asked\n", path.display()));
+        out.push_str(&format!(
+            "model     scripted: answers from {}; no model was asked\n",
+            super::path(path)
+        ));
     }
     let policy = match &summary.policy.path {
-        Some(path) if summary.policy.trusted => path.display().to_string(),
-        Some(path) => format!("{} (not trusted)", path.display()),
+        Some(path) if summary.policy.trusted => super::path(path),
+        Some(path) => format!("{} (not trusted)", super::path(path)),
         None => "built in, grants nothing".to_owned(),
     };
     out.push_str(&format!("policy    {policy}\n"));
@@ -137,7 +143,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
 fn evidence(id: &RunId, len: u64, store: &Path) -> String {
     format!(
         "evidence  {len} signed envelopes in {}\nverify    {} verify {}\n",
-        store.display(),
+        super::path(store),
         program_name(),
         id.short()
     )
@@ -272,6 +278,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
                     "capability": refusal.class,
                     "operation": refusal.operation,
                     "value": refusal.value,
+                    "count": refusal.count,
                 })).collect::<Vec<_>>(),
                 "usage": call.usage.map(|usage| json!({
                     "fuel": usage.fuel,
@@ -300,6 +307,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
             "inDoubt": suspension.cause == SuspensionCause::InDoubt,
         })),
         "failedStep": run.end().and_then(|end| end.step).map(|step| &program.step(step).id),
+        "denied": run.tally().denied,
         "exitCode": summary.exit as u8,
         "output": run.final_output().and_then(Slot::value),
         "steps": steps,

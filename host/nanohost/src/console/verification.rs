@@ -21,6 +21,10 @@ pub fn report(report: &Report, status: Option<&str>) -> String {
             "{} the run has no end: it goes on, was interrupted, or its tail was cut",
             odd(&bold("OPEN"))
         ),
+        (None, false) if report.is_partial() => format!(
+            "{} what is here is good, and what is not disclosed could not be checked",
+            odd(&bold("VERIFIED IN PART"))
+        ),
         (None, false) => format!("{} every check that could be made passed", good(&bold("VERIFIED"))),
     };
     let mut out = format!("{verdict}\n");

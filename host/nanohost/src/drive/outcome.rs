@@ -7,12 +7,22 @@ use nanohost_core::{Class, Timestamp};
 use nanohost_sandbox::{CallReport, FailureKind, FaultCode, Outcome, TypedFailure};
 use serde_json::Value;
 
-/// The refusals of a call, one event each.
+/// The refusals of a call, one event for each different one, and one for how many more there were:
+/// nothing that was refused goes without a record.
 pub fn refusals(report: &CallReport) -> impl Iterator<Item = Denial> + '_ {
-    report.denied.iter().map(|refusal| {
-        let value = serde_json::json!({ "operation": refusal.operation, "value": refusal.value });
+    let kept = report.denied.iter().map(|refusal| {
+        let value = serde_json::json!({
+            "operation": refusal.operation,
+            "value": refusal.value,
+            "count": refusal.count,
+        });
         Denial::blocked(class(refusal.class), &format!("grant:{}", class(refusal.class)), Slot::known(value))
-    })
+    });
+    let more = (report.more_denied > 0).then(|| {
+        let value = serde_json::json!({ "more": report.more_denied });
+        Denial::blocked("any", "grant:more", Slot::known(value))
+    });
+    kept.chain(more)
 }
 
 /// What a call used and cost, as envelopes show it.

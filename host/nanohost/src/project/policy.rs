@@ -119,7 +119,8 @@ fn found(program: &Path, project: &Path, path: &Path, places: &Places) -> anyhow
     let source = read_source(&canonical, "the policy")?;
     let digest = Digest::of(source.text.as_bytes());
     let verdict = match source_tree() {
-        Some(tree) if canonical.starts_with(&tree) => Verdict::Trusted,
+        // The tree's own, and not that of a clone that somebody put into it.
+        Some(tree) if canonical == tree.join(LOCAL) => Verdict::Trusted,
         _ => trust::verdict(places, &canonical, digest)?,
     };
     let project_text = text_of(project)?;

@@ -65,9 +65,17 @@ impl TrustedRoots {
         Self(roots)
     }
 
-    /// The root that all of `paths`, canonical, lie in.
+    /// The root that all of `paths`, canonical, lie in. A project inside a root that has a policy
+    /// of its own is somebody else's: trust in what surrounds it is none in it.
     pub(crate) fn covering(&self, paths: &[&Path]) -> Option<&Path> {
-        self.0.iter().map(PathBuf::as_path).find(|root| paths.iter().all(|path| path.starts_with(root)))
+        let own = |root: &Path, path: &Path| {
+            path.starts_with(root)
+                && path
+                    .ancestors()
+                    .take_while(|folder| *folder != root)
+                    .all(|folder| folder.join(super::policy::LOCAL).symlink_metadata().is_err())
+        };
+        self.0.iter().map(PathBuf::as_path).find(|root| paths.iter().all(|path| own(root, path)))
     }
 }
 

@@ -312,7 +312,8 @@ fn content_without_its_envelope_is_a_cut_file() {
     // The tail of envelopes is gone, and the content of one of them stayed.
     verified(|bytes| {
         let lines = lines(&bytes);
-        let mut contents = lines.iter().filter(|line| bytes[(*line).clone()].starts_with(b"{\"bytes\"")).cloned();
+        let mut contents =
+            lines.iter().filter(|line| bytes[(*line).clone()].starts_with(b"{\"bytes\"")).cloned();
         let content = contents.next_back().expect("a content");
         let envelope =
             envelopes(&bytes).into_iter().rfind(|line| line.end <= content.start).expect("its own");
