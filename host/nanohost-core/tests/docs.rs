@@ -194,7 +194,7 @@ fn codes_are_written_where_this_test_finds_them() {
                 let argument = rest.split([',', '\n']).next().unwrap_or_default().trim();
                 let argument = if argument.is_empty() { rest.trim_start() } else { argument };
                 assert!(
-                    INDIRECT.iter().any(|known| argument == *known) || literal(argument).is_some(),
+                    INDIRECT.contains(&argument) || literal(argument).is_some(),
                     "{}: a code of the form `{argument}` escapes the check of diagnostics.md",
                     path.display()
                 );
