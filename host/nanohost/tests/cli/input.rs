@@ -53,7 +53,7 @@ fn programs_that_are_no_text() {
     check("tools", 2, "unreadable_file", |_| {});
     check_program("not_utf8", b"name = \"\xff\xfe\"\n");
     check_program("not_toml", "name = \n");
-    check_program("not_toml", "name = \"a\"\nname = \"b\"\n");
+    check_program("duplicate_key", "name = \"a\"\nname = \"b\"\n");
     check_program("not_toml", "\0");
     check("bad.json", 2, "not_json", |home| _ = home.write("own/bad.json", "{\"name\": }"));
     check("bad.json", 2, "not_json", |home| {
@@ -115,11 +115,11 @@ fn components_that_are_none() {
     check_component("not_a_component", "#!/bin/sh\n");
     check_component("is_core_module", wat::parse_str("(module)").expect("a core module"));
     let whole = component();
-    check_component("invalid_component", &whole[..whole.len() / 2]);
+    check_component("not_a_component", &whole[..whole.len() / 2]);
     check_component("not_a_component", &whole[..6]);
     let mut changed = whole.clone();
     changed[whole.len() / 2] ^= 0xff;
-    check_component("invalid_component", changed);
+    check_component("not_a_component", changed);
     check_component("too_large", vec![0; (32 << 20) + 1]);
     check_component("unknown_function", wat::parse_str("(component)").expect("an empty component"));
 }
@@ -140,7 +140,7 @@ fn manifests_that_are_wrong() {
     check_manifest("invalid_limit", "fuel = 900_000_000_000", "fuel = 0");
     check_manifest("invalid_limit", "deadline = \"10min\"", "deadline = \"soon\"");
     check_manifest("not_toml", "name = \"ledger\"", "name =");
-    check_manifest("missing_field", "name = \"ledger\"", "");
+    check_manifest("invalid_field", "name = \"ledger\"", "").says("needs `name`");
     let pin = format!("version = \"1.0.0\"\ncomponent = \"sha256:{}\"", "0".repeat(64));
     let done = check_manifest("digest_mismatch", "version = \"1.0.0\"", &pin);
     done.says("sha256:");
@@ -166,7 +166,7 @@ fn policies_that_are_wrong() {
     check_policy(2, "not_toml", "[[permit]\n");
     check_policy(2, "unknown_field", &POLICY.replace("reason", "reasons"));
     check_policy(2, "unknown_field", &POLICY.replace("kv =", "network = true\nkv ="));
-    check_policy(2, "missing_field", &POLICY.replace("id = \"ledger\"\n", ""));
+    check_policy(2, "invalid_field", &POLICY.replace("id = \"ledger\"\n", "")).says("needs `id`");
     check_policy(2, "duplicate_id", &POLICY.repeat(2));
     check("book.toml", 2, "unreadable_file", |home| {
         std::fs::remove_file(home.path("own/policies/local.toml")).expect("it was there");

@@ -263,6 +263,6 @@ fn bad_inputs_are_refused_before_anything_runs() {
     refused(&["-i", "order_id:={"], "not_json");
     refused(&["-i", "order_id"], "invalid_input").says("name=value");
     refused(&["-i", "order_id=A-1", "-i", "order_id=A-2"], "invalid_input").says("twice");
-    refused(&["-i", "order=A-1001"], "unknown_input").says("order_id");
+    refused(&["-i", "order=A-1001"], "unknown_input").says("`order`");
     refused(&["--inputs", "nothing.json"], "inputs_unreadable");
 }
