@@ -190,7 +190,6 @@ fn verified(run: &str, places: &Places, console: &Console) -> anyhow::Result<(Ru
 }
 
 fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
-    let store = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
     let unknown = |message: String| {
         let help = format!("`{} list` shows the runs of this store", console::program_name());
         Failure::usage(Diagnostic::error("unknown_run", message).help(help))
@@ -198,6 +197,7 @@ fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
     if run.is_empty() || !run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(unknown(format!("{run:?} is neither a file nor the start of a run's id")));
     }
+    let store = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
     let id = match store.find(run).map_err(store_failure)? {
         Found::One(id) => id,
         Found::None => {
