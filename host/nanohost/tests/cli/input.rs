@@ -59,7 +59,7 @@ fn programs_that_are_no_text() {
     check("bad.json", 2, "duplicate_key", |home| {
         _ = home.write("own/bad.json", "{\"name\": \"a\", \"name\": \"b\"}")
     });
-    check("deep.json", 2, "too_deep", |home| _ = home.write("own/deep.json", "[".repeat(100_000)));
+    check("deep.json", 2, "not_json", |home| _ = home.write("own/deep.json", "[".repeat(100_000)));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn components_that_are_none() {
     let mut changed = whole.clone();
     changed[8] ^= 0xff;
     check_component("not_a_component", changed);
-    check_component("too_large", vec![0; (32 << 20) + 1]);
+    check_component("component_unreadable", vec![0; (32 << 20) + 1]);
     check_component("unknown_function", wat::parse_str("(component)").expect("an empty component"));
 }
 
