@@ -26,8 +26,6 @@ pub(crate) struct RunLock {
     path: PathBuf,
 }
 
-/// Where [`is_at`] cannot tell files apart the file stays; unlocked, it means nothing.
-#[cfg(unix)]
 /// A tool's key-value space, and its idempotency keys, to oneself among all runs of this machine,
 /// until dropped: from before a call reads to after its result is committed.
 #[derive(Debug)]
@@ -35,6 +33,8 @@ pub struct SpaceLock {
     _file: File,
 }
 
+// Where `is_at` cannot tell files apart the file stays; unlocked, it means nothing.
+#[cfg(unix)]
 impl Drop for RunLock {
     fn drop(&mut self) {
         // While the lock is held: whoever has opened the file meanwhile sees that it is not the
