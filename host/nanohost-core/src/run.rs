@@ -20,14 +20,22 @@ pub use event::{
 };
 pub use record::{StepRecord, StepStatus};
 
-use crate::admit::{ArgsRefused, Plan};
-use crate::check::{CheckedProgram, Follow, LlmStep, OnError, OnTimeout, StepIndex, StepKind};
+use crate::admit::{ArgsRefused, Misfit, Plan, Row};
+use crate::capability::Effect;
+use crate::check::{CheckedProgram, Follow, LlmStep, OnError, OnTimeout, StepIndex, StepKind, ToolStep};
 use crate::template::{TextTemplate, Unresolved};
 use crate::{Timestamp, ToolName};
 use scope::Values;
 
 /// The longest pause between two attempts, before jitter.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Arguments nested deeper are refused. Templates and the values they insert could together nest
+/// deeper than JSON readers go, and nobody could read back what such a call was made with.
+const MAX_ARGS_DEPTH: usize = 100;
+
+/// The most tokens one attempt can count: signed documents hold no greater integer.
+const MAX_TOKENS: u64 = crate::jcs::MAX_INTEGER as u64;
 
 /// A run of an admitted program, somewhere between its opening and its end.
 #[derive(Debug)]
@@ -60,10 +68,10 @@ pub struct Tally {
     pub denied: u64,
     /// Milliseconds the run spent suspended.
     pub suspended_ms: u64,
-    /// Steps in a row that changed no named value.
+    /// Steps in a row that are known to have changed no named value.
     stalled: u64,
-    /// Whether a withheld value leaves the stall count unknown.
-    stall_unknown: bool,
+    /// The same, counting those whose values are withheld.
+    stalled_at_most: u64,
 }
 
 #[derive(Debug)]
@@ -112,6 +120,22 @@ struct Lane {
     started: Timestamp,
     /// What the model proposed in this attempt, once it is admitted or refused.
     proposal: Option<Slot>,
+    /// The row of the call that has begun.
+    calling: Option<ToolName>,
+}
+
+/// What is due in a lane that calls something, as far as the values are there.
+enum Due {
+    /// This call; everything about it is admitted.
+    Call { tool: ToolName, args: Value, idempotency: Option<String> },
+    /// A refusal: nothing is called.
+    Denied(Denial),
+    /// A failure: nothing is called.
+    Failed(Failure),
+    /// It takes values that are withheld; `None` where they leave tool or arguments unknown.
+    Partly { tool: Option<ToolName>, args: Option<Value> },
+    /// No call: the step makes none, or its model has not proposed one.
+    Nothing,
 }
 
 #[derive(Debug, PartialEq)]
@@ -369,23 +393,7 @@ impl Run {
         let backoff = backoff(lane.attempt - lane.before_round);
         match &step.kind {
             StepKind::Condition(_) => Next::Record(Event::Decided { place, taken: self.decide(lane.step) }),
-            StepKind::Tool(call) => {
-                let args = match call.args.resolve(&self.scope()) {
-                    Ok(args) => args,
-                    Err(_) => return Next::Record(self.unresolved(place)),
-                };
-                let idempotency = match call.idempotency.as_ref().map(|key| key.resolve(&self.scope())) {
-                    None => None,
-                    Some(Ok(Value::String(key))) if !key.is_empty() => Some(key),
-                    Some(Ok(Value::Null | Value::String(_)) | Err(_)) => {
-                        return Next::Record(self.unresolved(place));
-                    }
-                    Some(Ok(key)) => Some(key.to_string()),
-                };
-                self.admit_call(place, call.tool.clone(), args, idempotency, step.timeout, backoff)
-            }
-            StepKind::Llm(_) if lane.proposal.is_some() => self.admit_proposal(place, lane),
-            StepKind::Llm(llm) => {
+            StepKind::Llm(llm) if lane.proposal.is_none() => {
                 let scope = self.scope();
                 let prompt = llm.prompt.resolve(&scope);
                 let system = llm.system.as_ref().map(|system| system.resolve(&scope)).transpose();
@@ -398,91 +406,110 @@ impl Run {
                         timeout: step.timeout,
                         backoff,
                     })),
-                    _ => Next::Record(self.unresolved(place)),
+                    _ => Next::Record(Event::Failed { place, failure: unresolved() }),
                 }
             }
+            StepKind::Tool(_) | StepKind::Llm(_) => match self.due(lane) {
+                Due::Call { tool, args, idempotency } => Next::Perform(Action::Call(Call {
+                    place,
+                    tool,
+                    args,
+                    idempotency,
+                    timeout: step.timeout,
+                    // The model's answer was waited for, its call is not.
+                    backoff: if lane.proposal.is_some() { None } else { backoff },
+                })),
+                Due::Denied(denial) => Next::Record(Event::Denied { place, denial }),
+                Due::Failed(failure) => Next::Record(Event::Failed { place, failure }),
+                // A live run holds all its values; one that does not cannot call.
+                Due::Partly { .. } | Due::Nothing => {
+                    Next::Record(Event::Failed { place, failure: unresolved() })
+                }
+            },
             // A block inside a block is no program: the checker refuses it.
             StepKind::Parallel(_) => Next::Await,
         }
     }
 
-    fn unresolved(&self, place: Place) -> Event {
-        Event::Failed {
-            place,
-            failure: Failure::new(ErrorKind::UnresolvedReference, Code::UNRESOLVED, Retry::Never),
+    /// What is due in a lane that calls something: schema first, then policy. `hand_out` acts on
+    /// it, and every record of a call or of its refusal is judged by it.
+    fn due(&self, lane: &Lane) -> Due {
+        match &self.program().step(lane.step).kind {
+            StepKind::Tool(call) => self.due_call(call),
+            StepKind::Llm(llm) => match &lane.proposal {
+                Some(Slot::Known(proposal)) => self.due_proposal(llm, proposal),
+                Some(Slot::Withheld) => Due::Partly { tool: None, args: None },
+                None => Due::Nothing,
+            },
+            StepKind::Condition(_) | StepKind::Parallel(_) => Due::Nothing,
         }
     }
 
-    /// The last look before a call: schema first, then policy.
-    fn admit_call(
-        &self,
-        place: Place,
-        tool: ToolName,
-        args: Value,
-        idempotency: Option<String>,
-        timeout: Option<Duration>,
-        backoff: Option<Duration>,
-    ) -> Next {
-        let Some(row) = self.plan.row(&tool) else {
-            return Next::Record(Event::Denied {
-                place,
-                denial: Denial::no_row(Slot::known(tool.as_str().into())),
-            });
+    fn due_call(&self, call: &ToolStep) -> Due {
+        let scope = self.scope();
+        let args = match call.args.resolve(&scope) {
+            Ok(args) => Some(args),
+            Err(Unresolved::Withheld { .. }) => None,
+            Err(Unresolved::Absent { .. }) => return Due::Failed(unresolved()),
         };
-        match self.plan.check_args(row, &args) {
-            Ok(()) => Next::Perform(Action::Call(Call { place, tool, args, idempotency, timeout, backoff })),
-            Err(ArgsRefused::Schema { misfits, .. }) => Next::Record(Event::Failed {
-                place,
-                failure: Failure::new(ErrorKind::StepFailed, Code::INVALID_ARGS, Retry::Never).with_message(
-                    Slot::known(
-                        misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ").into(),
-                    ),
-                ),
-            }),
+        let idempotency = match call.idempotency.as_ref().map(|key| key.resolve(&scope)) {
+            None => Some(None),
+            Some(Ok(Value::String(key))) if !key.is_empty() => Some(Some(key)),
+            Some(Ok(Value::Null | Value::String(_)) | Err(Unresolved::Absent { .. })) => {
+                return Due::Failed(unresolved());
+            }
+            Some(Ok(key)) => Some(Some(key.to_string())),
+            Some(Err(Unresolved::Withheld { .. })) => None,
+        };
+        let Some(row) = self.plan.row(&call.tool) else {
+            return Due::Denied(Denial::no_row(Slot::known(call.tool.as_str().into())));
+        };
+        let Some(args) = args else { return Due::Partly { tool: Some(call.tool.clone()), args: None } };
+        match self.check_args(row, &args) {
+            Ok(()) => match idempotency {
+                Some(idempotency) => Due::Call { tool: call.tool.clone(), args, idempotency },
+                None => Due::Partly { tool: Some(call.tool.clone()), args: Some(args) },
+            },
+            Err(ArgsRefused::Schema { misfits, .. }) => {
+                let words: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+                let failure = Failure::new(ErrorKind::StepFailed, Code::INVALID_ARGS, Retry::Never);
+                Due::Failed(failure.with_message(Slot::known(words.join("; ").into())))
+            }
             Err(ArgsRefused::Require { rule, .. }) => {
-                let denial = Denial::require(ErrorKind::Authority, rule, Slot::known(args));
-                Next::Record(Event::Denied { place, denial })
+                Due::Denied(Denial::require(ErrorKind::Authority, rule, Slot::known(args)))
             }
         }
     }
 
     /// A model's proposal is untrusted intent: the step's list, the table, the schema, the policy.
-    fn admit_proposal(&self, place: Place, lane: &Lane) -> Next {
-        let StepKind::Llm(llm) = &self.program().step(lane.step).kind else { return Next::Await };
-        let Some(Slot::Known(proposal)) = &lane.proposal else { return Next::Await };
-        let proposed = match Proposal::of_value(proposal) {
-            Ok(proposed) => proposed,
-            Err(_) => {
-                let denial = Denial::invalid_proposal(Slot::Known(Arc::clone(proposal)));
-                return Next::Record(Event::Denied { place, denial });
-            }
+    fn due_proposal(&self, llm: &LlmStep, proposal: &Arc<Value>) -> Due {
+        let whole = || Slot::Known(Arc::clone(proposal));
+        let Ok(proposed) = Proposal::of_value(proposal) else {
+            return Due::Denied(Denial::invalid_proposal(whole()));
         };
         let name = ToolName::new(&proposed.tool).ok();
         let listed = name.as_ref().filter(|name| llm.allowed_tools.contains(name));
         let Some((tool, row)) = listed.and_then(|name| Some((name, self.plan.row(name)?))) else {
             let rule = if listed.is_some() { Denial::NO_ROW } else { Denial::NOT_LISTED };
-            let denial = Denial::injection(rule, Slot::known(proposed.tool.into()));
-            return Next::Record(Event::Denied { place, denial });
+            return Due::Denied(Denial::injection(rule, Slot::known(proposed.tool.into())));
         };
-        match self.plan.check_args(row, &proposed.args) {
-            Ok(()) => Next::Perform(Action::Call(Call {
-                place,
-                tool: tool.clone(),
-                args: proposed.args,
-                idempotency: None,
-                timeout: self.program().step(lane.step).timeout,
-                backoff: None,
-            })),
-            Err(ArgsRefused::Schema { .. }) => {
-                let denial = Denial::invalid_proposal(Slot::Known(Arc::clone(proposal)));
-                Next::Record(Event::Denied { place, denial })
-            }
+        match self.check_args(row, &proposed.args) {
+            Ok(()) => Due::Call { tool: tool.clone(), args: proposed.args, idempotency: None },
+            Err(ArgsRefused::Schema { .. }) => Due::Denied(Denial::invalid_proposal(whole())),
             Err(ArgsRefused::Require { rule, .. }) => {
-                let denial =
-                    Denial::require(ErrorKind::ToolInjection, rule, Slot::Known(Arc::clone(proposal)));
-                Next::Record(Event::Denied { place, denial })
+                Due::Denied(Denial::require(ErrorKind::ToolInjection, rule, whole()))
             }
         }
+    }
+
+    /// The plan's judgement of arguments, after a bound of our own.
+    fn check_args(&self, row: &Row, args: &Value) -> Result<(), ArgsRefused> {
+        if deeper_than(args, MAX_ARGS_DEPTH) {
+            let problem = format!("nested deeper than {MAX_ARGS_DEPTH} levels");
+            let misfits = vec![Misfit { path: String::new(), problem }];
+            return Err(ArgsRefused::Schema { tool: row.local.clone(), misfits });
+        }
+        self.plan.check_args(row, args)
     }
 
     /// Which way a guard goes: `None` where it cannot be decided, which fails the run.
@@ -503,6 +530,8 @@ impl Run {
             Reply::TimedOut => (None, Verdict::TimedOut, 0, 0),
             Reply::Failed { failure, tokens } => (None, Verdict::Failed(failure), tokens, 0),
         };
+        // What a provider reports is its word; it must not keep the attempt from being signed.
+        let (tokens, estimated_tokens) = (tokens.min(MAX_TOKENS), estimated_tokens.min(MAX_TOKENS));
         let answer = Answer {
             prompt: Slot::known(ask.prompt.as_str().into()),
             system: ask.system.as_deref().map(|system| Slot::known(system.into())),
@@ -554,11 +583,7 @@ impl Run {
             Event::Resumed { payload, source } => self.resume(payload, source),
             Event::Joined(step) => self.join(step),
             Event::Started { place, args, tool } => self.started(place, &tool, args),
-            Event::Blocked { place, .. } => {
-                self.tally.denied += 1;
-                let lane = self.lane(place);
-                lane.map(|lane| lane.denied += 1).inspect_err(|_| self.tally.denied -= 1)
-            }
+            Event::Blocked { place, denial } => self.blocked(place, &denial),
             Event::Denied { place, denial } => self.denied(place, denial),
             Event::Failed { place, failure } => self.failed(place, failure),
             Event::Decided { place, taken } => self.decided(place, taken),
@@ -568,21 +593,13 @@ impl Run {
     }
 
     fn close(&mut self, end: End) -> Result<(), IllegalTransition> {
+        // With values withheld the stall count is unknown: the recorded end stands, shape only.
+        let stalled = end == End::of(Status::Stalled, ErrorKind::Stalled) && self.may_have_stalled();
         let due = match &self.state {
             State::Closing(due) if *due == end => true,
-            // With values withheld the stall count is unknown: the recorded end stands, shape only.
-            State::Active(active) => {
-                end.status == Status::Stalled
-                    && self.tally.stall_unknown
-                    && self.program().budgets().max_stalled_steps.is_some()
-                    && active.lanes.iter().all(|lane| matches!(lane.phase, Phase::Ready | Phase::Handed))
-            }
-            State::Closing(due) => {
-                due.status == Status::Success
-                    && end.status == Status::Stalled
-                    && self.tally.stall_unknown
-                    && self.program().budgets().max_stalled_steps.is_some()
-            }
+            // A run that stalled neither ends by itself there, nor meets the next step's budget.
+            State::Closing(due) => stalled && matches!(due.status, Status::Success | Status::BudgetExceeded),
+            State::Active(_) => stalled,
             State::Suspended(_) | State::Ended(_) => false,
         };
         if !due {
@@ -590,6 +607,29 @@ impl Run {
         }
         self.state = State::Ended(end);
         Ok(())
+    }
+
+    /// Whether the run can have stalled with the last step, for all that is known of its values.
+    fn may_have_stalled(&self) -> bool {
+        let max = self.program().budgets().max_stalled_steps;
+        let untouched = match &self.state {
+            State::Active(active) => active.lanes.iter().all(|lane| {
+                matches!(lane.phase, Phase::Ready | Phase::Handed)
+                    && (lane.attempt, lane.denied) == (1, 0)
+                    && lane.proposal.is_none()
+            }),
+            State::Closing(_) => true,
+            State::Suspended(_) | State::Ended(_) => false,
+        };
+        untouched
+            && self.tally.stalled_at_most != self.tally.stalled
+            && max.is_some_and(|max| self.tally.stalled_at_most >= max.get())
+    }
+
+    /// Whether the program counter can be where an envelope says it is: at [`Self::location`], or
+    /// where a stall that withheld values hide has ended the run.
+    pub(crate) fn may_be_at(&self, location: &str) -> bool {
+        self.location() == location || location == "closing" && self.may_have_stalled()
     }
 
     fn resume(&mut self, payload: Slot, source: WebhookSource) -> Result<(), IllegalTransition> {
@@ -640,81 +680,118 @@ impl Run {
             .ok_or(IllegalTransition("no such step"))
     }
 
-    fn started(&mut self, place: Place, tool: &ToolName, args: Slot) -> Result<(), IllegalTransition> {
-        let plan = Arc::clone(&self.plan);
+    /// What is due at a place, where something may happen there.
+    fn due_at(&mut self, place: Place) -> Result<Due, IllegalTransition> {
         self.lane(place)?;
-        let expected = self.expected_call(place)?;
-        if let Some((expected_tool, expected_args)) = &expected {
-            let same_args = match (&args, expected_args) {
-                (Slot::Known(args), Some(expected)) => **args == *expected,
-                _ => true,
-            };
-            if expected_tool != tool || !same_args {
-                return Err(IllegalTransition("the call is not the one the program makes"));
-            }
+        let State::Active(active) = &self.state else { return Err(IllegalTransition("not active")) };
+        Ok(self.due(&active.lanes[at(active, place)]))
+    }
+
+    /// The tool of the call that goes on at a place, or that a tool step makes there.
+    pub(crate) fn tool_at(&mut self, place: Place) -> Option<ToolName> {
+        let begun = self.lane(place).ok()?.calling.clone();
+        begun.or_else(|| match &self.program().step(place.step).kind {
+            StepKind::Tool(call) => Some(call.tool.clone()),
+            _ => None,
+        })
+    }
+
+    fn started(&mut self, place: Place, tool: &ToolName, args: Slot) -> Result<(), IllegalTransition> {
+        if self.lane(place)?.phase == Phase::Calling {
+            return Err(IllegalTransition("the call has already begun"));
         }
-        let row = plan.row(tool).ok_or(IllegalTransition("the table has no row for the tool"))?;
-        if let Slot::Known(args) = &args
-            && plan.check_args(row, args).is_err()
+        let (due_tool, due_args) = match self.due_at(place)? {
+            Due::Call { tool, args, .. } => (Some(tool), Some(args)),
+            Due::Partly { tool, args } => (tool, args),
+            Due::Denied(_) | Due::Failed(_) => {
+                return Err(IllegalTransition("the call is not admitted"));
+            }
+            Due::Nothing => return Err(IllegalTransition("the step calls nothing here")),
+        };
+        let listed = match self.kind(place.step)? {
+            StepKind::Llm(llm) => llm.allowed_tools.contains(tool),
+            _ => true,
+        };
+        let same_args = match (&args, &due_args, self.kind(place.step)?) {
+            (Slot::Known(args), Some(due), _) => **args == *due,
+            (Slot::Known(args), None, StepKind::Tool(call)) => call.args.fits(&self.scope(), args),
+            _ => true,
+        };
+        if due_tool.is_some_and(|due| due != *tool) || !listed || !same_args {
+            return Err(IllegalTransition("the call is not the one the program makes"));
+        }
+        let row = self.plan.row(tool).ok_or(IllegalTransition("the table has no row for the tool"))?;
+        if let (Slot::Known(args), None) = (&args, due_args)
+            && self.check_args(row, args).is_err()
         {
             return Err(IllegalTransition("the arguments are not admitted"));
         }
-        let lane = self.lane(place)?;
-        if lane.phase == Phase::Calling {
-            return Err(IllegalTransition("the call has already begun"));
+        let handed = self.lane(place)?.phase == Phase::Handed;
+        if !handed && !self.has_room() {
+            return Err(IllegalTransition("the block has no room for one more call"));
         }
-        let handed = lane.phase == Phase::Handed;
+        let lane = self.lane(place)?;
         lane.phase = Phase::Calling;
+        lane.calling = Some(tool.clone());
         if !handed && let State::Active(active) = &mut self.state {
             active.busy += 1;
         }
         Ok(())
     }
 
-    /// Tool and, where the values are there, arguments of the call due at a place; `None` where a
-    /// withheld proposal leaves the tool unknown.
-    fn expected_call(&self, place: Place) -> Result<Option<(ToolName, Option<Value>)>, IllegalTransition> {
-        match self.kind(place.step)? {
-            StepKind::Tool(call) => {
-                let args = match call.args.resolve(&self.scope()) {
-                    Ok(args) => Some(args),
-                    Err(Unresolved::Withheld { .. }) => None,
-                    Err(Unresolved::Absent { .. }) => {
-                        return Err(IllegalTransition("a reference of the call is unresolved"));
-                    }
-                };
-                Ok(Some((call.tool.clone(), args)))
-            }
-            StepKind::Llm(llm) => {
-                let State::Active(active) = &self.state else { return Err(IllegalTransition("not active")) };
-                let lane = active.lanes.iter().find(|lane| lane.step == place.step);
-                match lane.and_then(|lane| lane.proposal.as_ref()) {
-                    None => Err(IllegalTransition("the model proposed no call")),
-                    Some(Slot::Withheld) => Ok(None),
-                    Some(Slot::Known(proposal)) => {
-                        let proposal = Proposal::of_value(proposal)
-                            .map_err(|_| IllegalTransition("the proposal is malformed"))?;
-                        let tool = llm
-                            .allowed_tools
-                            .iter()
-                            .find(|name| name.as_str() == proposal.tool)
-                            .ok_or(IllegalTransition("the step does not allow the proposed tool"))?;
-                        Ok(Some((tool.clone(), Some(proposal.args))))
-                    }
-                }
-            }
-            StepKind::Condition(_) | StepKind::Parallel(_) => {
-                Err(IllegalTransition("the step calls nothing"))
-            }
+    /// Whether one more lane may be handed out.
+    fn has_room(&self) -> bool {
+        let State::Active(active) = &self.state else { return false };
+        match &self.program().step(active.step).kind {
+            StepKind::Parallel(block) => block.max_concurrency.is_none_or(|max| active.busy < max.get()),
+            _ => true,
         }
     }
 
-    fn denied(&mut self, place: Place, denial: Denial) -> Result<(), IllegalTransition> {
-        match self.kind(place.step)? {
-            StepKind::Condition(_) | StepKind::Parallel(_) => {
-                return Err(IllegalTransition("the step calls nothing"));
+    /// A guest was refused something: only where a call goes on, or one whose beginning shares the
+    /// envelope of its result.
+    fn goes_on(&mut self, place: Place) -> Result<(), IllegalTransition> {
+        if self.lane(place)?.phase == Phase::Calling {
+            return Ok(());
+        }
+        let tool = match self.due_at(place)? {
+            Due::Call { tool, .. } => Some(tool),
+            Due::Partly { tool, .. } => tool,
+            Due::Denied(_) | Due::Failed(_) | Due::Nothing => {
+                return Err(IllegalTransition("no call goes on there"));
             }
-            StepKind::Tool(_) | StepKind::Llm(_) => {}
+        };
+        match tool.and_then(|tool| self.plan.row(&tool)) {
+            Some(row) if row.effect != Effect::Pure => Err(IllegalTransition("the call has not begun")),
+            _ => Ok(()),
+        }
+    }
+
+    fn blocked(&mut self, place: Place, denial: &Denial) -> Result<(), IllegalTransition> {
+        if denial.culprit != Culprit::Guest || denial.kind != ErrorKind::Authority {
+            return Err(IllegalTransition("only a running guest is refused something in passing"));
+        }
+        self.goes_on(place)?;
+        self.lane(place)?.denied += 1;
+        self.tally.denied += 1;
+        Ok(())
+    }
+
+    fn denied(&mut self, place: Place, denial: Denial) -> Result<(), IllegalTransition> {
+        if denial.culprit == Culprit::Guest && denial.kind == ErrorKind::Authority {
+            self.goes_on(place)?;
+        } else {
+            if self.lane(place)?.phase == Phase::Calling {
+                return Err(IllegalTransition("the call has already begun"));
+            }
+            let legal = match self.due_at(place)? {
+                Due::Denied(due) => due.says(&denial),
+                Due::Partly { tool, args: None } => self.may_refuse(place.step, tool.as_ref(), &denial),
+                _ => false,
+            };
+            if !legal {
+                return Err(IllegalTransition("the call is not refused so"));
+            }
         }
         let lane = self.lane(place)?;
         lane.denied += 1;
@@ -729,42 +806,55 @@ impl Run {
         self.attempt_failed(place, failure)
     }
 
-    fn failed(&mut self, place: Place, failure: Failure) -> Result<(), IllegalTransition> {
-        if self.lane(place)?.phase == Phase::Calling {
-            return Err(IllegalTransition("the call has already begun"));
-        }
-        let legal = match failure.kind {
-            ErrorKind::UnresolvedReference => match self.kind(place.step)? {
-                StepKind::Tool(call) => {
-                    let scope = self.scope();
-                    let unresolved = |template: &crate::template::Template| match template.resolve(&scope) {
-                        Ok(value) => matches!(&value, Value::Null) || value.as_str() == Some(""),
-                        Err(_) => true,
-                    };
-                    call.args.resolve(&scope).is_err() || call.idempotency.as_ref().is_some_and(unresolved)
-                }
-                StepKind::Llm(llm) => {
-                    let scope = self.scope();
-                    llm.prompt.resolve(&scope).is_err()
-                        || llm.system.as_ref().is_some_and(|system| system.resolve(&scope).is_err())
-                }
-                StepKind::Condition(_) | StepKind::Parallel(_) => false,
-            },
-            ErrorKind::StepFailed if failure.code == Code::INVALID_ARGS => match self.kind(place.step)? {
-                StepKind::Tool(call) => match (call.args.resolve(&self.scope()), self.plan.row(&call.tool)) {
-                    (Ok(args), Some(row)) => {
-                        matches!(self.plan.check_args(row, &args), Err(ArgsRefused::Schema { .. }))
-                    }
-                    (Err(Unresolved::Withheld { .. }), Some(_)) => true,
-                    _ => false,
-                },
-                _ => false,
-            },
-            // Another run holds the step's idempotency value: nothing is called.
-            ErrorKind::StepFailed if failure.code == Code::IDEMPOTENCY_HELD => {
-                matches!(self.kind(place.step)?, StepKind::Tool(call) if call.idempotency.is_some())
+    /// Whether a call of which values are withheld can have been refused so.
+    fn may_refuse(&self, step: StepIndex, tool: Option<&ToolName>, denial: &Denial) -> bool {
+        let requires = |tool: &ToolName, kind| {
+            self.plan.row(tool).is_some_and(|row| {
+                row.require
+                    .iter()
+                    .any(|require| Denial::require(kind, require.rule.clone(), Slot::Withheld).says(denial))
+            })
+        };
+        match (&self.program().step(step).kind, tool) {
+            (StepKind::Tool(_), Some(tool)) => requires(tool, ErrorKind::Authority),
+            (StepKind::Llm(llm), _) => {
+                Denial::invalid_proposal(Slot::Withheld).says(denial)
+                    || Denial::injection(Denial::NOT_LISTED, Slot::Withheld).says(denial)
+                    || Denial::injection(Denial::NO_ROW, Slot::Withheld).says(denial)
+                        && llm.allowed_tools.iter().any(|tool| self.plan.row(tool).is_none())
+                    || llm.allowed_tools.iter().any(|tool| requires(tool, ErrorKind::ToolInjection))
             }
             _ => false,
+        }
+    }
+
+    fn failed(&mut self, place: Place, failure: Failure) -> Result<(), IllegalTransition> {
+        let lane = self.lane(place)?;
+        if lane.phase == Phase::Calling {
+            return Err(IllegalTransition("the call has already begun"));
+        }
+        let unasked = lane.proposal.is_none();
+        let due = self.due_at(place)?;
+        let legal = match self.kind(place.step)? {
+            StepKind::Tool(call) => match due {
+                Due::Failed(due) => (due.kind, &due.code) == (failure.kind, &failure.code),
+                Due::Partly { args, .. } => {
+                    let invalid = failure.kind == ErrorKind::StepFailed
+                        && failure.code == Code::INVALID_ARGS
+                        && args.is_none();
+                    failure.is_unresolved() || invalid || is_held(call, &failure)
+                }
+                // Another run holds the step's idempotency value: nothing is called.
+                Due::Call { .. } => is_held(call, &failure),
+                Due::Denied(_) | Due::Nothing => false,
+            },
+            StepKind::Llm(llm) => {
+                let scope = self.scope();
+                let open = |template: &TextTemplate| template.resolve(&scope).is_err();
+                let open = open(&llm.prompt) || llm.system.as_ref().is_some_and(open);
+                unasked && failure.is_unresolved() && open
+            }
+            StepKind::Condition(_) | StepKind::Parallel(_) => false,
         };
         if !legal {
             return Err(IllegalTransition("the step does not fail so"));
@@ -817,6 +907,15 @@ impl Run {
         };
         let fallback = llm.fallback.clone();
         let on_timeout = llm.on_timeout;
+        let judged = match &answer.verdict {
+            Verdict::Proposed => !llm.allowed_tools.is_empty(),
+            Verdict::NotAllowed => !llm.allowed_outputs.is_empty(),
+            Verdict::Failed(failure) => failure.kind == ErrorKind::StepFailed,
+            Verdict::Accepted | Verdict::TimedOut => true,
+        };
+        if !judged || answer.tokens > MAX_TOKENS || answer.estimated_tokens > MAX_TOKENS {
+            return Err(IllegalTransition("the step does not judge an answer so"));
+        }
         if !self.asks(llm, &answer) {
             return Err(IllegalTransition("the model was asked something else than the program says"));
         }
@@ -880,10 +979,9 @@ impl Run {
     /// Whether the prompts of a record are those of the step, as far as the values are there.
     fn asks(&self, llm: &LlmStep, answer: &Answer) -> bool {
         let scope = self.scope();
-        let same = |template: &TextTemplate, recorded: &Slot| match (recorded, template.resolve(&scope)) {
-            (Slot::Known(recorded), Ok(text)) => recorded.as_str() == Some(&text),
-            (Slot::Withheld, Ok(_)) | (_, Err(Unresolved::Withheld { .. })) => true,
-            (_, Err(Unresolved::Absent { .. })) => false,
+        let same = |template: &TextTemplate, recorded: &Slot| match recorded {
+            Slot::Known(recorded) => recorded.as_str().is_some_and(|text| template.fits(&scope, text)),
+            Slot::Withheld => !matches!(template.resolve(&scope), Err(Unresolved::Absent { .. })),
         };
         let system = match (&llm.system, &answer.system) {
             (Some(template), Some(recorded)) => same(template, recorded),
@@ -902,10 +1000,29 @@ impl Run {
     }
 
     fn finished(&mut self, place: Place, end: CallEnd) -> Result<(), IllegalTransition> {
-        let reused = matches!(end, CallEnd::Success { recorded: true, .. });
-        self.expected_call(place)?;
-        if self.lane(place)?.phase != Phase::Calling && !reused {
+        let calling = self.lane(place)?.phase == Phase::Calling;
+        if let CallEnd::Success { recorded: true, .. } = end {
+            let unique = matches!(self.kind(place.step)?, StepKind::Tool(call) if call.idempotency.is_some());
+            let due = matches!(self.due_at(place)?, Due::Call { .. } | Due::Partly { .. });
+            if calling || !unique || !due {
+                return Err(IllegalTransition("no recorded result can stand in for the call"));
+            }
+        } else if !calling {
             return Err(IllegalTransition("the call has not begun"));
+        }
+        if let CallEnd::Failure(failure) = &end {
+            let row = self.lane(place)?.calling.clone().and_then(|tool| self.plan.row(&tool));
+            let external = row.is_some_and(|row| row.effect == Effect::External);
+            let legal = match failure.kind {
+                ErrorKind::StepFailed | ErrorKind::Cancelled => true,
+                // Nobody saw the end of such a call: with an effect, that is in doubt.
+                ErrorKind::ToolTimeout | ErrorKind::GuestFault => !external,
+                ErrorKind::InDoubt => external,
+                _ => false,
+            };
+            if !legal {
+                return Err(IllegalTransition("a call with this effect does not fail so"));
+            }
         }
         let in_block = self.program().step(place.step).block.is_some();
         match end {
@@ -934,6 +1051,7 @@ impl Run {
         let now = self.now;
         let lane = self.lane(place)?;
         let mut record = lane.record(now);
+        record.proposal = lane.proposal.take();
         record.status = StepStatus::Pending;
         record.error = error;
         let State::Active(active) = &self.state else { return Err(IllegalTransition("not active")) };
@@ -974,6 +1092,7 @@ impl Run {
         {
             lane.attempt += 1;
             lane.proposal = None;
+            lane.calling = None;
             self.tally.retries += 1;
             self.hand_back(place);
             return Ok(());
@@ -991,7 +1110,7 @@ impl Run {
     /// Puts a lane back among those that may be handed out.
     fn hand_back(&mut self, place: Place) {
         let State::Active(active) = &mut self.state else { return };
-        let at = (place.step.0 - active.lanes[0].step.0) as usize;
+        let at = at(active, place);
         let lane = &mut active.lanes[at];
         if matches!(lane.phase, Phase::Handed | Phase::Calling) {
             active.busy = active.busy.saturating_sub(1);
@@ -1002,12 +1121,12 @@ impl Run {
 
     fn lane_done(&mut self, place: Place, record: StepRecord) {
         let State::Active(active) = &mut self.state else { return };
-        let at = (place.step.0 - active.lanes[0].step.0) as usize;
         if active.step == place.step {
             let entry = active.entry;
             self.complete(record, entry);
             return;
         }
+        let at = at(active, place);
         let lane = &mut active.lanes[at];
         if matches!(lane.phase, Phase::Handed | Phase::Calling) {
             active.busy = active.busy.saturating_sub(1);
@@ -1040,6 +1159,11 @@ impl Run {
         let failed =
             |lane: &Lane| matches!(&lane.phase, Phase::Done(record) if record.status == StepStatus::Failed);
         let any_failed = active.lanes.iter().any(failed);
+        // One lane that cannot pass fails the block, whatever the others would do.
+        let may_pass = active.lanes.iter().all(|lane| match &lane.phase {
+            Phase::Done(record) if failed(lane) => record.error.as_ref().is_some_and(Failure::may_be_retried),
+            _ => true,
+        });
         let in_doubt = active.lanes.iter().find_map(|lane| match &lane.phase {
             Phase::Done(record) => {
                 record.error.as_ref().filter(|error| error.kind == ErrorKind::InDoubt).map(|_| lane.step)
@@ -1048,8 +1172,8 @@ impl Run {
         });
         if let OnError::Retry { attempts } = on_error
             && any_failed
+            && may_pass
             && active.halted.is_none()
-            && in_doubt.is_none()
             && active.round < attempts.get()
         {
             active.round += 1;
@@ -1058,6 +1182,7 @@ impl Run {
                     lane.before_round = lane.attempt;
                     lane.attempt += 1;
                     lane.proposal = None;
+                    lane.calling = None;
                     lane.phase = Phase::Ready;
                     active.ready.push_back(at);
                     active.unfinished += 1;
@@ -1074,6 +1199,7 @@ impl Run {
         let lanes = std::mem::take(&mut active.lanes);
         let mut output = Some(Map::with_capacity(lanes.len()));
         let mut changed = Some(false);
+        let mut unsettled = false;
         for lane in lanes {
             let Phase::Done(mut record) = lane.phase else { continue };
             let sub = self.plan.program().step(record.step);
@@ -1081,6 +1207,10 @@ impl Run {
                 (StepStatus::Failed, OnError::Skip) if halted.is_none() && in_doubt.is_none() => {
                     record.status = StepStatus::Skipped;
                     Slot::known(Value::Null)
+                }
+                (StepStatus::Failed, _) => {
+                    unsettled = true;
+                    record.output.clone()
                 }
                 _ => record.output.clone(),
             };
@@ -1095,8 +1225,6 @@ impl Run {
             self.records.push(*record);
         }
         block.output = output.map_or(Slot::Withheld, |map| Slot::known(Value::Object(map)));
-        let unsettled =
-            self.records.iter().rev().any(|record| record.status == StepStatus::Failed && record.step > step);
         if let Some(step) = in_doubt {
             block.status = StepStatus::Pending;
             block.output = Slot::known(Value::Null);
@@ -1106,7 +1234,7 @@ impl Run {
         } else if let Some(kind) = halted {
             block.output = Slot::known(Value::Null);
             self.fail_run(block, Failure::new(kind, Code::AUTHORITY, Retry::Never));
-        } else if any_failed && unsettled {
+        } else if unsettled {
             block.output = Slot::known(Value::Null);
             self.fail_run(
                 block,
@@ -1164,12 +1292,15 @@ impl Run {
             _ if self.tally.steps == 1 => {}
             Some(true) => {
                 self.tally.stalled = 0;
-                self.tally.stall_unknown = false;
+                self.tally.stalled_at_most = 0;
             }
-            Some(false) => self.tally.stalled += 1,
+            Some(false) => {
+                self.tally.stalled += 1;
+                self.tally.stalled_at_most += 1;
+            }
             None => {
                 self.tally.stalled = 0;
-                self.tally.stall_unknown = true;
+                self.tally.stalled_at_most += 1;
             }
         }
         self.records.push(record);
@@ -1228,6 +1359,7 @@ impl Run {
                 phase: Phase::Ready,
                 started,
                 proposal: None,
+                calling: None,
             }
         };
         let lanes: Vec<Lane> = match &plan.program().step(step).kind {
@@ -1263,6 +1395,36 @@ impl Lane {
         record.denied = self.denied;
         record
     }
+}
+
+/// The lane of a place that [`Run::lane`] found: sub-steps follow their block in the arena.
+fn at(active: &Active, place: Place) -> usize {
+    (place.step.0 - active.lanes[0].step.0) as usize
+}
+
+fn unresolved() -> Failure {
+    Failure::new(ErrorKind::UnresolvedReference, Code::UNRESOLVED, Retry::Never)
+}
+
+/// Whether a step did not call since another run holds its idempotency value.
+fn is_held(call: &ToolStep, failure: &Failure) -> bool {
+    failure.kind == ErrorKind::StepFailed
+        && failure.code == Code::IDEMPOTENCY_HELD
+        && call.idempotency.is_some()
+}
+
+/// Whether lists and objects lie deeper within one another than `levels`.
+fn deeper_than(value: &Value, levels: usize) -> bool {
+    let mut open = vec![(value, 0)];
+    while let Some((value, depth)) = open.pop() {
+        match value {
+            Value::Array(_) | Value::Object(_) if depth >= levels => return true,
+            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
+            Value::Object(fields) => open.extend(fields.values().map(|field| (field, depth + 1))),
+            _ => {}
+        }
+    }
+    false
 }
 
 /// 1, 2, 4 … seconds before the second, third, fourth … attempt, at most 30.

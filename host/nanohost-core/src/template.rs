@@ -27,6 +27,13 @@ pub enum Root<'a> {
         /// The proposal.
         proposal: Option<&'a Value>,
     },
+    /// A step whose model proposed, with one of the two withheld (`None`) or both.
+    Partly {
+        /// The output.
+        output: Option<&'a Value>,
+        /// The proposal.
+        proposal: Option<&'a Value>,
+    },
     /// No such name, or a step that has not run.
     Absent,
     /// The name has a value that the holder of this scope may not see (verification of a
@@ -164,6 +171,23 @@ impl Reference {
                 }
                 _ => output,
             },
+            Root::Partly { output, proposal } => {
+                let part = match path.split_first() {
+                    Some((first, rest)) if &**first == "output" => {
+                        path = rest;
+                        output
+                    }
+                    Some((first, rest)) if &**first == "proposal" => {
+                        path = rest;
+                        proposal
+                    }
+                    _ => output,
+                };
+                match part {
+                    Some(part) => part,
+                    None => return Resolved::Withheld,
+                }
+            }
             Root::Absent => return Resolved::Absent,
             Root::Withheld => return Resolved::Withheld,
         };
@@ -285,6 +309,37 @@ impl TextTemplate {
         Ok(text)
     }
 
+    /// Whether `text` is what the template resolves to, where withheld values may be anything.
+    pub(crate) fn fits(&self, scope: &dyn Scope, text: &str) -> bool {
+        // Known text between holes: the first part begins the text, the last one ends it, and the
+        // others follow one another in it.
+        let mut parts = vec![String::new()];
+        for piece in &self.pieces {
+            let last = parts.len() - 1;
+            match piece {
+                Piece::Text(literal) => parts[last].push_str(literal),
+                Piece::Reference(reference) => match reference.resolve(scope) {
+                    Resolved::Value(Value::String(inserted)) => parts[last].push_str(inserted),
+                    Resolved::Value(other) => parts[last].push_str(&other.to_string()),
+                    Resolved::Absent => return false,
+                    Resolved::Withheld => parts.push(String::new()),
+                },
+            }
+        }
+        let (Some(first), rest) = (parts.first(), &parts[1..]) else { return false };
+        let Some((last, between)) = rest.split_last() else { return text == first };
+        let Some(mut open) = text.strip_prefix(&**first).and_then(|text| text.strip_suffix(&**last)) else {
+            return false;
+        };
+        for part in between {
+            match open.find(&**part) {
+                Some(at) => open = &open[at + part.len()..],
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Every reference, in the order of the text.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         self.pieces.iter().filter_map(|piece| match piece {
@@ -319,6 +374,11 @@ impl Template {
     /// The value with every reference replaced.
     pub fn resolve(&self, scope: &dyn Scope) -> Result<Value, Unresolved> {
         self.node.resolve(scope)
+    }
+
+    /// Whether `value` is what the template resolves to, where withheld values may be anything.
+    pub(crate) fn fits(&self, scope: &dyn Scope, value: &Value) -> bool {
+        self.node.fits(scope, value)
     }
 
     /// Every reference, in the order of the value.
@@ -380,6 +440,29 @@ impl Node {
                 )?,
             ),
         })
+    }
+
+    fn fits(&self, scope: &dyn Scope, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Literal(literal), value) => literal == value,
+            (Self::Reference(reference), value) => match reference.resolve(scope) {
+                Resolved::Value(known) => known == value,
+                Resolved::Absent => false,
+                Resolved::Withheld => true,
+            },
+            (Self::Text(template), Value::String(text)) => template.fits(scope, text),
+            (Self::List(nodes), Value::Array(items)) => {
+                nodes.len() == items.len()
+                    && nodes.iter().zip(items).all(|(node, item)| node.fits(scope, item))
+            }
+            (Self::Object(nodes), Value::Object(fields)) => {
+                nodes.len() == fields.len()
+                    && nodes
+                        .iter()
+                        .all(|(key, node)| fields.get(key).is_some_and(|field| node.fits(scope, field)))
+            }
+            (Self::Text(_) | Self::List(_) | Self::Object(_), _) => false,
+        }
     }
 
     fn collect<'n>(&'n self, found: &mut Vec<&'n Reference>) {

@@ -168,14 +168,19 @@ impl Failure {
         Self { message, ..self }
     }
 
-    /// Authority errors and calls in doubt are never tried again, whatever a record says.
+    /// Authority errors, calls in doubt and calls that somebody stopped are never tried again,
+    /// whatever a record says.
     pub(crate) fn may_be_retried(&self) -> bool {
-        self.retry == Retry::Maybe && !self.kind.is_authority() && self.kind != ErrorKind::InDoubt
+        self.retry == Retry::Maybe && self.may_be_skipped()
     }
 
-    /// Authority errors and calls in doubt are never passed over.
+    /// Nor are they passed over.
     pub(crate) fn may_be_skipped(&self) -> bool {
-        !self.kind.is_authority() && self.kind != ErrorKind::InDoubt
+        !self.kind.is_authority() && !matches!(self.kind, ErrorKind::InDoubt | ErrorKind::Cancelled)
+    }
+
+    pub(crate) fn is_unresolved(&self) -> bool {
+        self.kind == ErrorKind::UnresolvedReference && self.code == Code::UNRESOLVED
     }
 }
 
@@ -489,6 +494,17 @@ impl Denial {
             culprit: Culprit::Guest,
             value,
         }
+    }
+
+    /// Whether `other` is the same refusal, as far as what was asked for is there.
+    pub(crate) fn says(&self, other: &Self) -> bool {
+        let value = match (&self.value, &other.value) {
+            (Slot::Known(value), Slot::Known(other)) => value == other,
+            _ => true,
+        };
+        value
+            && (self.kind, self.culprit) == (other.kind, other.culprit)
+            && (&self.capability, &self.rule) == (&other.capability, &other.rule)
     }
 
     pub(crate) fn rule_code(&self) -> Code {

@@ -35,13 +35,18 @@ impl Values {
         if let Some(key) = output_key {
             let old = match self.keys.insert(key.to_owned(), record.output.clone()) {
                 Some(old) => Some(old),
-                None => self.inputs.as_ref().and_then(|inputs| inputs.get(key).cloned()),
+                None => match &self.inputs {
+                    Some(inputs) => inputs.get(key).cloned(),
+                    None => Some(Slot::Withheld),
+                },
             };
             changed = super::either(changed, differs(old.as_ref(), &record.output));
         }
-        if let Some(proposal) = &record.proposal {
-            self.proposals.insert(record.step, proposal.clone());
-        }
+        // What an earlier visit proposed is not what this output came from.
+        match &record.proposal {
+            Some(proposal) => self.proposals.insert(record.step, proposal.clone()),
+            None => self.proposals.remove(&record.step),
+        };
         changed
     }
 
@@ -68,18 +73,16 @@ pub(super) struct RunScope<'a> {
 impl Scope for RunScope<'_> {
     fn root(&self, name: &str) -> Root<'_> {
         if let Some(index) = self.program.index_of(name) {
-            return match &self.values.outputs[index.0 as usize] {
-                Some(Slot::Known(output)) => {
-                    let output = &**output;
-                    let proposal = match self.values.proposals.get(&index) {
-                        Some(Slot::Withheld) => return Root::Withheld,
-                        Some(Slot::Known(proposal)) => Some(&**proposal),
-                        None => None,
-                    };
-                    Root::Step { output, proposal }
+            let Some(output) = &self.values.outputs[index.0 as usize] else { return Root::Absent };
+            return match (output, self.values.proposals.get(&index)) {
+                (Slot::Withheld, None) => Root::Withheld,
+                (Slot::Known(output), None) => Root::Step { output, proposal: None },
+                (Slot::Known(output), Some(Slot::Known(proposal))) => {
+                    Root::Step { output, proposal: Some(proposal) }
                 }
-                Some(Slot::Withheld) => Root::Withheld,
-                None => Root::Absent,
+                (output, Some(proposal)) => {
+                    Root::Partly { output: output.value(), proposal: proposal.value() }
+                }
             };
         }
         if let Some(slot) = self.values.keys.get(name) {
