@@ -4,6 +4,7 @@
 //! a user or a peer chose stands in an envelope: such text is content, and the envelope holds a
 //! commitment to it. Knows nothing of where envelopes and content are kept.
 
+mod form;
 mod predicate;
 mod read;
 mod write;
@@ -14,7 +15,9 @@ pub use predicate::{
 };
 pub use read::{BadContent, Disclosed, NoEvent, OpenError, Opened, events_of};
 pub use write::{Chain, Committer, Observed, Parts, RecordError, SealError, Sealed};
-pub(crate) use write::{authority as authority_of, effect as effect_text, initial_state, state_after};
+pub(crate) use write::{
+    authority as authority_of, effect as effect_text, initial_state, state_after, step as step_of,
+};
 
 /// `predicateType` of every statement.
 pub const PREDICATE_TYPE: &str = "https://nanohost.dev/evidence/v1";

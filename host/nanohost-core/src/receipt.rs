@@ -191,14 +191,11 @@ impl Receipt {
                     culprit: denial.culprit.clone(),
                 });
             }
+            // Within a block a tool that wants to wait fails instead, so only the transition tells.
+            let waits = predicate.step.as_ref().is_some_and(|step| step.to == "suspended");
+            self.escalations += u64::from(waits);
             match predicate.kind {
                 Kind::Plan => self.authority = predicate.authority.iter().map(Authority::of).collect(),
-                Kind::Result => {
-                    let result = predicate.call.as_ref().and_then(|call| call.result.as_deref());
-                    let in_doubt =
-                        predicate.failure.as_ref().is_some_and(|failure| failure.kind == "in_doubt");
-                    self.escalations += u64::from(result == Some("suspended") || in_doubt);
-                }
                 Kind::RunClose => {
                     if let Some(close) = &predicate.close {
                         self.status.clone_from(&close.status);

@@ -14,12 +14,13 @@ pub use remembered::{SeenHead, SeenHeads};
 use crate::admission_record::{AdmissionRecord, RepeatError};
 use crate::admit::{Plan, Refusal};
 use crate::capability::Effect;
+use crate::check::StepKind;
 use crate::envelope::{
-    AuthorityRef, Disclosed, Kind, OpenError, Opened, Predicate, StepRef, authority_of, events_of,
-    state_after,
+    AuthorityRef, DenialRef, Disclosed, Kind, OpenError, Opened, Predicate, StepRef, authority_of, events_of,
+    state_after, step_of,
 };
 use crate::export::{Content, Role};
-use crate::run::{Event, Run};
+use crate::run::{ErrorKind, Event, Run, Status};
 use crate::{Digest, RunId, Timestamp, TrustRoot};
 
 /// What is to be verified. Nothing of it is believed.
@@ -175,7 +176,9 @@ fn open_all(envelopes: &[Vec<u8>], trust: &TrustRoot) -> Result<Vec<Opened>, Fau
     for (at, bytes) in envelopes.iter().enumerate() {
         let fault = |error: OpenError| match error {
             OpenError::Untrusted(_) => untrusted(at, bytes, error, trust),
-            OpenError::Canonical(_) => Fault::tampered(CheckName::Canonical, at, error.to_string()),
+            OpenError::Canonical(_) | OpenError::Statement(_) => {
+                Fault::tampered(CheckName::Canonical, at, error.to_string())
+            }
             _ => Fault::tampered(CheckName::Signatures, at, error.to_string()),
         };
         opened.push(Opened::open(bytes, trust).map_err(fault)?);
@@ -249,8 +252,12 @@ fn chain(envelopes: &[Opened]) -> Result<(), Fault> {
     }
     let mut state = crate::envelope::initial_state();
     let mut plan = None;
+    let mut time = first.predicate.time;
     for (at, opened) in envelopes.iter().enumerate() {
         let run = &opened.predicate.run;
+        if opened.predicate.time < std::mem::replace(&mut time, opened.predicate.time) {
+            return fault(at, "it is older than the one before it");
+        }
         let prev = at.checked_sub(1).map(|before| envelopes[before].digest);
         if run.prev != prev {
             return fault(at, "it names another envelope as the one before it");
@@ -335,6 +342,9 @@ fn repeat(record: AdmissionRecord, envelopes: &[Opened]) -> Result<Option<Arc<Pl
     if record.policies() != policies {
         return Err(fault("the recorded policies are not those the run names".to_owned()));
     }
+    if record.today() != open.time {
+        return Err(fault("the recorded admission was decided at another moment".to_owned()));
+    }
     let planned = envelopes.get(1).map(|opened| &opened.predicate);
     let decided = match record.repeat() {
         Ok(plan) => Ok(plan),
@@ -359,14 +369,14 @@ fn repeat(record: AdmissionRecord, envelopes: &[Opened]) -> Result<Option<Arc<Pl
             Ok(Some(Arc::new(plan)))
         }
         (Err(denied), Some(planned)) if planned.kind == Kind::Denied && planned.step.is_none() => {
-            let same = denied.gaps().len() == planned.denials.len()
-                && denied.gaps().iter().zip(&planned.denials).all(|(gap, denial)| {
-                    gap.code.as_str() == denial.code && Some(&gap.tool) == denial.tool.as_ref()
-                });
-            let rest = &envelopes[2..];
-            let closed = rest.iter().all(|opened| {
-                let close = opened.predicate.close.as_ref();
-                close.is_some_and(|close| close.status == "not_admitted") && rest.len() == 1
+            let said = planned.denials.iter().map(|denial| DenialRef { value: None, ..denial.clone() });
+            let same = denied.gaps().iter().map(DenialRef::of_gap).eq(said);
+            let closed = envelopes[2..].iter().all(|opened| {
+                opened.predicate.close.as_ref().is_some_and(|close| {
+                    close.status == Status::NotAdmitted.as_str()
+                        && close.error.as_deref() == Some(ErrorKind::Authority.as_str())
+                        && close.step.is_none()
+                })
             });
             if !same || !closed {
                 return Err(fault("decided again, admission refuses otherwise".to_owned()));
@@ -388,8 +398,14 @@ fn replay(
     let opened = envelopes[0].predicate.time;
     let mut withheld = 0_usize;
     let mut run = match values[0].get(&Role::INPUT) {
-        Some(serde_json::Value::Object(inputs)) => Run::start(Arc::clone(&plan), inputs.clone(), opened),
-        _ => Run::start_withheld(Arc::clone(&plan), opened),
+        Some(inputs) => {
+            let inputs = bound(&plan, inputs).ok_or_else(|| {
+                let message = "the inputs are not as the program takes them".to_owned();
+                Fault::tampered(CheckName::Transitions, 0, message)
+            })?;
+            Run::start(Arc::clone(&plan), inputs, opened)
+        }
+        None => Run::start_withheld(Arc::clone(&plan), opened),
     };
     for (at, opened) in envelopes.iter().enumerate() {
         let predicate = &opened.predicate;
@@ -407,19 +423,33 @@ fn replay(
         if at == 1 || events.is_empty() {
             return Err(illegal("a run begins with its opening and its table, once".to_owned()));
         }
-        if events.len() > 1 && effect_of(&plan, &events) > Some(Effect::Pure) && !reused(&events) {
+        if events.len() > 1 && effect_of(&plan, &events) > Some(Effect::Pure) {
             return Err(illegal("a call with an effect has no intent before it".to_owned()));
         }
+        let last = events[events.len() - 1].clone();
         for event in events {
+            if let (Event::Finished { place, .. }, Some(call)) = (&event, &predicate.call)
+                && run.tool_at(*place).as_ref() != Some(&call.tool)
+            {
+                return Err(illegal(format!("it is the result of {}, which was not called", call.tool)));
+            }
             run.record(event, predicate.time).map_err(|error| illegal(error.to_string()))?;
         }
-        if let Some(StepRef { from: said, to, .. }) = &predicate.step
-            && (*said != from || *to != run.location())
-        {
-            return Err(illegal(format!(
-                "it leads from {from} to {}, not from {said} to {to}",
-                run.location()
-            )));
+        let to = match &predicate.step {
+            Some(step) if run.may_be_at(&step.to) => step.to.clone(),
+            _ => run.location(),
+        };
+        let said = step_of(&last, &run, from, to);
+        if said != predicate.step {
+            return Err(illegal(match said {
+                Some(StepRef { id, event, from, to, .. }) => {
+                    format!("it is `{event}` of {id} and leads from {from} to {to}, not as it says")
+                }
+                None => "it names a step and is about none".to_owned(),
+            }));
+        }
+        if !asks_alias(&plan, predicate) {
+            return Err(illegal("the step asks another model".to_owned()));
         }
     }
     let detail = match withheld {
@@ -438,10 +468,18 @@ fn effect_of(plan: &Plan, events: &[Event]) -> Option<Effect> {
     })
 }
 
-fn reused(events: &[Event]) -> bool {
-    events.iter().any(|event| {
-        matches!(event, Event::Finished { end: crate::run::CallEnd::Success { recorded: true, .. }, .. })
-    })
+/// The inputs, where they are what binding them to the program's declaration gives.
+fn bound(plan: &Plan, inputs: &serde_json::Value) -> Option<serde_json::Map<String, serde_json::Value>> {
+    let given = inputs.as_object()?;
+    let bound = plan.program().bind_inputs(given.clone()).ok()?;
+    (bound == *given).then_some(bound)
+}
+
+/// Whether a model attempt names the model that its step asks.
+fn asks_alias(plan: &Plan, predicate: &Predicate) -> bool {
+    let (Some(model), Some(step)) = (&predicate.model, &predicate.step) else { return true };
+    let step = plan.program().index_of(step.id.as_str()).map(|index| &plan.program().step(index).kind);
+    matches!(step, Some(StepKind::Llm(llm)) if llm.model == model.alias)
 }
 
 /// What an envelope says of a call's authority is what its row says.

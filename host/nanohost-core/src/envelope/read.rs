@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::form;
 use super::predicate::{FailureRef, Kind, Predicate};
 use super::write::{Statement, SubjectDigest};
 use super::{PREDICATE_TYPE, STATEMENT_TYPE};
@@ -101,6 +102,8 @@ impl Opened {
         let opened =
             Self { predicate, key: unverified.key_id(), digest: Digest::of(bytes), anchor, commitments };
         opened.check_commitments()?;
+        form::check(&opened.predicate, |role| opened.commitments.contains_key(role))
+            .map_err(|why| OpenError::Statement(why.to_owned()))?;
         Ok(opened)
     }
 
@@ -149,11 +152,18 @@ pub struct Disclosed(BTreeMap<Role, Value>);
 pub struct BadContent(Encoding);
 
 impl Disclosed {
-    /// Reads a value.
+    /// Reads a value. JSON is in the one form that the host commits to, compact and with every key
+    /// once, so that no two readers take it for different values.
     pub fn insert(&mut self, content: &Content) -> Result<(), BadContent> {
         let bad = || BadContent(content.encoding);
         let value = match content.encoding {
-            Encoding::Json => serde_json::from_slice(&content.bytes).map_err(|_| bad())?,
+            Encoding::Json => {
+                let value: Value = serde_json::from_slice(&content.bytes).map_err(|_| bad())?;
+                if value.to_string().as_bytes() != content.bytes {
+                    return Err(bad());
+                }
+                value
+            }
             Encoding::Text => Value::String(String::from_utf8(content.bytes.clone()).map_err(|_| bad())?),
             Encoding::Bytes => return Err(bad()),
         };

@@ -1,6 +1,7 @@
 //! Sealing: an event and what the host observed → canonical bytes, chained and signed.
 //! Knows no randomness: salts are passed in.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -11,11 +12,12 @@ use super::predicate::{
     AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelRef, PolicyRef, Predicate,
     RunRef, SignerRef, StepRef, UsageRef, UseRef,
 };
+use super::read::MAX_PAYLOAD;
 use super::{COMMIT_DIGEST, PREDICATE_TYPE, STATEMENT_TYPE};
-use crate::admit::Row;
+use crate::admit::{Gap, Row};
 use crate::capability::Effect;
 use crate::export::{Content, Role};
-use crate::run::{Answer, CallEnd, Denial, End, Event, Failure, Place, Retry, Run, Slot, Verdict};
+use crate::run::{Answer, CallEnd, Culprit, Denial, End, Event, Failure, Place, Retry, Run, Slot, Verdict};
 use crate::{Commitment, Digest, Encoding, JcsError, RunId, Salt, Signer, Timestamp, commit, dsse, jcs};
 
 /// A sealed envelope and the content it commits to.
@@ -36,6 +38,9 @@ pub enum SealError {
     /// The predicate has no JSON form.
     #[error("the envelope has no JSON form")]
     Json(#[from] serde_json::Error),
+    /// No verifier would read it.
+    #[error("the envelope would be longer than any verifier reads")]
+    TooLong,
 }
 
 /// Commits to values while a predicate is being built.
@@ -269,6 +274,9 @@ impl Chain {
             },
         };
         let payload = jcs::canonical(&serde_json::to_value(&statement)?)?;
+        if payload.len() > MAX_PAYLOAD {
+            return Err(SealError::TooLong);
+        }
         let bytes = dsse::seal(&payload, &self.signer);
         let digest = Digest::of(&bytes);
         self.first.get_or_insert(digest);
@@ -335,30 +343,17 @@ fn parts_of(
     committer: &mut Committer<'_>,
 ) -> Parts {
     let program = run.plan().program();
-    let step = |place: Place, event: &str| {
-        Some(StepRef {
-            id: program.step(place.step).id.clone(),
-            visit: place.visit,
-            attempt: place.attempt,
-            event: event.to_owned(),
-            from: from.clone(),
-            to: to.clone(),
-        })
-    };
-    // A transition that is about no attempt says so with zeros.
-    let no_attempt = |index| Place { step: index, visit: 0, attempt: 0 };
-    let mut parts = Parts { used: observed.used, usage: observed.usage, ..Parts::default() };
+    let step = step(event, run, from, to);
+    let mut parts = Parts { used: observed.used, usage: observed.usage, step, ..Parts::default() };
     match event {
-        Event::Started { place, tool, args } => {
-            parts.step = step(*place, "started");
+        Event::Started { tool, args, .. } => {
             let input = committer.slot(Role::INPUT, args);
             if let Some(row) = run.plan().row(tool) {
                 parts.call = Some(call(row, observed.idempotency_key, input));
                 parts.authority = vec![authority(row)];
             }
         }
-        Event::Finished { place, end } => {
-            parts.step = step(*place, "finished");
+        Event::Finished { end, .. } => {
             let row = observed.tool.as_ref().and_then(|tool| run.plan().row(tool));
             if let Some(row) = row {
                 let input = observed.input.as_ref().and_then(|args| committer.slot(Role::INPUT, args));
@@ -384,7 +379,6 @@ fn parts_of(
             }
         }
         Event::Answered { place, answer } => {
-            parts.step = step(*place, "answered");
             let alias = match &program.step(place.step).kind {
                 crate::check::StepKind::Llm(llm) => llm.model.clone(),
                 _ => String::new(),
@@ -395,36 +389,48 @@ fn parts_of(
             }
             parts.model = Some(model(answer, alias, host, name, committer));
         }
-        Event::Decided { place, taken } => {
-            let side = match taken {
-                Some(true) => "then",
-                Some(false) => "otherwise",
-                None => "undecided",
-            };
-            parts.step = step(*place, side);
-        }
-        Event::Failed { place, failure: failed } => {
-            parts.step = step(*place, "failed");
+        Event::Failed { failure: failed, .. } => {
             parts.failure = Some(failure(failed, committer));
         }
-        Event::Denied { place, denial } => {
-            parts.step = step(*place, "denied");
+        Event::Denied { denial, .. } | Event::Blocked { denial, .. } => {
             parts.denials = vec![refusal(denial, committer)];
         }
-        Event::Blocked { place, denial } => {
-            parts.step = step(*place, "blocked");
-            parts.denials = vec![refusal(denial, committer)];
-        }
-        Event::Joined(index) => parts.step = step(no_attempt(*index), "joined"),
-        Event::Cancelled => parts.step = step(no_attempt(program.first()), "cancelled"),
-        Event::Resumed { payload, source } => {
-            let waiting = run.records().last().map_or(program.first(), |record| record.step);
-            parts.step = step(no_attempt(waiting), &format!("resumed:{source}"));
+        Event::Decided { .. } | Event::Joined(_) | Event::Cancelled => {}
+        Event::Resumed { payload, .. } => {
             committer.slot(Role::EVENT, payload);
         }
         Event::Closed(end) => parts.close = Some(close(end, run, count)),
     }
     parts
+}
+
+/// What an envelope says of the step and the transition: the verifier, having taken the
+/// transition, says the same of it.
+pub(crate) fn step(event: &Event, run: &Run, from: String, to: String) -> Option<StepRef> {
+    let program = run.plan().program();
+    // A transition that is about no attempt says so with zeros.
+    let no_attempt = |step| Place { step, visit: 0, attempt: 0 };
+    let (place, event): (Place, Cow<'static, str>) = match event {
+        Event::Started { place, .. } => (*place, "started".into()),
+        Event::Finished { place, .. } => (*place, "finished".into()),
+        Event::Answered { place, .. } => (*place, "answered".into()),
+        Event::Decided { place, taken: Some(true) } => (*place, "then".into()),
+        Event::Decided { place, taken: Some(false) } => (*place, "otherwise".into()),
+        Event::Decided { place, taken: None } => (*place, "undecided".into()),
+        Event::Failed { place, .. } => (*place, "failed".into()),
+        Event::Denied { place, .. } => (*place, "denied".into()),
+        Event::Blocked { place, .. } => (*place, "blocked".into()),
+        Event::Joined(block) => (no_attempt(*block), "joined".into()),
+        Event::Cancelled => (no_attempt(program.first()), "cancelled".into()),
+        Event::Resumed { source, .. } => {
+            let waited = run.records().last().map_or(program.first(), |record| record.step);
+            (no_attempt(waited), format!("resumed:{source}").into())
+        }
+        Event::Closed(_) => return None,
+    };
+    let (visit, attempt) = (place.visit, place.attempt);
+    let id = program.step(place.step).id.clone();
+    Some(StepRef { id, visit, attempt, event: event.into_owned(), from, to })
 }
 
 fn call(row: &Row, idempotency_key: Option<String>, input: Option<Commitment>) -> CallRef {
@@ -455,6 +461,20 @@ pub(crate) fn effect(effect: Effect) -> &'static str {
 fn rule_ids(row: &Row) -> Vec<String> {
     let ids: std::collections::BTreeSet<&String> = row.rules.iter().map(|grant| &grant.rule).collect();
     ids.into_iter().cloned().collect()
+}
+
+impl DenialRef {
+    /// A gap that admission found, as envelopes show it; what was asked for is content.
+    pub fn of_gap(gap: &Gap) -> Self {
+        Self {
+            code: gap.code.as_str().to_owned(),
+            capability: gap.class.map_or("import", |class| class.as_str()).to_owned(),
+            rule: gap.rule().unwrap_or("table:no-grant").to_owned(),
+            culprit: Culprit::Component.as_str().to_owned(),
+            tool: Some(gap.tool.clone()),
+            value: None,
+        }
+    }
 }
 
 impl AuthorityRef {

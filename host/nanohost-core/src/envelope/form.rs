@@ -1,0 +1,135 @@
+//! Which members belong to which kind of envelope. What does not belong is refused, since readers
+//! and receipts would believe it and no transition vouches for it. Knows no program.
+
+use super::predicate::{CallRef, Kind, Predicate};
+use crate::export::Role;
+
+/// Checks the members and commitments of a predicate against its kind; the fault in a few words.
+pub(super) fn check(predicate: &Predicate, commits: impl Fn(&Role) -> bool) -> Result<(), &'static str> {
+    let allowed = allowed(predicate)?;
+    let run = &predicate.run;
+    for (member, present) in members(predicate) {
+        if present && !allowed.contains(&member) {
+            return Err("it has members that do not belong to its kind");
+        }
+    }
+    let opens = predicate.kind == Kind::RunOpen;
+    if opens != (run.seq == 0) || opens != run.prev.is_none() || opens && run.plan.is_some() {
+        return Err("only its first envelope opens a run");
+    }
+    match predicate.kind {
+        Kind::RunOpen => {
+            let whole = predicate.host.is_some() && predicate.signer.is_some();
+            let bound = commits(&Role::ADMISSION) && commits(&Role::INPUT);
+            if whole && bound { Ok(()) } else { Err("it binds no host, signer, admission or inputs") }
+        }
+        Kind::Plan if run.seq != 1 || run.plan.is_none() => Err("the table is bound once, at first"),
+        Kind::Plan => Ok(()),
+        Kind::Intent => match &predicate.call {
+            Some(CallRef {
+                input: Some(_),
+                output: None,
+                result: None,
+                recorded: None,
+                deadline: None,
+                ..
+            }) => Ok(()),
+            _ => Err("it is no call that begins"),
+        },
+        Kind::Result => result(predicate),
+        Kind::Denied => denied(predicate),
+        Kind::Transition | Kind::Resume => transition(predicate, commits),
+        Kind::RunClose => predicate.close.as_ref().map(|_| ()).ok_or("it has no end"),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Member {
+    Host,
+    Signer,
+    Policies,
+    Step,
+    Call,
+    Model,
+    Authority,
+    Used,
+    Usage,
+    Denials,
+    Failure,
+    Close,
+}
+
+fn members(predicate: &Predicate) -> [(Member, bool); 12] {
+    [
+        (Member::Host, predicate.host.is_some()),
+        (Member::Signer, predicate.signer.is_some()),
+        (Member::Policies, !predicate.policies.is_empty()),
+        (Member::Step, predicate.step.is_some()),
+        (Member::Call, predicate.call.is_some()),
+        (Member::Model, predicate.model.is_some()),
+        (Member::Authority, !predicate.authority.is_empty()),
+        (Member::Used, !predicate.used.is_empty()),
+        (Member::Usage, predicate.usage.is_some()),
+        (Member::Denials, !predicate.denials.is_empty()),
+        (Member::Failure, predicate.failure.is_some()),
+        (Member::Close, predicate.close.is_some()),
+    ]
+}
+
+fn allowed(predicate: &Predicate) -> Result<&'static [Member], &'static str> {
+    let event = predicate.step.as_ref().map(|step| step.event.as_str());
+    Ok(match (predicate.kind, event) {
+        (Kind::RunOpen, None) => &[Member::Host, Member::Signer, Member::Policies],
+        (Kind::Plan, None) => &[Member::Authority],
+        (Kind::Intent, Some("started")) => &[Member::Step, Member::Call, Member::Authority],
+        (Kind::Result, Some("finished")) => {
+            &[Member::Step, Member::Call, Member::Authority, Member::Used, Member::Usage, Member::Failure]
+        }
+        (Kind::Denied, None) => &[Member::Denials],
+        (Kind::Denied, Some("denied")) => &[Member::Step, Member::Denials, Member::Used, Member::Usage],
+        (Kind::Denied, Some("blocked")) => &[Member::Step, Member::Denials],
+        (Kind::Transition, Some("answered")) => &[Member::Step, Member::Model, Member::Failure],
+        (Kind::Transition, Some("failed")) => &[Member::Step, Member::Failure],
+        (Kind::Transition, Some("then" | "otherwise" | "undecided" | "joined" | "cancelled")) => {
+            &[Member::Step]
+        }
+        (Kind::Resume, Some(_)) => &[Member::Step],
+        (Kind::RunClose, None) => &[Member::Close],
+        _ => return Err("its kind and its event do not fit"),
+    })
+}
+
+fn result(predicate: &Predicate) -> Result<(), &'static str> {
+    let Some(call) = &predicate.call else { return Err("it has no call") };
+    let result = call.result.as_deref();
+    let succeeded = matches!(result, Some("success" | "recorded"));
+    let fits = matches!(result, Some("success" | "recorded" | "suspended" | "failure"))
+        && call.output.is_some() == succeeded
+        && predicate.failure.is_some() == (result == Some("failure"))
+        && call.recorded.is_some() == (result == Some("recorded"))
+        && (call.deadline.is_none() || result == Some("suspended"));
+    if fits { Ok(()) } else { Err("its result and its members do not fit") }
+}
+
+fn denied(predicate: &Predicate) -> Result<(), &'static str> {
+    let of_admission = predicate.step.is_none();
+    let count = predicate.denials.len();
+    let fits = if of_admission { count > 0 } else { count == 1 };
+    // The step says which tool it is, and one commitment covers what all of them asked for.
+    let named = predicate.denials.iter().all(|denial| denial.tool.is_some() == of_admission);
+    let once = predicate.denials.iter().skip(1).all(|denial| denial.value.is_none());
+    if fits && named && once { Ok(()) } else { Err("its refusals do not fit its kind") }
+}
+
+fn transition(predicate: &Predicate, commits: impl Fn(&Role) -> bool) -> Result<(), &'static str> {
+    let event = predicate.step.as_ref().map_or("", |step| step.event.as_str());
+    let failed = predicate.failure.is_some();
+    let fits = match (&predicate.model, event) {
+        (Some(model), _) => failed == (model.verdict == "failed"),
+        (None, "answered") => false,
+        (None, "failed") => failed,
+        (None, _) if predicate.kind == Kind::Resume => commits(&Role::EVENT),
+        (None, _) => true,
+    };
+    if fits { Ok(()) } else { Err("its event and its members do not fit") }
+}
