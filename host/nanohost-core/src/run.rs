@@ -582,7 +582,7 @@ impl Run {
             },
             Event::Resumed { payload, source } => self.resume(payload, source),
             Event::Joined(step) => self.join(step),
-            Event::Started { place, args, tool } => self.started(place, &tool, args),
+            Event::Started { place, args, tool } => self.started(place, &tool, &args),
             Event::Blocked { place, denial } => self.blocked(place, &denial),
             Event::Denied { place, denial } => self.denied(place, denial),
             Event::Failed { place, failure } => self.failed(place, failure),
@@ -696,7 +696,13 @@ impl Run {
         })
     }
 
-    fn started(&mut self, place: Place, tool: &ToolName, args: Slot) -> Result<(), IllegalTransition> {
+    /// Whether the program makes this call at a place now, as far as the values are there.
+    pub(crate) fn may_call(
+        &mut self,
+        place: Place,
+        tool: &ToolName,
+        args: &Slot,
+    ) -> Result<(), IllegalTransition> {
         if self.lane(place)?.phase == Phase::Calling {
             return Err(IllegalTransition("the call has already begun"));
         }
@@ -712,7 +718,7 @@ impl Run {
             StepKind::Llm(llm) => llm.allowed_tools.contains(tool),
             _ => true,
         };
-        let same_args = match (&args, &due_args, self.kind(place.step)?) {
+        let same_args = match (args, &due_args, self.kind(place.step)?) {
             (Slot::Known(args), Some(due), _) => **args == *due,
             (Slot::Known(args), None, StepKind::Tool(call)) => call.args.fits(&self.scope(), args),
             _ => true,
@@ -721,11 +727,16 @@ impl Run {
             return Err(IllegalTransition("the call is not the one the program makes"));
         }
         let row = self.plan.row(tool).ok_or(IllegalTransition("the table has no row for the tool"))?;
-        if let (Slot::Known(args), None) = (&args, due_args)
+        if let (Slot::Known(args), None) = (args, due_args)
             && self.check_args(row, args).is_err()
         {
             return Err(IllegalTransition("the arguments are not admitted"));
         }
+        Ok(())
+    }
+
+    fn started(&mut self, place: Place, tool: &ToolName, args: &Slot) -> Result<(), IllegalTransition> {
+        self.may_call(place, tool, args)?;
         let handed = self.lane(place)?.phase == Phase::Handed;
         if !handed && !self.has_room() {
             return Err(IllegalTransition("the block has no room for one more call"));

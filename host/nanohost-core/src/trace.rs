@@ -20,7 +20,7 @@ use crate::envelope::{
     state_after, step_of,
 };
 use crate::export::{Content, Role};
-use crate::run::{ErrorKind, Event, Run, Status};
+use crate::run::{CallEnd, ErrorKind, Event, Run, Slot, Status};
 use crate::{Digest, RunId, Timestamp, TrustRoot};
 
 /// What is to be verified. Nothing of it is believed.
@@ -432,6 +432,12 @@ fn replay(
                 && run.tool_at(*place).as_ref() != Some(&call.tool)
             {
                 return Err(illegal(format!("it is the result of {}, which was not called", call.tool)));
+            }
+            if let (Event::Finished { place, end: CallEnd::Success { recorded: true, .. } }, Some(call)) =
+                (&event, &predicate.call)
+            {
+                let args = values[at].get(&Role::INPUT).cloned().map_or(Slot::Withheld, Slot::known);
+                run.may_call(*place, &call.tool, &args).map_err(|error| illegal(error.to_string()))?;
             }
             run.record(event, predicate.time).map_err(|error| illegal(error.to_string()))?;
         }

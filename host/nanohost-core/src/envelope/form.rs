@@ -107,6 +107,7 @@ fn result(predicate: &Predicate) -> Result<(), &'static str> {
         && call.output.is_some() == succeeded
         && predicate.failure.is_some() == (result == Some("failure"))
         && call.recorded.is_some() == (result == Some("recorded"))
+        && (call.input.is_some() || result != Some("recorded"))
         && (call.deadline.is_none() || result == Some("suspended"));
     if fits { Ok(()) } else { Err("its result and its members do not fit") }
 }

@@ -249,7 +249,9 @@ fn result(opened: &Opened, place: Place, disclosed: &mut Disclosed) -> Result<Ve
     let predicate = &opened.predicate;
     let call = predicate.call.as_ref().ok_or(NoEvent("no call"))?;
     let mut events = Vec::with_capacity(2);
-    if call.input.is_some() {
+    // A recorded result stands for a call that is not made: its arguments are judged, and nothing
+    // begins.
+    if call.input.is_some() && call.result.as_deref() != Some("recorded") {
         let args = disclosed.slot(Role::INPUT);
         events.push(Event::Started { place, tool: call.tool.clone(), args });
     }
