@@ -1453,3 +1453,6 @@ fn either(left: Option<bool>, right: Option<bool>) -> Option<bool> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

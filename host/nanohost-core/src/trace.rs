@@ -138,7 +138,7 @@ fn judge(evidence: Evidence<'_>, trust: &TrustRoot, report: &mut Report) -> Resu
     let record: AdmissionRecord = serde_json::from_value(record).map_err(|error| {
         Fault::tampered(CheckName::Admission, 0, format!("the admission does not parse: {error}"))
     })?;
-    let machine = match repeat(record, &envelopes)? {
+    let machine = match repeat(record, &envelopes, &values)? {
         Some(plan) => {
             report.pass(CheckName::Admission, "decided again from the recorded texts, with the same table");
             Some(replay(plan, &envelopes, &mut values, report)?)
@@ -331,7 +331,11 @@ fn end_of(envelopes: &[Opened]) -> Result<Option<RunState>, Fault> {
 }
 
 /// Admission, decided again: the same table, or for a refused run the same refusals (`None`).
-fn repeat(record: AdmissionRecord, envelopes: &[Opened]) -> Result<Option<Arc<Plan>>, Fault> {
+fn repeat(
+    record: AdmissionRecord,
+    envelopes: &[Opened],
+    values: &[Disclosed],
+) -> Result<Option<Arc<Plan>>, Fault> {
     let fault = |message: String| Fault::tampered(CheckName::Admission, 0, message);
     let open = &envelopes[0].predicate;
     if record.program() != open.run.program {
@@ -378,7 +382,13 @@ fn repeat(record: AdmissionRecord, envelopes: &[Opened]) -> Result<Option<Arc<Pl
                         && close.step.is_none()
                 })
             });
-            if !same || !closed {
+            let asked = denied.gaps().iter().map(|gap| gap.value.as_str());
+            let said = values.get(1).and_then(|values| values.get(&Role::DENIED));
+            let told = said.is_none_or(|said| {
+                said.as_array()
+                    .is_some_and(|said| said.iter().map(serde_json::Value::as_str).eq(asked.map(Some)))
+            });
+            if !same || !told || !closed {
                 return Err(fault("decided again, admission refuses otherwise".to_owned()));
             }
             Ok(None)
@@ -504,3 +514,6 @@ impl fmt::Display for Trace {
         write!(f, "run {} ({} envelopes)", self.run, self.envelopes.len())
     }
 }
+
+#[cfg(test)]
+mod tests;
