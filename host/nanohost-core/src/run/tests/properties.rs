@@ -170,8 +170,12 @@ fn garbage(choices: &mut Choices<'_>, near: Place) -> Event {
         ErrorKind::Cancelled,
         ErrorKind::Stalled,
     ]);
-    let code =
-        choices.of(&[Code::UNRESOLVED, Code::INVALID_ARGS, Code::IDEMPOTENCY_HELD, Code::known("other")]);
+    let code = choices.of(&[
+        Code::UNRESOLVED,
+        Code::INVALID_ARGS,
+        Code::IDEMPOTENCY_HELD,
+        Code::parse("other").expect("a code"),
+    ]);
     let retry = choices.of(&[Retry::Maybe, Retry::Never]);
     let failure = Failure::new(kind, code, retry).with_message(value(choices));
     let culprit = choices.of(&[Culprit::Guest, Culprit::Model, Culprit::Program, Culprit::Component]);
