@@ -1,7 +1,10 @@
 //! The command line as its users meet it: the real executable, on real files, with a store and a
 //! configuration of its own for every test.
 //!
-//! Nothing here sleeps for luck, depends on order, or leaves anything in the work tree.
+//! Nothing here sleeps for luck, depends on order, or leaves anything in the work tree. Signals,
+//! limits and `/proc` are Linux's, the platform that is tested.
+
+#![cfg(target_os = "linux")]
 
 mod harness;
 mod interop;
