@@ -54,7 +54,7 @@ impl World {
         let tools = format!("[tools.t]\npath = \"tools/t\"\n{}", grant.unwrap_or_default());
         let policies = self.policies.iter().enumerate().map(|(at, (text, trust))| {
             let source = Source::new(format!("policy{at}.toml"), text.clone());
-            Policy::parse(source, "/work", trust.clone()).expect("a policy")
+            Policy::parse(source, "/srv", trust.clone()).expect("a policy")
         });
         Admission {
             program: program(&[call("t"), tools].join("\n")),
@@ -353,7 +353,7 @@ fn the_program_narrows() {
     assert_eq!(below.verdict(), "folder_missing /data/in (read)");
     let policy = permit(&format!("{MAY_READ}\n\"/data/in\" = \"elsewhere\""));
     let below = World::new(READ, &[FILES], &policy).granting(&folder("/data/in", "read"));
-    assert_eq!(below.plan().rows()[0].grants.filesystem()[0].host, "/work/elsewhere");
+    assert_eq!(below.plan().rows()[0].grants.filesystem()[0].host, "/srv/elsewhere");
 }
 
 #[test]
@@ -434,7 +434,7 @@ fn policies_only_narrow_each_other() {
         world().and("[[forbid]]\nid = \"n\"\ntool = \"t\"", Trust::Trusted).verdict(),
         "forbidden f, not_granted ledger"
     );
-    let found = Trust::Found { project: "/work".into() };
+    let found = Trust::Found { project: "/srv".into() };
     assert_eq!(
         world().and(&yes, found).plan().rows()[0].effect,
         Effect::External,
@@ -490,7 +490,7 @@ fn writing_never_reaches_what_governs() {
 fn a_found_policy_is_a_strangers() {
     let found = |manifest: &str, import, policy: &str| {
         let mut world = World::new(manifest, &[import], policy);
-        world.policies[0].1 = Trust::Found { project: "/work".into() };
+        world.policies[0].1 = Trust::Found { project: "/srv".into() };
         world.verdict()
     };
     assert_eq!(found(READ, FILES, &permit(MAY_READ)), "ok");

@@ -3,7 +3,7 @@ use crate::Diagnostics;
 use crate::capability::Socket;
 
 fn parse(text: &str) -> Result<Policy, Diagnostics> {
-    Policy::parse(Source::new("policy.toml", text), "/work/policies", Trust::Trusted)
+    Policy::parse(Source::new("policy.toml", text), "/srv/policies", Trust::Trusted)
 }
 
 fn codes(text: &str) -> String {
@@ -87,15 +87,15 @@ fn one_line_a_case() {
 #[test]
 fn host_folders_are_absolute_and_normalised() {
     for (text, expect) in [
-        ("data", Some("/work/policies/data")),
-        ("../examples/./refund//data/", Some("/work/examples/refund/data")),
+        ("data", Some("/srv/policies/data")),
+        ("../examples/./refund//data/", Some("/srv/examples/refund/data")),
         ("/srv/data", Some("/srv/data")),
-        ("..", Some("/work")),
+        ("..", Some("/srv")),
         ("../..", Some("/")),
         ("../../..", None),
         ("/..", None),
     ] {
-        assert_eq!(path::resolve("/work/policies", text).ok().as_deref(), expect, "{text}");
+        assert_eq!(path::resolve("/srv/policies", text).ok().as_deref(), expect, "{text}");
     }
     assert!(path::resolve("", "data").is_err());
     assert!(path::resolve("policies", "data").is_err());
@@ -201,9 +201,9 @@ fn a_found_policy_grants_little() {
         id = "never"
         kv = ["x"]
     "#;
-    let policy = |trust| Policy::parse(Source::new("p.toml", text), "/work/p", trust).expect("a policy");
+    let policy = |trust| Policy::parse(Source::new("p.toml", text), "/srv/p", trust).expect("a policy");
     let trusted = policy(Trust::Trusted);
-    let found = policy(Trust::Found { project: "/work".into() });
+    let found = policy(Trust::Found { project: "/srv".into() });
     let tool = ToolName::new("t").expect("a name");
     let subject = Subject { program: "p", tool: &tool, function: "f", today: Timestamp::from_millis(0) };
     let folder = |access| Capability::Filesystem(Folder { guest: "/data".into(), access });
@@ -212,12 +212,12 @@ fn a_found_policy_grants_little() {
         matches!(policy.verdict(subject, wanted), Verdict::Permitted(_))
     };
     for (capability, host, expect) in [
-        (folder(Access::Read), Some("/work/data"), true),
-        (folder(Access::Read), Some("/work"), true),
+        (folder(Access::Read), Some("/srv/data"), true),
+        (folder(Access::Read), Some("/srv"), true),
         (folder(Access::Read), Some("/workshop"), false),
         (folder(Access::Read), Some("/etc"), false),
         (folder(Access::Read), None, false),
-        (folder(Access::Write), Some("/work/data"), false),
+        (folder(Access::Write), Some("/srv/data"), false),
         (Capability::Kv("k".into()), None, true),
         (Capability::Env("A".into()), None, false),
         (Capability::Clock(Clock::Virtual), None, true),
