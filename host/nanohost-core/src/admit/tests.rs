@@ -474,7 +474,7 @@ fn writing_never_reaches_what_governs() {
     };
     for (host, expect) in [
         ("out", "ok"),
-        ("/workshop", "ok"),
+        ("/srvshop", "ok"),
         (".", "grant_covers_control_files /data (write)"),
         ("/", "grant_covers_control_files /data (write)"),
         ("/srv/repository/.git/hooks", "grant_covers_control_files /data (write)"),

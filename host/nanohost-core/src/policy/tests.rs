@@ -214,7 +214,7 @@ fn a_found_policy_grants_little() {
     for (capability, host, expect) in [
         (folder(Access::Read), Some("/srv/data"), true),
         (folder(Access::Read), Some("/srv"), true),
-        (folder(Access::Read), Some("/workshop"), false),
+        (folder(Access::Read), Some("/srvshop"), false),
         (folder(Access::Read), Some("/etc"), false),
         (folder(Access::Read), None, false),
         (folder(Access::Write), Some("/srv/data"), false),

@@ -104,7 +104,7 @@ fn offer(local: ToolName) -> Offer {
 
 pub(crate) fn admission(program: &Value) -> Admission {
     let program = checked(program);
-    let policy = Policy::parse(Source::new("policy.toml", POLICY), "/work", Trust::Trusted);
+    let policy = Policy::parse(Source::new("policy.toml", POLICY), "/srv", Trust::Trusted);
     Admission {
         offers: names(&program).into_iter().map(offer).collect(),
         program,
