@@ -217,7 +217,7 @@ pub enum Disclose {
 #[derive(Debug, Args)]
 pub struct TrustArgs {
     /// The project, or its policy
-    #[arg(value_name = "DIR", required_unless_present = "list")]
+    #[arg(value_name = "DIR")]
     pub project: Option<PathBuf>,
     /// Show what is trusted
     #[arg(long, conflicts_with_all = ["project", "remove"])]

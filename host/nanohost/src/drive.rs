@@ -406,7 +406,9 @@ impl<'a> Drive<'a> {
             denied,
             logs,
         });
-        let event = outcome::event(place, outcome, row.effect, timed_out, stopped);
+        // A guest that ran no instruction has done nothing that could be in doubt.
+        let effect = if cost.fuel == 0 { Effect::Pure } else { row.effect };
+        let event = outcome::event(place, outcome, effect, timed_out, stopped);
         let succeeded = matches!(&event, Event::Finished { end: CallEnd::Success { .. }, .. });
         let seen = matches!(
             &event,

@@ -614,6 +614,10 @@ impl<'a> Case<'a> {
             GapCode::FolderMissing => {
                 "it is permitted, but no policy says which folder of this machine it is"
             }
+            GapCode::GrantCoversControlFiles => {
+                "the folder that the policy names for it holds, or is, what decides about grants: a policy, `.git` or \
+                 `.cargo`"
+            }
             _ => "it is permitted, but no policy says what value it has",
         };
         let help = match conflict {

@@ -53,7 +53,11 @@ impl CheckedProgram {
                 );
                 report.push(match nearest(&name, declared.iter().map(|input| &*input.name)) {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
-                    None => finding,
+                    None => {
+                        let names: Vec<String> =
+                            declared.iter().take(12).map(|input| format!("`{}`", input.name)).collect();
+                        finding.help(format!("it declares {}", names.join(", ")))
+                    }
                 });
             } else {
                 bound.insert(name, value);

@@ -24,7 +24,10 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
     let runs = match SqliteReader::open(&places.store, &OpenOptions::default()) {
         Ok(store) => store.runs().map_err(store_failure)?,
         // Nothing has run yet: that is an empty list, not an error.
-        Err(nanohost_store::StoreError::NoStore { .. }) => Vec::new(),
+        Err(nanohost_store::StoreError::NoStore { dir }) => {
+            console.note(&format!("there is no store in {}", console::path(&dir)));
+            Vec::new()
+        }
         Err(error) => return Err(store_failure(error)),
     };
     if args.json {

@@ -1,5 +1,7 @@
 //! `nanohost trust` and `nanohost key`: what the user of this machine decides and holds.
 
+use std::path::Path;
+
 use nanohost_core::Diagnostic;
 use nanohost_store::development_key;
 
@@ -11,7 +13,7 @@ use crate::store_failure;
 
 /// `nanohost trust`.
 pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let Some(project) = &args.project else {
+    if args.list {
         let mut out = String::new();
         for trusted in trusting::list(places)? {
             let now = match trusted.now {
@@ -23,7 +25,9 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
         }
         console.print(if out.is_empty() { "nothing is trusted\n" } else { &out })?;
         return Ok(Exit::Success);
-    };
+    }
+    // Said in a project, it means that project.
+    let project = args.project.as_deref().unwrap_or(Path::new("."));
     if args.remove {
         return match trusting::remove(places, project)? {
             Some(trusted) => {
