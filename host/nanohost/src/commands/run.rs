@@ -189,17 +189,7 @@ fn seal_refusal(ledger: &mut Ledger, denied: &Denied) -> anyhow::Result<()> {
     ledger.seal(Kind::Denied, now, |committer| {
         let values: Vec<Value> = gaps.iter().map(|gap| gap.value.as_str().into()).collect();
         let value = committer.json(Role::DENIED, &Value::Array(values));
-        let mut denials: Vec<DenialRef> = gaps
-            .iter()
-            .map(|gap| DenialRef {
-                code: gap.code.as_str().to_owned(),
-                capability: gap.class.map_or("import", |class| class.as_str()).to_owned(),
-                rule: gap.rule().unwrap_or("table:no-grant").to_owned(),
-                culprit: "component".to_owned(),
-                tool: Some(gap.tool.clone()),
-                value: None,
-            })
-            .collect();
+        let mut denials: Vec<DenialRef> = gaps.iter().map(DenialRef::of_gap).collect();
         if let Some(first) = denials.first_mut() {
             first.value = Some(value);
         }
