@@ -6,6 +6,7 @@ pub(crate) mod world;
 
 use serde_json::{Value, json};
 
+use super::due::unresolved;
 use super::*;
 use crate::template::Scope as _;
 use world::{Order, World, moment, plan, tool};

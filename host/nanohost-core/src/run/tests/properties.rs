@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::world::{Order, World, moment, plan, tool};
 use super::*;
+use crate::OnError;
 
 /// Choices read from bytes; when they run out, the first choice is taken.
 struct Choices<'a>(std::slice::Iter<'a, u8>);
