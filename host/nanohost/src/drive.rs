@@ -8,17 +8,14 @@ mod kv;
 mod outcome;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use nanohost_core::Effect;
 use nanohost_core::envelope::Observed;
 use nanohost_core::export::Role;
 use nanohost_core::run::{
-    Action, Ask, Call, CallEnd, Code, ErrorKind, Event, Failure as StepFailure, Next, Place, Reply, Retry,
-    Run, Slot,
+    Action, Ask, Call, CallEnd, Code, ErrorKind, Event, Failure as StepFailure, Next, Place, Retry, Run, Slot,
 };
 use nanohost_core::trace::Trace;
 use nanohost_core::{Diagnostic, Digest, StepIndex, ToolName, TrustRoot};
@@ -30,16 +27,16 @@ use tokio::task::JoinSet;
 use crate::commands::verify_record;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
-use crate::model::{SCRIPTED, Scripted};
-use crate::store_failure;
+use crate::model::{Answered, Models, SCRIPTED};
+use crate::{store_failure, wait};
 use kv::{CommittedKv, KvLock};
 
 /// What a run needs from outside.
 pub struct Tools {
     /// The linked tools by their local names.
     pub linked: HashMap<ToolName, Arc<Tool>>,
-    /// The scripted model, where the program names a file of answers.
-    pub model: Option<Scripted>,
+    /// The models that the program's steps ask.
+    pub models: Models,
     /// The run's secret seed.
     pub seed: [u8; 32],
     /// Whose key-value spaces and idempotency keys it shares; empty: the operator's own.
@@ -83,7 +80,7 @@ enum Done {
     /// A call ended.
     Called { call: Call, report: Box<CallReport>, timed_out: bool, lock: Option<KvLock> },
     /// A model attempt ended.
-    Answered(Ask, Reply),
+    Answered(Ask, Answered),
     /// The run is being stopped, and this had not begun.
     Stopped,
     /// The host itself failed.
@@ -187,10 +184,16 @@ impl<'a> Drive<'a> {
                 (self.on_step)(self.step_id(ask.place.step));
                 let tools = Arc::clone(&self.tools);
                 let step = self.step_id(ask.place.step).to_owned();
+                let cancellation = self.cancellation.clone();
                 self.in_flight.spawn(async move {
-                    pause(ask.backoff).await;
-                    let reply = answer(&tools, &ask, &step);
-                    Done::Answered(ask, reply)
+                    let answered = async {
+                        wait::pause(ask.backoff).await;
+                        tools.models.ask(&step, &ask).await
+                    };
+                    match wait::unless_cancelled(&cancellation, answered).await {
+                        Some(answered) => Done::Answered(ask, answered),
+                        None => Done::Stopped,
+                    }
                 });
             }
             Action::Call(call) => {
@@ -201,7 +204,9 @@ impl<'a> Drive<'a> {
                 let store = Arc::clone(self.journal.store());
                 let cancellation = self.cancellation.clone();
                 self.in_flight.spawn(async move {
-                    pause(call.backoff).await;
+                    if wait::unless_cancelled(&cancellation, wait::pause(call.backoff)).await.is_none() {
+                        return Done::Stopped;
+                    }
                     match scope {
                         None => Done::Ready(call, None),
                         Some(scope) => match KvLock::take(&store, &scope, &cancellation).await {
@@ -239,8 +244,8 @@ impl<'a> Drive<'a> {
         match done {
             Done::Broken(error) => Err(error),
             Done::Stopped => Ok(()),
-            Done::Answered(ask, reply) => {
-                let event = self.run.judge(&ask, reply);
+            Done::Answered(ask, answered) => {
+                let event = self.run.judge(&ask, answered.reply);
                 let observed = Observed {
                     model: Some(("local".to_owned(), SCRIPTED.to_owned())),
                     ..Observed::default()
@@ -456,50 +461,9 @@ async fn call_within(
     let mut calling = std::pin::pin!(tool.call(&call.args, context));
     let timed_out = tokio::select! {
         report = &mut calling => return (report, false),
-        () = tokio::time::sleep(call.timeout.unwrap_or(FOREVER).min(FOREVER)) => true,
+        () = wait::timeout(call.timeout) => true,
         () = crate::signals::cancelled(run) => false,
     };
     own.cancel();
     (calling.await, timed_out)
-}
-
-/// Longer than anything lasts; tokio's timers overflow beyond.
-const FOREVER: Duration = Duration::from_secs(86_400 * 365);
-
-/// The pause before an attempt: the machine's back-off, of which up to half is left away at random
-/// so that those who failed together do not come back together.
-async fn pause(backoff: Option<Duration>) {
-    let Some(backoff) = backoff else { return };
-    let mut byte = [0_u8];
-    // Without randomness the pause is whole.
-    let share = if getrandom::fill(&mut byte).is_ok() { u32::from(byte[0]) } else { 0 };
-    tokio::time::sleep(backoff - backoff * share / 512).await;
-}
-
-/// Asks the model. Only the scripted one is built in.
-fn answer(tools: &Tools, ask: &Ask, step: &str) -> Reply {
-    let failed = |code, message: String| Reply::Failed {
-        failure: StepFailure::new(ErrorKind::StepFailed, Code::known(code), Retry::Never)
-            .with_message(Slot::known(message.into())),
-        tokens: 0,
-    };
-    let Some(model) = &tools.model else {
-        return failed("no_model", format!("the program names no answers for the model `{}`", ask.model));
-    };
-    match model.answer(step, &ask.prompt) {
-        // Nobody counted tokens: about four bytes are one.
-        Some(text) => Reply::Text {
-            text: text.to_owned(),
-            tokens: 0,
-            estimated_tokens: (ask.prompt.len() + text.len()).div_ceil(4) as u64,
-        },
-        None => failed(
-            "no_scripted_answer",
-            format!("{} has no answer for step `{step}` and this prompt", shown(model.path())),
-        ),
-    }
-}
-
-fn shown(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -16,6 +16,7 @@ mod model;
 mod prepare;
 mod project;
 mod signals;
+mod wait;
 
 use std::process::ExitCode;
 

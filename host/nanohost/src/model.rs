@@ -1,91 +1,59 @@
-//! The scripted model: answers from a file beside the program, for tests and offline use. It asks
-//! nobody; what it says is as untrusted as what any model says.
+//! The models that a run's steps ask, by alias. What any of them says is untrusted; what a step
+//! makes of it is the machine's. Knows no step, no journal and no policy file.
 
-use std::path::{Path, PathBuf};
+mod scripted;
 
-use nanohost_core::{Diagnostic, Source};
-use serde::Deserialize;
+use nanohost_core::run::{Ask, Code, ErrorKind, Failure, Reply, Retry, Slot};
 
-use crate::failure::Failure;
-use crate::project::read_bounded;
+pub use scripted::Scripted;
 
-/// The name that programs and envelopes know it by.
+/// The alias of the model that answers from a file.
 pub const SCRIPTED: &str = "scripted";
 
-/// No file of answers is larger: it is read whole.
-const MAX_SCRIPT: u64 = 16 << 20;
-
-/// Answers by step and prompt.
+/// The models of one run.
 #[derive(Debug)]
-pub struct Scripted {
-    path: PathBuf,
-    answers: Vec<Scene>,
+pub struct Models {
+    scripted: Option<Scripted>,
 }
 
-/// The file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Script {
-    #[serde(default)]
-    answer: Vec<Scene>,
+/// What came of asking.
+#[derive(Debug)]
+pub struct Answered {
+    /// For the machine.
+    pub reply: Reply,
 }
 
-/// One `[[answer]]`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Scene {
-    /// The step that asks.
-    step: String,
-    /// Text that the prompt has to contain.
-    contains: Option<String>,
-    /// What the model says.
-    text: String,
-}
-
-impl Scripted {
-    /// Reads the file, TOML or, by its extension, JSON.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let io = |error: std::io::Error| {
-            Failure::io("script_unreadable", "read the model's answers", path, &error)
-        };
-        let bytes = read_bounded(path, MAX_SCRIPT).map_err(io)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| io(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
-        let json = path.extension().is_some_and(|extension| extension == "json");
-        let script: Result<Script, Diagnostic> = if json {
-            serde_json::from_str(&text)
-                .map_err(|error| Diagnostic::error("script_invalid", error.to_string()))
-        } else {
-            toml::from_str(&text).map_err(|error: toml::de::Error| {
-                let finding = Diagnostic::error("script_invalid", error.message().to_owned());
-                match error.span() {
-                    Some(span) => finding.at(&Source::new(path.display().to_string(), text.as_str()), span),
-                    None => finding,
-                }
-            })
-        };
-        let script = script.map_err(|finding| {
-            Failure::usage(finding.help(
-                "a file of answers is a list of `[[answer]]` with `step`, `text` and, if you like, `contains`",
-            ))
-        })?;
-        Ok(Self { path: path.to_owned(), answers: script.answer })
+impl Models {
+    /// The models of a run.
+    pub fn new(scripted: Option<Scripted>) -> Self {
+        Self { scripted }
     }
 
-    /// What the model says to a prompt: the first answer for the step whose `contains` stands in
-    /// the prompt.
-    pub fn answer(&self, step: &str, prompt: &str) -> Option<&str> {
-        let fits = |scene: &&Scene| {
-            scene.step == step && scene.contains.as_ref().is_none_or(|text| prompt.contains(text))
-        };
-        self.answers.iter().find(fits).map(|scene| scene.text.as_str())
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Asks the model of an attempt, once.
+    pub async fn ask(&self, step: &str, ask: &Ask) -> Answered {
+        match &self.scripted {
+            Some(model) => model.ask(step, ask),
+            None => {
+                let message = format!("the program names no answers for the model `{}`", ask.model);
+                Answered::of(failed("no_model", Retry::Never, message))
+            }
+        }
     }
 }
 
-#[cfg(test)]
-mod tests;
+impl Answered {
+    fn of(reply: Reply) -> Self {
+        Self { reply }
+    }
+}
+
+/// A failure of a provider, in its own words.
+fn failed(code: &'static str, retry: Retry, message: String) -> Reply {
+    let failure = Failure::new(ErrorKind::StepFailed, Code::known(code), retry);
+    Reply::Failed { failure: failure.with_message(Slot::known(message.into())), tokens: 0 }
+}
+
+/// How many tokens texts are where nobody counted: about four bytes are one.
+fn estimate(texts: &[&str]) -> u64 {
+    texts.iter().map(|text| text.len() as u64).sum::<u64>().div_ceil(4)
+}

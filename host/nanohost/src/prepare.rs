@@ -178,7 +178,7 @@ impl Prepared {
     }
 
     /// The model the program's steps ask: only `scripted` is built in.
-    pub fn model(&self, program: &Path) -> anyhow::Result<Option<Scripted>> {
+    pub fn scripted(&self, program: &Path) -> anyhow::Result<Option<Scripted>> {
         let asked: Vec<(&str, &str)> = self
             .program
             .steps()

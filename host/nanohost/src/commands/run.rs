@@ -25,6 +25,7 @@ use crate::console::{self, Console, Progress, Summary};
 use crate::drive::{CallObserved, Drive, Tools};
 use crate::failure::{Exit, Failure};
 use crate::ledger::{self, Ledger};
+use crate::model::Models;
 use crate::prepare::{self, Prepared};
 use crate::project::{self, Places};
 use crate::{signals, store_failure};
@@ -35,7 +36,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let engine = Engine::new()?;
     let prepared = Prepared::read(&args.program, places, &engine, &progress)?;
     let inputs = inputs(args, &prepared.program)?;
-    let model = prepared.model(&args.program.program)?;
+    let scripted = prepared.scripted(&args.program.program)?;
     let key = development_key(&places.keys()).map_err(store_failure)?;
     if key.created {
         console.note(&format!(
@@ -62,14 +63,15 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
 
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
-    let model_file = model.as_ref().map(|model| model.path().to_owned());
+    let model_file = scripted.as_ref().map(|model| model.path().to_owned());
     let linked = match &decided {
         Ok(plan) => prepared.link(plan, &engine)?,
         Err(_) => HashMap::new(),
     };
     let trust = super::evidence::own_trust(places)?;
     let domain = prepared.domain(&args.program.program);
-    let tools = Tools { linked, model, seed, domain, trust };
+    let models = Models::new(scripted);
+    let tools = Tools { linked, models, seed, domain, trust };
     let mut ledger = open(&store, &prepared, key, opened)?;
     let id = ledger.run().clone();
     seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed)?;
