@@ -392,6 +392,12 @@ impl Grants {
         &self.stubbed
     }
 
+    /// Whether something outside of the host's own store can be changed through them.
+    pub fn reaches_out(&self) -> bool {
+        let writes = self.filesystem.iter().any(|grant| grant.folder.access == Access::Write);
+        writes || !self.sockets.is_empty()
+    }
+
     /// The bounds of each call.
     pub fn limits(&self) -> Limits {
         self.limits

@@ -22,6 +22,7 @@ use crate::template::{Template, TextTemplate};
 use crate::{Diagnostic, Diagnostics, Digest, Source, StepId, ToolName};
 use graph::Graph;
 
+pub(crate) use inputs::fits_schema;
 pub use inputs::read_json;
 
 /// The place of a step in [`CheckedProgram::steps`]; parallel sub-steps have places of their own.

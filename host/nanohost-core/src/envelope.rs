@@ -11,10 +11,10 @@ mod write;
 
 pub use predicate::{
     AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelRef, PolicyRef, Predicate,
-    RunRef, SignerRef, StepRef, UsageRef, UseRef,
+    ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
 };
 pub use read::{BadContent, Disclosed, NoEvent, OpenError, Opened, events_of};
-pub use write::{Chain, Committer, Observed, Parts, RecordError, SealError, Sealed};
+pub use write::{Chain, Committer, Observed, Parts, RecordError, SealError, Sealed, TakeOver};
 pub(crate) use write::{
     authority as authority_of, effect as effect_text, initial_state, state_after, step as step_of,
 };

@@ -119,6 +119,10 @@ impl Role {
     pub const PROMPT: Self = Self(Cow::Borrowed("prompt"));
     /// Why a tool waits, in its own words.
     pub const REASON: Self = Self(Cow::Borrowed("reason"));
+    /// What somebody was shown before they answered.
+    pub const SHOWN: Self = Self(Cow::Borrowed("shown"));
+    /// Where the files of a run lay on the machine that started it.
+    pub const LAUNCH: Self = Self(Cow::Borrowed("launch"));
     /// The secret seed of the run's randomness.
     pub const SEED: Self = Self(Cow::Borrowed("seed"));
     /// The system text a model was given.
@@ -129,9 +133,10 @@ impl Role {
         *self == Self::ADMISSION
     }
 
-    /// Values that outlive their run as secrets: who knows the seed can foretell what was random.
+    /// Values that are nobody else's: who knows the seed can foretell what was random, and paths of
+    /// a machine tell of it.
     pub fn is_secret(&self) -> bool {
-        *self == Self::SEED
+        *self == Self::SEED || *self == Self::LAUNCH
     }
 
     /// Checks the form of `text`.

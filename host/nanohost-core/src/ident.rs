@@ -111,6 +111,21 @@ text_ident!(
     |text| text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 );
 
+text_ident!(
+    /// Who acts: a person, a service, an agent. `[A-Za-z0-9][A-Za-z0-9._@+-]*`, at most 128 bytes, and
+    /// neither `starter` nor `operator`, which stand for whoever it is.
+    Principal,
+    "principal",
+    "letters, digits, `.`, `_`, `@`, `+` and `-`, starting with a letter or digit, at most 128, and neither \
+     `starter` nor `operator`",
+    |text| {
+        text.len() <= MAX_NAME
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'@' | b'+' | b'-'))
+            && !matches!(text, "starter" | "operator")
+    }
+);
+
 impl RunId {
     /// The run id of 16 random bytes.
     pub fn from_random(bytes: [u8; 16]) -> Self {

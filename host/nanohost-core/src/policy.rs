@@ -42,6 +42,8 @@ pub struct Policy {
     folders: BTreeMap<(ToolName, String), Spanned<String>>,
     env: BTreeMap<(ToolName, String), Spanned<String>>,
     ceilings: GivenLimits,
+    /// Who has which role.
+    roles: BTreeMap<String, Vec<String>>,
 }
 
 /// Whether a row gives or takes.
@@ -120,7 +122,13 @@ impl Policy {
             folders: BTreeMap::new(),
             env: BTreeMap::new(),
             ceilings: GivenLimits::default(),
+            roles: BTreeMap::new(),
         }
+    }
+
+    /// Who has a role, where the policy speaks of it.
+    pub(crate) fn role(&self, role: &str) -> Option<&[String]> {
+        self.roles.get(role).map(Vec::as_slice)
     }
 
     /// Whether it is [`Policy::none`].

@@ -20,17 +20,18 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 pub use event::{
-    Answer, CallEnd, Code, Culprit, Denial, End, ErrorKind, Event, Failure, Place, Proposal, Reply, Retry,
-    Slot, Status, Verdict, WebhookSource,
+    Answer, CallEnd, Check, CheckEnd, Code, Culprit, Denial, End, ErrorKind, Event, Failure, Place, Proposal,
+    Reply, Retry, Settlement, Slot, Status, Verdict, WebhookSource,
 };
 pub use next::{Action, Ask, Call, Next};
 pub use record::{StepRecord, StepStatus};
-pub use suspension::{Suspension, SuspensionCause};
+pub use suspension::{EventRefused, PendingCall, Suspension, SuspensionCause};
 
 use crate::admit::Plan;
 use crate::check::{CheckedProgram, StepIndex, StepKind};
 use crate::{Timestamp, ToolName};
 use scope::Values;
+use suspension::Waiting;
 
 /// A run of an admitted program, somewhere between its opening and its end.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub struct Run {
     now: Timestamp,
     final_output: Option<Slot>,
     outcome: Option<String>,
+    /// The step whose wait ended last.
+    waited: Option<StepIndex>,
 }
 
 /// What the budgets count.
@@ -61,7 +64,9 @@ pub struct Tally {
     pub retries: u64,
     /// Calls the host refused.
     pub denied: u64,
-    /// Milliseconds the run spent suspended.
+    /// Events from outside that were refused.
+    pub rejected: u64,
+    /// Milliseconds the run spent suspended, or without a process.
     pub suspended_ms: u64,
     /// Steps in a row that are known to have changed no named value.
     stalled: u64,
@@ -72,7 +77,7 @@ pub struct Tally {
 #[derive(Debug)]
 enum State {
     Active(Active),
-    Suspended(Suspension),
+    Suspended(Box<Waiting>),
     /// The end is decided and waits for its record.
     Closing(End),
     Ended(End),
@@ -117,6 +122,8 @@ struct Lane {
     proposal: Option<Slot>,
     /// The row of the call that has begun.
     calling: Option<ToolName>,
+    /// Somebody settled a call in doubt as failed.
+    settled: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -167,6 +174,7 @@ impl Run {
             now: opened,
             final_output: None,
             outcome: None,
+            waited: None,
         };
         run.enter(first, Entry::Other);
         run
@@ -204,10 +212,15 @@ impl Run {
         matches!(self.state, State::Closing(_))
     }
 
+    /// The step whose wait ended last.
+    pub(crate) fn waited(&self) -> Option<StepIndex> {
+        self.waited
+    }
+
     /// What the run waits for, where it is suspended.
     pub fn suspension(&self) -> Option<&Suspension> {
         match &self.state {
-            State::Suspended(suspension) => Some(suspension),
+            State::Suspended(waiting) => Some(&waiting.suspension),
             _ => None,
         }
     }
@@ -254,24 +267,28 @@ impl Run {
             return Err(IllegalTransition("time runs backwards"));
         }
         let before = std::mem::replace(&mut self.now, at);
-        let done = self.apply(event);
+        let done = self.apply(event, before);
         if done.is_err() {
             self.now = before;
         }
         done
     }
 
-    fn apply(&mut self, event: Event) -> Result<(), IllegalTransition> {
+    fn apply(&mut self, event: Event, last: Timestamp) -> Result<(), IllegalTransition> {
         match event {
             Event::Closed(end) => self.close(end),
-            Event::Cancelled => match &self.state {
+            Event::Cancelled { .. } => match &self.state {
                 State::Ended(_) | State::Closing(_) => Err(IllegalTransition("the run is over")),
                 State::Active(_) | State::Suspended(_) => {
                     self.state = State::Closing(End::of(Status::Cancelled, ErrorKind::Cancelled));
                     Ok(())
                 }
             },
-            Event::Resumed { payload, source } => self.resume(payload, source),
+            Event::Resumed { payload, source, check } => self.resumed(payload, source, check.as_ref()),
+            Event::Refused { denial, check } => self.refused(&denial, check.as_ref()),
+            Event::Expired => self.expired(),
+            Event::Settled(settlement) => self.settled(settlement),
+            Event::Recovered => self.recovered(last),
             Event::Joined(step) => self.join(step),
             Event::Started { place, args, tool } => self.started(place, &tool, &args),
             Event::Blocked { place, denial } => self.blocked(place, &denial),

@@ -20,6 +20,7 @@ use crate::envelope::{
     state_after, step_of,
 };
 use crate::export::{Content, Role};
+use crate::resume::entitled;
 use crate::run::{CallEnd, ErrorKind, Event, Run, Slot, Status};
 use crate::{Digest, RunId, Timestamp, TrustRoot};
 
@@ -64,6 +65,16 @@ impl Trace {
     /// The digest of an envelope's exact bytes.
     pub fn digest(&self, seq: usize) -> Option<Digest> {
         self.envelopes.get(seq).map(|opened| opened.digest)
+    }
+
+    /// The first and the last envelope.
+    pub(crate) fn ends(&self) -> (&Opened, &Opened) {
+        (&self.envelopes[0], &self.envelopes[self.envelopes.len() - 1])
+    }
+
+    /// The machine, to go on with; `None` where admission refused.
+    pub fn into_machine(self) -> Option<Run> {
+        self.machine
     }
 
     /// A disclosed value.
@@ -436,6 +447,15 @@ fn replay(
         if events.len() > 1 && effect_of(&plan, &events) > Some(Effect::Pure) {
             return Err(illegal("a call with an effect has no intent before it".to_owned()));
         }
+        if predicate.kind == Kind::Resume {
+            taken_over(&plan, &run, predicate, envelopes, values[at].get(&Role::ADMISSION))
+                .map_err(|message| Fault::tampered(CheckName::Admission, at, message))?;
+        }
+        if let (Some(call), "settled:happened") = (&predicate.call, event_of(predicate))
+            && run.pending_call().map(|pending| pending.tool).as_ref() != Some(&call.tool)
+        {
+            return Err(illegal(format!("it settles a call of {}, which is not in doubt", call.tool)));
+        }
         let last = events[events.len() - 1].clone();
         for event in events {
             if let (Event::Finished { place, .. }, Some(call)) = (&event, &predicate.call)
@@ -475,6 +495,44 @@ fn replay(
     report.pass(CheckName::Transitions, detail);
     report.pass(CheckName::Authority, "granted ⊆ requested ∩ policy ∩ program in every call");
     Ok(run)
+}
+
+fn event_of(predicate: &Predicate) -> &str {
+    predicate.step.as_ref().map_or("", |step| step.event.as_str())
+}
+
+/// Another process goes on: it admitted again, came to the same table, and whoever answered was
+/// entitled to by the policies then in force.
+fn taken_over(
+    plan: &Plan,
+    run: &Run,
+    predicate: &Predicate,
+    envelopes: &[Opened],
+    record: Option<&serde_json::Value>,
+) -> Result<(), String> {
+    let Some(record) = record else { return Ok(()) };
+    let record: AdmissionRecord = serde_json::from_value(record.clone())
+        .map_err(|error| format!("the admission it goes on under does not parse: {error}"))?;
+    let policies: Vec<(Digest, bool)> =
+        predicate.policies.iter().map(|policy| (policy.digest, policy.trusted)).collect();
+    if record.program() != predicate.run.program || record.policies() != policies {
+        return Err("the admission it goes on under is of another program or policy".to_owned());
+    }
+    if record.today() < run.now() || record.today() > predicate.time {
+        return Err("the admission it goes on under was decided at another moment".to_owned());
+    }
+    let again = record.repeat().map_err(|error| error.to_string())?;
+    if again.digest() != plan.digest() {
+        return Err("decided again, the capability table is another one".to_owned());
+    }
+    if let Some(resolver) = &predicate.resolver {
+        let starter = &envelopes[0].predicate.principal;
+        let entitled = entitled(run.resume_rules(), starter, &predicate.principal, again.policies());
+        if entitled.ok().as_ref() != resolver.entitled.as_ref() {
+            return Err(format!("{} was not entitled to answer, or not so", predicate.principal));
+        }
+    }
+    Ok(())
 }
 
 fn effect_of(plan: &Plan, events: &[Event]) -> Option<Effect> {

@@ -168,7 +168,11 @@ impl<'a> Drive<'a> {
             }
         }
         if self.run.end().is_none() && !self.run.is_closing() {
-            self.journal.record(&mut self.run, Event::Cancelled, Observed::default())?;
+            self.journal.record(
+                &mut self.run,
+                Event::Cancelled { reason: Slot::known(Value::Null) },
+                Observed::default(),
+            )?;
         }
         Ok(())
     }

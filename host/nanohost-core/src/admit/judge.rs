@@ -698,8 +698,7 @@ impl<'a> Case<'a> {
             Some(Effect::Pure) => Effect::Pure,
             Some(Effect::Idempotent | Effect::External) | None => Effect::External,
         };
-        let writes = grants.filesystem.iter().any(|grant| grant.folder.access == Access::Write);
-        let power = if writes || !grants.sockets.is_empty() { Effect::External } else { Effect::Pure };
+        let power = if grants.reaches_out() { Effect::External } else { Effect::Pure };
         claim.max(power)
     }
 

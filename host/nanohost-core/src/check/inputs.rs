@@ -10,6 +10,9 @@ use crate::document::{self, Format, Report, nearest};
 use crate::program::{InputDecl, is_reserved, schema};
 use crate::{Diagnostics, Source};
 
+/// No refusal of a value lists more places: a hostile one must not make the answer large.
+const MAX_MISFITS: usize = 16;
+
 /// Reads a JSON text strictly: no key twice, no number that would lose digits. For inputs, which
 /// are values rather than documents, any JSON value will do.
 pub fn read_json(source: &Arc<Source>) -> Result<Value, Diagnostics> {
@@ -87,6 +90,21 @@ impl CheckedProgram {
             _ => plain(),
         }
     }
+}
+
+/// Whether a value fits a schema; where it does not, how and where, at most a few, at least one.
+pub(crate) fn fits_schema(schema: &Value, value: &Value) -> Result<(), Vec<String>> {
+    let validator = schema::compile(schema).map_err(|error| vec![error])?;
+    let misfits: Vec<String> = validator
+        .iter_errors(value)
+        .take(MAX_MISFITS)
+        .map(|error| {
+            let place = error.instance_path().to_string();
+            let words: String = error.to_string().chars().take(300).collect();
+            if place.is_empty() { words } else { format!("{place}: {words}") }
+        })
+        .collect();
+    if misfits.is_empty() { Ok(()) } else { Err(misfits) }
 }
 
 fn fit(input: &InputDecl, value: &Value, report: &mut Report) {

@@ -38,13 +38,15 @@ pub(super) fn check(predicate: &Predicate, commits: impl Fn(&Role) -> bool) -> R
         },
         Kind::Result => result(predicate),
         Kind::Denied => denied(predicate),
-        Kind::Transition | Kind::Resume => transition(predicate, commits),
+        Kind::Transition => transition(predicate),
+        Kind::Resume => resume(predicate, commits),
         Kind::RunClose => predicate.close.as_ref().map(|_| ()).ok_or("it has no end"),
     }
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Member {
+    Resolver,
     Host,
     Signer,
     Policies,
@@ -59,8 +61,9 @@ enum Member {
     Close,
 }
 
-fn members(predicate: &Predicate) -> [(Member, bool); 12] {
+fn members(predicate: &Predicate) -> [(Member, bool); 13] {
     [
+        (Member::Resolver, predicate.resolver.is_some()),
         (Member::Host, predicate.host.is_some()),
         (Member::Signer, predicate.signer.is_some()),
         (Member::Policies, !predicate.policies.is_empty()),
@@ -93,7 +96,27 @@ fn allowed(predicate: &Predicate) -> Result<&'static [Member], &'static str> {
         (Kind::Transition, Some("then" | "otherwise" | "undecided" | "joined" | "cancelled")) => {
             &[Member::Step]
         }
-        (Kind::Resume, Some(_)) => &[Member::Step],
+        (Kind::Denied, Some("refused")) => &[
+            Member::Step,
+            Member::Denials,
+            Member::Resolver,
+            Member::Call,
+            Member::Authority,
+            Member::Used,
+            Member::Usage,
+            Member::Failure,
+        ],
+        (Kind::Resume, Some("expired" | "recovered")) => &[Member::Step, Member::Host, Member::Policies],
+        (Kind::Resume, Some(_)) => &[
+            Member::Step,
+            Member::Host,
+            Member::Policies,
+            Member::Resolver,
+            Member::Call,
+            Member::Authority,
+            Member::Used,
+            Member::Usage,
+        ],
         (Kind::RunClose, None) => &[Member::Close],
         _ => return Err("its kind and its event do not fit"),
     })
@@ -119,17 +142,66 @@ fn denied(predicate: &Predicate) -> Result<(), &'static str> {
     // The step says which tool it is, and one commitment covers what all of them asked for.
     let named = predicate.denials.iter().all(|denial| denial.tool.is_some() == of_admission);
     let once = predicate.denials.iter().skip(1).all(|denial| denial.value.is_none());
-    if fits && named && once { Ok(()) } else { Err("its refusals do not fit its kind") }
+    let event = predicate.step.as_ref().map(|step| step.event.as_str());
+    let resolved = (event == Some("refused")) == predicate.resolver.is_some();
+    let checked = match &predicate.call {
+        None => predicate.failure.is_none() && (event != Some("refused") || !costs(predicate)),
+        Some(call) => {
+            call.input.is_some()
+                && call.output.is_none()
+                && call.result.as_deref() == Some("failure")
+                && predicate.failure.is_some()
+                && is_bare(call)
+        }
+    };
+    if fits && named && once && resolved && checked {
+        Ok(())
+    } else {
+        Err("its refusals do not fit its kind")
+    }
 }
 
-fn transition(predicate: &Predicate, commits: impl Fn(&Role) -> bool) -> Result<(), &'static str> {
+/// A run goes on: under an admission that was decided again, by somebody's word where it is that.
+fn resume(predicate: &Predicate, commits: impl Fn(&Role) -> bool) -> Result<(), &'static str> {
+    let event = predicate.step.as_ref().map_or("", |step| step.event.as_str());
+    let answers = event.starts_with("resumed:");
+    let settles = event.starts_with("settled:");
+    let entitled = predicate.resolver.as_ref().map(|resolver| resolver.entitled.is_some());
+    let called = match &predicate.call {
+        None => event != "settled:happened" && !costs(predicate),
+        Some(call) => {
+            let input = call.input.is_some();
+            (if answers { input } else { event == "settled:happened" && !input })
+                && call.output.is_some()
+                && call.result.as_deref() == Some("success")
+                && is_bare(call)
+        }
+    };
+    let fits = predicate.host.is_some()
+        && commits(&Role::ADMISSION)
+        && commits(&Role::EVENT) == answers
+        && entitled == (answers || settles).then_some(true)
+        && called;
+    if fits { Ok(()) } else { Err("its event and its members do not fit") }
+}
+
+/// Whether it speaks of the authority or the cost of a call.
+fn costs(predicate: &Predicate) -> bool {
+    !predicate.authority.is_empty() || !predicate.used.is_empty() || predicate.usage.is_some()
+}
+
+/// Neither a recorded result nor one that waits.
+fn is_bare(call: &CallRef) -> bool {
+    call.recorded.is_none() && call.deadline.is_none()
+}
+
+fn transition(predicate: &Predicate) -> Result<(), &'static str> {
     let event = predicate.step.as_ref().map_or("", |step| step.event.as_str());
     let failed = predicate.failure.is_some();
     let fits = match (&predicate.model, event) {
         (Some(model), _) => failed == (model.verdict == "failed"),
         (None, "answered") => false,
         (None, "failed") => failed,
-        (None, _) if predicate.kind == Kind::Resume => commits(&Role::EVENT),
         (None, _) => true,
     };
     if fits { Ok(()) } else { Err("its event and its members do not fit") }

@@ -22,7 +22,8 @@ pub enum Kind {
     Denied,
     /// A guard, a model attempt, a failure before a call, the end of a block, a cancellation.
     Transition,
-    /// An event from outside answered a suspension.
+    /// A run goes on: an event from outside answered a suspension, a deadline passed, a call in
+    /// doubt was settled, or another process took over.
     Resume,
     /// The run is over.
     RunClose,
@@ -40,13 +41,16 @@ pub struct Predicate {
     pub time: Timestamp,
     /// Who acted: `local` for the user at the command line.
     pub principal: String,
-    /// The host that ran it; in `run-open`.
+    /// Who answered a suspension, and by what right; in `resume` and the refusal of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<ResolverRef>,
+    /// The host that ran it; in `run-open`, and in `resume` the one that goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostRef>,
     /// The key that signs the run; in `run-open`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signer: Option<SignerRef>,
-    /// The policies in force; in `run-open`.
+    /// The policies in force; in `run-open`, and in `resume` those that it goes on under.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicyRef>,
     /// The step, and the transition.
@@ -122,6 +126,22 @@ pub struct SignerRef {
     pub development: bool,
 }
 
+/// Who answered a suspension.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ResolverRef {
+    /// How the host knew the principal: `operator` for who holds the store, `token` for who also
+    /// held the suspension's token.
+    pub authenticated: String,
+    /// The entry of the step's `by` that lets them answer, or `operator` where it has none; absent
+    /// where none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entitled: Option<String>,
+    /// What they were shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<Commitment>,
+}
+
 /// A policy in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -143,7 +163,8 @@ pub struct StepRef {
     /// The attempt within the visit, from 1.
     pub attempt: u32,
     /// What happened: `started`, `finished`, `answered`, `then`, `otherwise`, `undecided`,
-    /// `failed`, `denied`, `blocked`, `joined`, `resumed:<SOURCE>`.
+    /// `failed`, `denied`, `blocked`, `joined`, `cancelled`, `resumed:<SOURCE>`, `refused`, `expired`,
+    /// `settled:<WHAT>`, `recovered`.
     pub event: String,
     /// Where the program counter was.
     pub from: String,

@@ -13,8 +13,8 @@ use crate::check::{CheckedProgram, StepIndex};
 use crate::dsse::Unverified;
 use crate::export::{Content, Role};
 use crate::run::{
-    Answer, CallEnd, Code, Culprit, Denial, End, ErrorKind, Event, Failure, Place, Retry, Slot, Status,
-    Verdict, WebhookSource,
+    Answer, CallEnd, Check, CheckEnd, Code, Culprit, Denial, End, ErrorKind, Event, Failure, Place, Retry,
+    Settlement, Slot, Status, Verdict, WebhookSource,
 };
 use crate::{Commitment, Digest, DsseError, Encoding, JcsError, KeyId, TrustRoot, jcs};
 
@@ -109,8 +109,9 @@ impl Opened {
 
     /// Every commitment that the predicate names stands among the subjects too.
     fn check_commitments(&self) -> Result<(), OpenError> {
-        let Predicate { call, model, denials, failure, .. } = &self.predicate;
+        let Predicate { call, model, denials, failure, resolver, .. } = &self.predicate;
         let named = [
+            (Role::SHOWN, resolver.as_ref().and_then(|resolver| resolver.shown)),
             (Role::INPUT, call.as_ref().and_then(|call| call.input)),
             (Role::OUTPUT, call.as_ref().and_then(|call| call.output)),
             (Role::PROMPT, model.as_ref().map(|model| model.prompt)),
@@ -235,11 +236,26 @@ pub fn events_of(
             Ok(vec![Event::Failed { place, failure }])
         }
         (Kind::Transition, "joined") => Ok(vec![Event::Joined(index)]),
-        (Kind::Transition, "cancelled") => Ok(vec![Event::Cancelled]),
+        (Kind::Transition, "cancelled") => {
+            let reason = disclosed.words(Role::REASON, opened.commitments.contains_key(&Role::REASON));
+            Ok(vec![Event::Cancelled { reason }])
+        }
+        (Kind::Denied, "refused") => {
+            let check = check(predicate, disclosed)?;
+            Ok(vec![Event::Refused { denial: denial(opened, disclosed)?, check }])
+        }
+        (Kind::Resume, "expired") => Ok(vec![Event::Expired]),
+        (Kind::Resume, "recovered") => Ok(vec![Event::Recovered]),
+        (Kind::Resume, "settled:happened") => {
+            Ok(vec![Event::Settled(Settlement::Happened { output: disclosed.slot(Role::OUTPUT) })])
+        }
+        (Kind::Resume, "settled:did-not-happen") => Ok(vec![Event::Settled(Settlement::DidNotHappen)]),
+        (Kind::Resume, "settled:failed") => Ok(vec![Event::Settled(Settlement::Failed)]),
         (Kind::Resume, event) => {
             let source = event.strip_prefix("resumed:").and_then(WebhookSource::parse);
             let source = source.ok_or(NoEvent("an unknown source of a resume"))?;
-            Ok(vec![Event::Resumed { payload: disclosed.slot(Role::EVENT), source }])
+            let check = check(predicate, disclosed)?;
+            Ok(vec![Event::Resumed { payload: disclosed.slot(Role::EVENT), source, check }])
         }
         _ => Err(NoEvent("kind and event do not fit")),
     }
@@ -268,6 +284,18 @@ fn result(opened: &Opened, place: Place, disclosed: &mut Disclosed) -> Result<Ve
     };
     events.push(Event::Finished { place, end });
     Ok(events)
+}
+
+/// The check whose call shares the envelope of an event from outside.
+fn check(predicate: &Predicate, disclosed: &mut Disclosed) -> Result<Option<Check>, NoEvent> {
+    let Some(call) = &predicate.call else { return Ok(None) };
+    let args = disclosed.slot(Role::INPUT);
+    let end = match call.result.as_deref() {
+        Some("success") => CheckEnd::Passed { output: disclosed.slot(Role::OUTPUT) },
+        Some("failure") => CheckEnd::Refused { failure: failure(predicate.failure.as_ref(), disclosed)? },
+        _ => return Err(NoEvent("a check that neither passed nor was refused")),
+    };
+    Ok(Some(Check { tool: call.tool.clone(), args, end }))
 }
 
 fn answered(opened: &Opened, place: Place, disclosed: &mut Disclosed) -> Result<Event, NoEvent> {

@@ -10,14 +10,17 @@ use sha2::Digest as _;
 
 use super::predicate::{
     AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelRef, PolicyRef, Predicate,
-    RunRef, SignerRef, StepRef, UsageRef, UseRef,
+    ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
 };
 use super::read::MAX_PAYLOAD;
 use super::{COMMIT_DIGEST, PREDICATE_TYPE, STATEMENT_TYPE};
 use crate::admit::{Gap, Row};
 use crate::capability::Effect;
 use crate::export::{Content, Role};
-use crate::run::{Answer, CallEnd, Culprit, Denial, End, Event, Failure, Place, Retry, Run, Slot, Verdict};
+use crate::run::{
+    Answer, CallEnd, Check, CheckEnd, Culprit, Denial, End, Event, Failure, Place, Retry, Run, Settlement,
+    Slot, Verdict,
+};
 use crate::{Commitment, Digest, Encoding, JcsError, RunId, Salt, Signer, Timestamp, commit, dsse, jcs};
 
 /// A sealed envelope and the content it commits to.
@@ -77,6 +80,7 @@ impl Committer<'_> {
 #[derive(Debug, Default)]
 #[expect(missing_docs, reason = "the members are those of Predicate and documented there")]
 pub struct Parts {
+    pub resolver: Option<ResolverRef>,
     pub host: Option<HostRef>,
     pub signer: Option<SignerRef>,
     pub policies: Vec<PolicyRef>,
@@ -108,6 +112,21 @@ pub struct Observed {
     pub input: Option<Slot>,
     /// The row of the call, where the step's own kind does not tell (a proposal).
     pub tool: Option<crate::ToolName>,
+    /// Who answered a suspension, and what they were shown.
+    pub resolver: Option<(ResolverRef, Option<Value>)>,
+    /// What a run goes on under, where another process took it over.
+    pub take_over: Option<TakeOver>,
+}
+
+/// What a run goes on under.
+#[derive(Debug, Clone)]
+pub struct TakeOver {
+    /// The host that goes on.
+    pub host: HostRef,
+    /// The policies in force now.
+    pub policies: Vec<PolicyRef>,
+    /// The [`AdmissionRecord`](crate::AdmissionRecord) of the admission that was decided again.
+    pub admission: Value,
 }
 
 /// One end of a run's chain: the only place where envelopes are made.
@@ -198,6 +217,24 @@ impl Chain {
         }
     }
 
+    /// The chain of a run whose evidence verified, from its last envelope on.
+    ///
+    /// `None` where the key is not the one that signed the run so far.
+    pub fn reopen(trace: &crate::trace::Trace, principal: &str, signer: Arc<Signer>) -> Option<Self> {
+        let (first, last) = trace.ends();
+        (signer.public().key_id() == first.key).then(|| Self {
+            signer,
+            run: first.predicate.run.id.clone(),
+            principal: principal.to_owned(),
+            program: first.predicate.run.program,
+            plan: last.predicate.run.plan,
+            next: last.predicate.run.seq + 1,
+            first: Some(first.digest),
+            prev: Some(last.digest),
+            state: last.predicate.run.state,
+        })
+    }
+
     /// Binds all later envelopes to the capability table.
     pub fn bind(&mut self, plan: Digest) {
         self.plan = Some(plan);
@@ -259,6 +296,7 @@ impl Chain {
                 },
                 time,
                 principal: self.principal.clone(),
+                resolver: parts.resolver,
                 host: parts.host,
                 signer: parts.signer,
                 policies: parts.policies,
@@ -323,13 +361,13 @@ fn kind_of(event: &Event) -> Kind {
     match event {
         Event::Started { .. } => Kind::Intent,
         Event::Finished { .. } => Kind::Result,
-        Event::Denied { .. } | Event::Blocked { .. } => Kind::Denied,
+        Event::Denied { .. } | Event::Blocked { .. } | Event::Refused { .. } => Kind::Denied,
         Event::Answered { .. }
         | Event::Decided { .. }
         | Event::Failed { .. }
         | Event::Joined(_)
-        | Event::Cancelled => Kind::Transition,
-        Event::Resumed { .. } => Kind::Resume,
+        | Event::Cancelled { .. } => Kind::Transition,
+        Event::Resumed { .. } | Event::Expired | Event::Settled(_) | Event::Recovered => Kind::Resume,
         Event::Closed(_) => Kind::RunClose,
     }
 }
@@ -345,6 +383,15 @@ fn parts_of(
     let program = run.plan().program();
     let step = step(event, run, from, to);
     let mut parts = Parts { used: observed.used, usage: observed.usage, step, ..Parts::default() };
+    if let Some((resolver, shown)) = observed.resolver {
+        let shown = shown.map(|shown| committer.json(Role::SHOWN, &shown));
+        parts.resolver = Some(ResolverRef { shown, ..resolver });
+    }
+    if let Some(take_over) = observed.take_over {
+        committer.json(Role::ADMISSION, &take_over.admission);
+        parts.host = Some(take_over.host);
+        parts.policies = take_over.policies;
+    }
     match event {
         Event::Started { tool, args, .. } => {
             let input = committer.slot(Role::INPUT, args);
@@ -395,13 +442,53 @@ fn parts_of(
         Event::Denied { denial, .. } | Event::Blocked { denial, .. } => {
             parts.denials = vec![refusal(denial, committer)];
         }
-        Event::Decided { .. } | Event::Joined(_) | Event::Cancelled => {}
-        Event::Resumed { payload, .. } => {
+        Event::Decided { .. } | Event::Joined(_) | Event::Expired | Event::Recovered => {}
+        Event::Cancelled { reason } => {
+            committer.words(Role::REASON, reason);
+        }
+        Event::Resumed { payload, check, .. } => {
             committer.slot(Role::EVENT, payload);
+            checked(check.as_ref(), run, &mut parts, committer);
+        }
+        Event::Refused { denial, check } => {
+            parts.denials = vec![refusal(denial, committer)];
+            checked(check.as_ref(), run, &mut parts, committer);
+        }
+        Event::Settled(settlement) => {
+            if let (Settlement::Happened { output }, Some(row)) =
+                (settlement, observed.tool.as_ref().and_then(|tool| run.plan().row(tool)))
+            {
+                let mut call = call(row, observed.idempotency_key, None);
+                call.output = committer.slot(Role::OUTPUT, output);
+                call.result = Some("success".to_owned());
+                parts.call = Some(call);
+                parts.authority = vec![authority(row)];
+            }
         }
         Event::Closed(end) => parts.close = Some(close(end, run, count)),
     }
     parts
+}
+
+/// The call of a check, which shares the envelope of the event that was checked.
+fn checked(check: Option<&Check>, run: &Run, parts: &mut Parts, committer: &mut Committer<'_>) {
+    let Some((check, row)) = check.and_then(|check| Some((check, run.plan().row(&check.tool)?))) else {
+        return;
+    };
+    let input = committer.slot(Role::INPUT, &check.args);
+    let mut call = call(row, None, input);
+    match &check.end {
+        CheckEnd::Passed { output } => {
+            call.output = committer.slot(Role::OUTPUT, output);
+            call.result = Some("success".to_owned());
+        }
+        CheckEnd::Refused { failure: failed } => {
+            call.result = Some("failure".to_owned());
+            parts.failure = Some(failure(failed, committer));
+        }
+    }
+    parts.call = Some(call);
+    parts.authority = vec![authority(row)];
 }
 
 /// What an envelope says of the step and the transition: the verifier, having taken the
@@ -410,6 +497,7 @@ pub(crate) fn step(event: &Event, run: &Run, from: String, to: String) -> Option
     let program = run.plan().program();
     // A transition that is about no attempt says so with zeros.
     let no_attempt = |step| Place { step, visit: 0, attempt: 0 };
+    let waited = || no_attempt(run.waited().unwrap_or(program.first()));
     let (place, event): (Place, Cow<'static, str>) = match event {
         Event::Started { place, .. } => (*place, "started".into()),
         Event::Finished { place, .. } => (*place, "finished".into()),
@@ -421,11 +509,17 @@ pub(crate) fn step(event: &Event, run: &Run, from: String, to: String) -> Option
         Event::Denied { place, .. } => (*place, "denied".into()),
         Event::Blocked { place, .. } => (*place, "blocked".into()),
         Event::Joined(block) => (no_attempt(*block), "joined".into()),
-        Event::Cancelled => (no_attempt(program.first()), "cancelled".into()),
-        Event::Resumed { source, .. } => {
-            let waited = run.records().last().map_or(program.first(), |record| record.step);
-            (no_attempt(waited), format!("resumed:{source}").into())
+        Event::Cancelled { .. } => (no_attempt(program.first()), "cancelled".into()),
+        Event::Recovered => (no_attempt(program.first()), "recovered".into()),
+        Event::Refused { .. } => {
+            let waits = run.suspension().map_or(program.first(), |suspension| suspension.step);
+            (no_attempt(waits), "refused".into())
         }
+        Event::Resumed { source, .. } => (waited(), format!("resumed:{source}").into()),
+        Event::Expired => (waited(), "expired".into()),
+        Event::Settled(Settlement::Happened { .. }) => (waited(), "settled:happened".into()),
+        Event::Settled(Settlement::DidNotHappen) => (waited(), "settled:did-not-happen".into()),
+        Event::Settled(Settlement::Failed) => (waited(), "settled:failed".into()),
         Event::Closed(_) => return None,
     };
     let (visit, attempt) = (place.visit, place.attempt);

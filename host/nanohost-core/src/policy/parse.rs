@@ -11,7 +11,7 @@ use crate::manifest::{
     GivenLimits, Spanned, is_variable, read_capabilities, read_limits, read_stubs, refuse_unenforceable,
     spanned,
 };
-use crate::{Diagnostic, Diagnostics, Digest, Source, Timestamp, ToolName};
+use crate::{Diagnostic, Diagnostics, Digest, Principal, Source, Timestamp, ToolName};
 
 /// Every request of every tool is held against every row: without a bound a large file makes
 /// admission slow.
@@ -44,6 +44,7 @@ impl Policy {
                 folders: folders(&mut fields, base_dir, &mut report),
                 env: variables(&mut fields, &mut report),
                 ceilings: ceilings(&mut fields, &mut report),
+                roles: roles(&mut fields, &mut report),
             };
             refuse_unenforceable(&mut fields, &["models", "publishers", "retention"], &mut report);
             fields.finish(&mut report);
@@ -283,6 +284,30 @@ fn per_tool(
         }
     }
     all
+}
+
+/// `[roles]`: role → principals.
+fn roles(fields: &mut Fields<'_>, report: &mut Report) -> BTreeMap<String, Vec<String>> {
+    let mut roles = BTreeMap::new();
+    for entry in fields.table("roles", report).unwrap_or_default() {
+        if let Err(error) = Principal::new(&entry.key) {
+            report.invalid(&entry.key_span, format!("a role is named as people are: {error}"));
+        }
+        let Some(items) = entry.node.as_list() else {
+            report.invalid(&entry.node.span, "a role is a list of principals, such as `[\"dana\"]`");
+            continue;
+        };
+        let mut members = Vec::new();
+        for item in items {
+            match item.as_text().map(Principal::new) {
+                Some(Ok(member)) => members.push(member.to_string()),
+                Some(Err(error)) => report.invalid(&item.span, error.to_string()),
+                None => report.invalid(&item.span, format!("a principal is a string, not {}", item.kind())),
+            }
+        }
+        roles.insert(entry.key.to_string(), members);
+    }
+    roles
 }
 
 /// `[limits]`.

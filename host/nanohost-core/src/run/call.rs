@@ -5,6 +5,7 @@ use super::event::{CallEnd, Code, Culprit, Denial, ErrorKind, Failure, Place, Re
 use super::suspension::SuspensionCause;
 use super::{IllegalTransition, Phase, Run, State};
 use crate::ToolName;
+use crate::admit::Row;
 use crate::capability::Effect;
 use crate::check::{StepIndex, StepKind, ToolStep};
 use crate::template::TextTemplate;
@@ -196,6 +197,12 @@ impl Run {
             }
         }
     }
+}
+
+/// Whether a call of which nobody saw the end may be made again: it has no effect, deduplicates by
+/// its key, or reaches nothing but what commits with its result.
+pub(super) fn repeatable(row: &Row) -> bool {
+    row.effect != Effect::External || !row.grants.reaches_out()
 }
 
 /// Whether a step did not call since another run holds its idempotency value.

@@ -107,9 +107,27 @@ pub enum Event {
         payload: Slot,
         /// Who sent it.
         source: WebhookSource,
+        /// The check that the step asks for, which passed.
+        check: Option<Check>,
     },
+    /// An event from outside was refused before the transition: the run waits on.
+    Refused {
+        /// What was refused, and by what.
+        denial: Denial,
+        /// The check that did not pass, where it was that.
+        check: Option<Check>,
+    },
+    /// The deadline of a suspension passed.
+    Expired,
+    /// Somebody said what became of a call in doubt.
+    Settled(Settlement),
+    /// The process that drove the run is gone, and another one goes on.
+    Recovered,
     /// Somebody ended the run.
-    Cancelled,
+    Cancelled {
+        /// Why, in their words.
+        reason: Slot,
+    },
     /// The run is over.
     Closed(End),
 }
@@ -133,6 +151,54 @@ pub enum CallEnd {
         /// When waiting ends by itself.
         deadline: Option<Timestamp>,
     },
+}
+
+/// A call of the tool that a step's `resume.verify` names: with the event's text and its
+/// signature, before the transition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// The row of the table.
+    pub tool: ToolName,
+    /// The arguments: [`Check::BODY`] and [`Check::SIGNATURE`].
+    pub args: Slot,
+    /// What came of it.
+    pub end: CheckEnd,
+}
+
+impl Check {
+    /// The argument that holds the event's text, exactly as it came.
+    pub const BODY: &'static str = "body";
+    /// The argument that holds what came beside it.
+    pub const SIGNATURE: &'static str = "signature";
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CheckEnd {
+    /// The tool returned something other than `false`.
+    Passed {
+        /// What it returned.
+        output: Slot,
+    },
+    /// It failed, or returned `false`.
+    Refused {
+        /// How.
+        failure: Failure,
+    },
+}
+
+/// What somebody says became of a call whose end the host did not see.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Settlement {
+    /// It happened, with this result.
+    Happened {
+        /// The result.
+        output: Slot,
+    },
+    /// It did not happen: it is made again.
+    DidNotHappen,
+    /// Nobody can tell: the run fails.
+    Failed,
 }
 
 /// Whether an error may pass if the step is tried again.
@@ -198,6 +264,9 @@ impl Code {
     pub(crate) const SUSPENDED_IN_BLOCK: Self = Self(Cow::Borrowed("suspended_in_parallel"));
     pub(crate) const AUTHORITY: Self = Self(Cow::Borrowed("authority"));
     pub(crate) const PARALLEL_FAILED: Self = Self(Cow::Borrowed("parallel_failed"));
+    pub(crate) const DEADLINE_EXPIRED: Self = Self(Cow::Borrowed("deadline_expired"));
+    pub(crate) const SETTLED_AS_FAILED: Self = Self(Cow::Borrowed("settled_as_failed"));
+    pub(crate) const INTERRUPTED: Self = Self(Cow::Borrowed("interrupted"));
     pub(crate) const STEP_FAILED: Self = Self(Cow::Borrowed("step_failed"));
 
     /// Another run holds the step's idempotency value, and its result is not there.
@@ -303,6 +372,14 @@ text_enum!(
         Stalled = "stalled",
         /// Somebody ended the run.
         Cancelled = "cancelled",
+        /// A run was to be resumed with another program.
+        ProgramMismatch = "program_mismatch",
+        /// Admitted again, a run's capability table is another one.
+        AuthorityChanged = "authority_changed",
+        /// A run was to be resumed that waits for nothing.
+        NotSuspended = "not_suspended",
+        /// An event from outside, or who sent it, was refused.
+        ResumeRefused = "resume_refused",
     }
 );
 
@@ -445,6 +522,8 @@ text_enum!(
         Guest = "guest",
         /// The component's imports, before it ran.
         Component = "component",
+        /// Whoever answers a suspension.
+        Resolver = "resolver",
     }
 );
 
@@ -455,6 +534,20 @@ impl Denial {
     pub const NOT_LISTED: &'static str = "step:allowed-tools";
     /// The proposal's form or arguments do not fit.
     pub const SCHEMA: &'static str = "tool:input-schema";
+    /// What is refused is an event from outside.
+    pub const RESUME: &'static str = "resume";
+    /// The program is another one than the run's.
+    pub const OTHER_PROGRAM: &'static str = "resume:program";
+    /// Admitted again, the table is another one.
+    pub const OTHER_TABLE: &'static str = "resume:table";
+    /// The step's `by` does not let this principal answer.
+    pub const NOT_ENTITLED: &'static str = "resume:by";
+    /// The token is missing, spent, or not this one.
+    pub const WRONG_TOKEN: &'static str = "resume:token";
+    /// The payload does not fit the step's schema.
+    pub const EVENT_SCHEMA: &'static str = "resume:schema";
+    /// The check that the step names did not pass.
+    pub const EVENT_CHECK: &'static str = "resume:verify";
 
     pub(crate) fn no_row(value: Slot) -> Self {
         Self {
@@ -494,6 +587,16 @@ impl Denial {
             culprit: Culprit::Guest,
             value,
         }
+    }
+
+    /// A refusal of an event from outside; `rule` is one of the `resume:` ones.
+    pub fn of_event(rule: &'static str, value: Slot) -> Self {
+        let kind = match rule {
+            Self::OTHER_PROGRAM => ErrorKind::ProgramMismatch,
+            Self::OTHER_TABLE => ErrorKind::AuthorityChanged,
+            _ => ErrorKind::ResumeRefused,
+        };
+        Self { kind, capability: Self::RESUME.into(), rule: rule.into(), culprit: Culprit::Resolver, value }
     }
 
     /// Whether `other` is the same refusal, as far as what was asked for is there.

@@ -152,12 +152,19 @@ impl Run {
             Phase::Done(record) if failed(lane) => record.error.as_ref().is_some_and(Failure::may_be_retried),
             _ => true,
         });
-        let in_doubt = active.lanes.iter().find_map(|lane| match &lane.phase {
+        let doubtful = |lane: &&Lane| match &lane.phase {
             Phase::Done(record) => {
-                record.error.as_ref().filter(|error| error.kind == ErrorKind::InDoubt).map(|_| lane.step)
+                record.error.as_ref().is_some_and(|error| error.kind == ErrorKind::InDoubt)
             }
-            _ => None,
-        });
+            _ => false,
+        };
+        // Nothing of the block is over while a call of it is in doubt.
+        if let Some(lane) = active.lanes.iter().find(|lane| doubtful(lane) && !lane.settled) {
+            let step = lane.step;
+            self.wait(Suspension { step, cause: SuspensionCause::InDoubt, since: now });
+            return Ok(());
+        }
+        let doubt_failed = active.lanes.iter().any(|lane| doubtful(&lane));
         if let OnError::Retry { attempts } = on_error
             && any_failed
             && may_pass
@@ -192,7 +199,7 @@ impl Run {
             let Phase::Done(mut record) = lane.phase else { continue };
             let sub = self.plan.program().step(record.step);
             let value = match (record.status, on_error) {
-                (StepStatus::Failed, OnError::Skip) if halted.is_none() && in_doubt.is_none() => {
+                (StepStatus::Failed, OnError::Skip) if halted.is_none() && !doubt_failed => {
                     record.status = StepStatus::Skipped;
                     Slot::known(Value::Null)
                 }
@@ -213,12 +220,9 @@ impl Run {
             self.records.push(*record);
         }
         block.output = output.map_or(Slot::Withheld, |map| Slot::known(Value::Object(map)));
-        if let Some(step) = in_doubt {
-            block.status = StepStatus::Pending;
+        if doubt_failed {
             block.output = Slot::known(Value::Null);
-            self.records.push(block);
-            self.state =
-                State::Suspended(Suspension { step, cause: SuspensionCause::InDoubt, since: now, entry });
+            self.fail_run(block, Failure::new(ErrorKind::InDoubt, Code::SETTLED_AS_FAILED, Retry::Never));
         } else if let Some(kind) = halted {
             block.output = Slot::known(Value::Null);
             self.fail_run(block, Failure::new(kind, Code::AUTHORITY, Retry::Never));
@@ -348,6 +352,7 @@ impl Run {
                 started,
                 proposal: None,
                 calling: None,
+                settled: false,
             }
         };
         let lanes: Vec<Lane> = match &plan.program().step(step).kind {

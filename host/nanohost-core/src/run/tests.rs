@@ -406,7 +406,11 @@ fn what_was_proposed_can_be_named() {
     ]));
     let script = json!({ "m": { "text": r#"{"tool":"look","args":{"n":7}}"# }, "look": [{ "suspend": "wait" }, { "echo": true }] });
     let mut world = World::driven(&program, json!({}), script);
-    world.happens(Event::Resumed { payload: Slot::known(json!("paid")), source: WebhookSource::Operator });
+    world.happens(Event::Resumed {
+        payload: Slot::known(json!("paid")),
+        source: WebhookSource::Operator,
+        check: None,
+    });
     world.drive();
     assert_eq!(world.told(), "m success, b success, success");
     assert_eq!(world.run.final_output(), Some(&Slot::known(json!({ "x": 7, "y": "paid" }))));
@@ -448,7 +452,11 @@ fn budgets() {
     ]});
     let mut world = World::driven(&program, json!({}), json!({ "slow": { "suspend": "wait" } }));
     world.clock += 5_000;
-    world.happens(Event::Resumed { payload: Slot::known(json!(1)), source: WebhookSource::Timer });
+    world.happens(Event::Resumed {
+        payload: Slot::known(json!(1)),
+        source: WebhookSource::Timer,
+        check: None,
+    });
     world.drive();
     assert_eq!(world.told(), "x success, y success, p success, a success, budget_exceeded(budget_max_steps)");
     world.proved();
@@ -624,13 +632,14 @@ fn calls_in_doubt_wait_for_a_person() {
         let in_doubt = json!({ "pay": { "fault": "trap" } });
         let mut world = check(steps(json!([pays])), in_doubt.clone(), "a pending(in_doubt/trap), suspended");
         assert_eq!(world.run.suspension().map(|waits| waits.cause), Some(SuspensionCause::InDoubt));
-        let resumed = Event::Resumed { payload: Slot::known(json!(1)), source: WebhookSource::Operator };
+        let resumed =
+            Event::Resumed { payload: Slot::known(json!(1)), source: WebhookSource::Operator, check: None };
         assert!(world.run.record(resumed, moment(99_000)).is_err());
         assert_eq!(world.told(), "a pending(in_doubt/trap), suspended");
         check(
             steps(json!([block("p", json!([pays, call("b", json!({}))]), json!({ "on_error": on_error }))])),
             in_doubt,
-            "a failed(in_doubt/trap), b success, p pending, suspended",
+            "suspended",
         );
     }
     // A call with an effect cannot be recorded as one that may simply be tried again.
@@ -649,6 +658,189 @@ fn calls_in_doubt_wait_for_a_person() {
 }
 
 #[test]
+fn settling() {
+    let pays = call("a", json!({ "tool": "pay", "args": { "amount": 1 }, "on_error": "skip" }));
+    let alone = steps(json!([pays, call("b", json!({}))]));
+    let block = |on_error: &str| {
+        let within = block("p", json!([pays, call("b", json!({}))]), json!({ "on_error": on_error }));
+        steps(json!([within, call("c", json!({}))]))
+    };
+    let script = json!({ "pay": [{ "fault": "trap" }, { "return": 7 }], "look": { "return": 1 } });
+    let happened = || Settlement::Happened { output: Slot::known(json!(5)) };
+    let check = |program: &Value, settlement: Settlement, expect: &str| {
+        let mut world = World::driven(program, json!({}), script.clone());
+        let pending = world.run.pending_call().expect("a call in doubt");
+        assert_eq!((pending.tool, pending.args), (tool("pay"), Some(json!({ "amount": 1 }))));
+        world.proved();
+        world.happens(Event::Settled(settlement.clone()));
+        let again = world.run.record(Event::Settled(settlement), moment(world.clock));
+        assert!(again.is_err(), "a call is settled once");
+        world.drive();
+        assert_eq!(world.told(), expect);
+        world.proved();
+        world
+    };
+    let world = check(&alone, happened(), "a success, b success, success");
+    assert_eq!(world.log.iter().filter(|line| line.starts_with("pay")).count(), 1);
+    let world = check(&alone, Settlement::DidNotHappen, "a success +1, b success, success");
+    assert_eq!(world.log.iter().filter(|line| line.starts_with("pay")).count(), 2);
+    check(&alone, Settlement::Failed, "a failed(in_doubt/settled_as_failed), failed(in_doubt) at a");
+    for on_error in ["fail", "skip", "retry"] {
+        let program = block(on_error);
+        check(&program, happened(), "a success, b success, p success, c success, success");
+        check(&program, Settlement::DidNotHappen, "a success +1, b success, p success, c success, success");
+        check(
+            &program,
+            Settlement::Failed,
+            "a failed(in_doubt/settled_as_failed), b success, p failed(in_doubt/settled_as_failed), failed(in_doubt) at p",
+        );
+    }
+    // Nothing is settled that is not in doubt.
+    let mut world = World::driven(
+        &steps(json!([call("a", json!({}))])),
+        json!({}),
+        json!({ "look": { "suspend": "x" } }),
+    );
+    assert!(world.run.record(Event::Settled(happened()), moment(99_000)).is_err());
+}
+
+#[test]
+fn deadlines() {
+    let check = |on_error: &str, expect: &str| {
+        let waits = call(
+            "a",
+            json!({ "tool": "slow", "on_error": on_error, "max_retries": if on_error == "retry" { 2 } else { 3 } }),
+        );
+        let tells = call("b", json!({ "tool": "tell", "args": { "s": "$__webhook_source__" } }));
+        let script = json!({ "slow": { "suspend": "wait" }, "tell": { "echo": true } });
+        let mut world = World::driven(&steps(json!([waits, tells])), json!({}), script);
+        assert!(world.run.record(Event::Expired, moment(999_999)).is_err(), "it has not passed");
+        world.clock = 1_000_000;
+        world.happens(Event::Expired);
+        world.drive();
+        assert_eq!(world.told(), expect);
+        world.proved();
+    };
+    check("fail", "a failed(deadline_expired/deadline_expired), failed(deadline_expired) at a");
+    check("skip", "a skipped(deadline_expired/deadline_expired), b success, success");
+    check("retry", "a pending +1, suspended");
+}
+
+#[test]
+fn refused_events_change_nothing() {
+    let waits = call("a", json!({ "resume": { "schema": { "type": "integer" }, "verify": "check_it" } }));
+    let mut program = steps(json!([waits]));
+    program["tools"] = json!({ "look": { "path": "look" }, "check_it": { "path": "check_it" } });
+    let mut world = World::driven(&program, json!({}), json!({ "look": { "suspend": "x" } }));
+    let passed = |body: &str, output: Value| Check {
+        tool: tool("check_it"),
+        args: Slot::known(Check::args_of(body, "sig")),
+        end: CheckEnd::Passed { output: Slot::known(output) },
+    };
+    let failed = || Failure::new(ErrorKind::StepFailed, Code::known("rejected"), Retry::Never);
+    let resumed = |payload: Value, check: Option<Check>| Event::Resumed {
+        payload: Slot::known(payload),
+        source: WebhookSource::Webhook,
+        check,
+    };
+    let other = Check { tool: tool("look"), ..passed("7", json!(null)) };
+    let not_passed = Check { end: CheckEnd::Refused { failure: failed() }, ..passed("7", json!(null)) };
+    for event in [
+        resumed(json!(7), None),
+        resumed(json!(7), Some(passed("8", json!(null)))),
+        resumed(json!(7), Some(passed("7", json!(false)))),
+        resumed(json!("x"), Some(passed("\"x\"", json!(null)))),
+        resumed(json!(7), Some(other)),
+        resumed(json!(7), Some(not_passed.clone())),
+        Event::Refused { denial: Denial::of_event("resume:whim", Slot::known(json!(7))), check: None },
+        Event::Refused {
+            denial: Denial::of_event(Denial::EVENT_SCHEMA, Slot::known(json!(7))),
+            check: Some(not_passed.clone()),
+        },
+    ] {
+        let before = shown(&world.run);
+        assert!(world.run.record(event.clone(), moment(world.clock)).is_err(), "{event:?}");
+        assert_eq!(shown(&world.run), before);
+    }
+    let rules = [
+        (Denial::OTHER_PROGRAM, None),
+        (Denial::OTHER_TABLE, None),
+        (Denial::NOT_ENTITLED, None),
+        (Denial::WRONG_TOKEN, None),
+        (Denial::EVENT_SCHEMA, None),
+        (Denial::EVENT_CHECK, Some(not_passed)),
+    ];
+    for (rule, check) in rules {
+        world.happens(Event::Refused { denial: Denial::of_event(rule, Slot::known(json!("why"))), check });
+        assert_eq!(world.told(), "a pending, suspended");
+        world.proved();
+    }
+    assert_eq!(world.run.tally().rejected, 6);
+    world.happens(resumed(json!(7), Some(passed(" 7 ", json!(null)))));
+    world.drive();
+    assert_eq!(world.told(), "a success, success");
+    world.proved();
+}
+
+#[test]
+fn recovering() {
+    // What can be called again is; what reaches out is in doubt.
+    let check = |name: &str, blocked: bool, expect: &str| {
+        let step = call("a", json!({ "tool": name, "args": { "amount": 1 } }));
+        let rest = call("c", json!({}));
+        let program = match blocked {
+            true => steps(json!([block("p", json!([step, call("b", json!({}))]), json!({})), rest])),
+            false => steps(json!([step, rest])),
+        };
+        let mut world = World::new(&program, json!({}), json!({}));
+        while !world.log.iter().any(|line| line.starts_with(name)) {
+            world.step();
+        }
+        let mut world = world.restarted();
+        assert!(world.run.suspension().is_none());
+        world.happens(Event::Recovered);
+        world.proved();
+        world.drive();
+        assert_eq!(world.told(), expect);
+        let mut world = if world.run.suspension().is_some() { world.restarted() } else { world };
+        if world.run.suspension().is_some() {
+            assert!(world.run.record(Event::Recovered, moment(99_000)).is_err());
+            world.happens(Event::Settled(Settlement::Happened { output: Slot::known(json!("ok")) }));
+            world.drive();
+        }
+        world.proved();
+        let whole = if blocked {
+            "a success, b success, p success, c success, success"
+        } else {
+            "a success, c success, success"
+        };
+        assert_eq!(world.told(), whole);
+    };
+    for blocked in [false, true] {
+        let whole = if blocked {
+            "a success, b success, p success, c success, success"
+        } else {
+            "a success, c success, success"
+        };
+        check("pay", blocked, whole);
+        let doubt = if blocked { "suspended" } else { "a pending(in_doubt/interrupted), suspended" };
+        check("wire", blocked, doubt);
+    }
+    // The time that nobody was at it is not spent.
+    let program = json!({ "max_wall_seconds": 1, "steps": [call("a", json!({})), call("b", json!({}))] });
+    let mut world = World::new(&program, json!({}), json!({}));
+    for _ in 0..3 {
+        world.step();
+    }
+    let mut world = world.restarted();
+    world.clock += 500_000;
+    world.happens(Event::Recovered);
+    world.drive();
+    assert_eq!(world.told(), "a success, b success, success");
+    world.proved();
+}
+
+#[test]
 fn resuming() {
     let program = steps(json!([
         call("a", json!({ "output_key": "k", "outcome": "waited" })),
@@ -661,8 +853,13 @@ fn resuming() {
     let mut world = check(program, script, "a pending, suspended");
     let deadline = Some(moment(1_000_000));
     assert_eq!(world.run.suspension().map(|waits| waits.cause), Some(SuspensionCause::Tool { deadline }));
-    world.happens(Event::Resumed { payload: Slot::known(json!({ "x": 1 })), source: WebhookSource::Webhook });
-    let again = Event::Resumed { payload: Slot::known(json!(2)), source: WebhookSource::Webhook };
+    world.happens(Event::Resumed {
+        payload: Slot::known(json!({ "x": 1 })),
+        source: WebhookSource::Webhook,
+        check: None,
+    });
+    let again =
+        Event::Resumed { payload: Slot::known(json!(2)), source: WebhookSource::Webhook, check: None };
     assert!(world.run.record(again, moment(90_000)).is_err());
     world.drive();
     assert_eq!(world.told(), "a success, b success, success");
@@ -678,7 +875,11 @@ fn resuming() {
         call("b", json!({})),
     ]));
     let mut world = World::driven(&program, json!({}), json!({ "look": { "suspend": "x" } }));
-    world.happens(Event::Resumed { payload: Slot::known(json!(1)), source: WebhookSource::Webhook });
+    world.happens(Event::Resumed {
+        payload: Slot::known(json!(1)),
+        source: WebhookSource::Webhook,
+        check: None,
+    });
     world.drive();
     assert_eq!(world.told(), "if success, a success, success");
     world.proved();
@@ -743,9 +944,11 @@ fn cancelling() {
         while left > 0 && world.step() {
             left -= 1;
         }
-        world.happens(Event::Cancelled);
+        world.happens(Event::Cancelled { reason: Slot::known(Value::Null) });
         assert!(world.run.is_closing());
-        assert!(world.run.record(Event::Cancelled, moment(99_000)).is_err());
+        assert!(
+            world.run.record(Event::Cancelled { reason: Slot::known(Value::Null) }, moment(99_000)).is_err()
+        );
         world.drive();
         assert!(world.told().ends_with("cancelled(cancelled)"), "{}", world.told());
         world.proved();
@@ -767,7 +970,7 @@ fn cancelling() {
 /// One of every kind of event, at places that exist and places that do not.
 fn every_event() -> Vec<Event> {
     let failure = || Failure::new(ErrorKind::StepFailed, Code::known("x"), Retry::Maybe);
-    let mut events = vec![Event::Cancelled];
+    let mut events = vec![Event::Cancelled { reason: Slot::known(Value::Null) }];
     for end in [
         End::success(),
         End::of(Status::Stalled, ErrorKind::Stalled),
@@ -776,7 +979,7 @@ fn every_event() -> Vec<Event> {
         events.push(Event::Closed(end));
     }
     for source in [WebhookSource::Webhook, WebhookSource::Operator] {
-        events.push(Event::Resumed { payload: Slot::Withheld, source });
+        events.push(Event::Resumed { payload: Slot::Withheld, source, check: None });
     }
     for step in [0, 1, 2, 3, 4, 5, u32::MAX - 1, u32::MAX] {
         let step = StepIndex(step);
@@ -844,7 +1047,7 @@ fn ends_are_absorbing() {
     let stalls =
         json!({ "max_steps": 9, "max_stalled_steps": 1, "steps": [call("a", json!({ "next_step": "a" }))] });
     let mut cancelled = World::new(&steps(json!([call("a", json!({}))])), json!({}), json!({}));
-    cancelled.happens(Event::Cancelled);
+    cancelled.happens(Event::Cancelled { reason: Slot::known(Value::Null) });
     cancelled.drive();
     for mut world in [
         end(steps(json!([call("a", json!({}))])), json!({})),
@@ -897,15 +1100,18 @@ fn a_refused_event_changes_nothing() {
         // Time does not run backwards.
         let before = shown(&world.run);
         let past = Timestamp::from_millis(world.run.now().as_millis() - 1);
-        assert!(world.run.record(Event::Cancelled, past).is_err());
+        assert!(world.run.record(Event::Cancelled { reason: Slot::known(Value::Null) }, past).is_err());
         assert_eq!(shown(&world.run), before);
     }
 }
 
 /// Everything of a run that events can change.
 fn shown(run: &Run) -> String {
-    let Run { plan: _, values, state, records, visits, tally, opened, now, final_output, outcome } = run;
-    format!("{values:?}{state:?}{records:?}{visits:?}{tally:?}{opened}{now}{final_output:?}{outcome:?}")
+    let Run { plan: _, values, state, records, visits, tally, opened, now, final_output, outcome, waited } =
+        run;
+    format!(
+        "{values:?}{state:?}{records:?}{visits:?}{tally:?}{opened}{now}{final_output:?}{outcome:?}{waited:?}"
+    )
 }
 
 #[test]

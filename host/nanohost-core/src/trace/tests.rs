@@ -57,6 +57,7 @@ fn whole(order: Order) -> World {
     world.happens(Event::Resumed {
         payload: Slot::known(json!({ "by": "Bob" })),
         source: WebhookSource::Operator,
+        check: None,
     });
     world.drive();
     assert_eq!(
@@ -100,7 +101,7 @@ fn shapes() -> Vec<(&'static str, World)> {
     (0..9).all(|_| open.step());
     let mut cancelled = World::new(&everything(), inputs(), answers());
     (0..12).all(|_| cancelled.step());
-    cancelled.happens(Event::Cancelled);
+    cancelled.happens(Event::Cancelled { reason: Slot::known(Value::Null) });
     cancelled.drive();
     let authority = |inner: Value| {
         let program = json!({ "steps": [{ "id": "p", "type": "parallel", "parallel_steps": [

@@ -190,8 +190,11 @@ impl World {
         let same_program = event.get("program").is_none_or(|program| {
             Digest::of(program.to_string().as_bytes()) == run.plan().program().digest()
         });
-        let resumed =
-            Event::Resumed { payload: Slot::known(event["payload"].clone()), source: WebhookSource::Webhook };
+        let resumed = Event::Resumed {
+            payload: Slot::known(event["payload"].clone()),
+            source: WebhookSource::Webhook,
+            check: None,
+        };
         if !same_program || event.get("trace_id").is_some() || run.record(resumed, run.now()).is_err() {
             assert_eq!(self.state(run), before, "a refused resume changes nothing");
             return refused;

@@ -222,7 +222,7 @@ fn garbage(choices: &mut Choices<'_>, near: Place) -> Event {
         8 => Event::Denied { place, denial },
         9 => Event::Blocked { place, denial },
         10 => Event::Joined(place.step),
-        11 => Event::Resumed { payload: value(choices), source: WebhookSource::Webhook },
+        11 => Event::Resumed { payload: value(choices), source: WebhookSource::Webhook, check: None },
         _ => Event::Closed(choices.of(&[
             End::success(),
             End::of(Status::Stalled, ErrorKind::Stalled),
@@ -290,7 +290,7 @@ proptest! {
             match world.run.suspension().map(|waits| waits.cause) {
                 Some(SuspensionCause::Tool { .. }) => world.happens(Event::Resumed {
                     payload: Slot::known(json!({ "n": 1 })),
-                    source: WebhookSource::Operator,
+                    source: WebhookSource::Operator, check: None
                 }),
                 _ => break,
             }

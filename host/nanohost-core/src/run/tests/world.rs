@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::envelope::{
     AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, Observed, Parts, PolicyRef, RecordError,
-    SignerRef,
+    ResolverRef, SignerRef, TakeOver,
 };
 use crate::export::{Content, Role};
 use crate::run::{
@@ -25,7 +25,9 @@ use crate::{
 const MOMENT: i64 = 1_795_000_000_000;
 
 /// `pay…` may pay 500 at most; the authority of `steal` is missing.
-const POLICY: &str = "[[permit]]\nid = \"small\"\ntool = \"pay\"\nrequire = \"$args.amount <= 500\"\n\
+/// `wire` may write to a folder.
+const POLICY: &str = "[[permit]]\nid = \"wires\"\ntool = \"wire\"\nfilesystem = [{ guest = \"/out\", access = \"write\" }]\n\
+                      [folders.wire]\n\"/out\" = \"/srv/out\"\n[[permit]]\nid = \"small\"\ntool = \"pay\"\nrequire = \"$args.amount <= 500\"\n\
                       [[permit]]\nid = \"twin\"\ntool = \"pay_too\"\nrequire = \"$args.amount <= 500\"\n";
 
 pub(crate) fn moment(after: i64) -> Timestamp {
@@ -59,7 +61,10 @@ fn names(program: &CheckedProgram) -> Vec<ToolName> {
     let mut names: Vec<ToolName> = Vec::new();
     for step in program.steps() {
         match &step.kind {
-            StepKind::Tool(call) => names.push(call.tool.clone()),
+            StepKind::Tool(call) => {
+                names.push(call.tool.clone());
+                names.extend(call.resume.iter().filter_map(|resume| resume.verify.clone()));
+            }
             StepKind::Llm(llm) => names.extend(llm.allowed_tools.iter().cloned()),
             _ => {}
         }
@@ -90,6 +95,9 @@ fn offer(local: ToolName) -> Offer {
         }),
         false => json!({}),
     };
+    if local.as_str() == "wire" {
+        manifest.push_str("[capabilities]\nfilesystem = [{ guest = \"/out\", access = \"write\" }]\n");
+    }
     let manifest = Manifest::parse(Source::new("manifest.toml", manifest)).expect("a manifest");
     let export = ToolExport { function: "f".into(), interface: None, input, output: json!({}) };
     let component = Digest::of(local.as_str().as_bytes());
@@ -97,6 +105,9 @@ fn offer(local: ToolName) -> Offer {
         "steal" => {
             vec![crate::Import { name: "nanohost:tool/kv@0.1.0".into(), functions: vec!["get".into()] }]
         }
+        "wire" => ["wasi:filesystem/types@0.2.3", "wasi:filesystem/preopens@0.2.3"]
+            .map(|name| crate::Import { name: name.into(), functions: Vec::new() })
+            .to_vec(),
         _ => Vec::new(),
     };
     Offer { local, manifest, facts: ToolFacts { component, size: 1, imports, exports: vec![export] } }
@@ -344,7 +355,44 @@ impl World {
 
     /// Records an event that must be legal.
     pub(crate) fn happens(&mut self, event: Event) {
-        self.record(event.clone(), Observed::default()).unwrap_or_else(|error| panic!("{event:?}: {error}"));
+        let observed = self.observed_of(&event);
+        self.record(event.clone(), observed).unwrap_or_else(|error| panic!("{event:?}: {error}"));
+    }
+
+    /// What a host puts beside an event that comes from outside.
+    pub(crate) fn observed_of(&self, event: &Event) -> Observed {
+        let mut observed = Observed::default();
+        if matches!(event, Event::Resumed { .. } | Event::Settled(_) | Event::Expired | Event::Recovered) {
+            let program: Value =
+                serde_json::from_str(&self.run.plan().program().source().text).expect("a JSON program");
+            let admission = Admission { today: moment(self.clock), ..admission(&program) };
+            observed.take_over = Some(TakeOver {
+                host: host(),
+                policies: policies(&admission),
+                admission: serde_json::to_value(AdmissionRecord::of(&admission)).expect("a record"),
+            });
+        }
+        let resolver = |entitled: Option<&str>| ResolverRef {
+            authenticated: "operator".into(),
+            entitled: entitled.map(str::to_owned),
+            shown: None,
+        };
+        let shown = || Some(json!({ "asked": "?" }));
+        observed.resolver = match event {
+            Event::Resumed { .. } | Event::Settled(_) => Some((resolver(Some("operator")), shown())),
+            Event::Refused { .. } => Some((resolver(None), None)),
+            _ => None,
+        };
+        observed.tool = self.run.pending_call().map(|pending| pending.tool);
+        observed
+    }
+
+    /// The same run in the hands of another process, which knows what was recorded and no more.
+    pub(crate) fn restarted(self) -> Self {
+        let trace = self.proved();
+        let chain = Chain::reopen(&trace, "local", signer()).expect("the same key");
+        let run = trace.into_machine().expect("an admitted run");
+        Self { run, chain, going: Vec::new(), ..self }
     }
 
     pub(crate) fn drive(&mut self) {
@@ -543,12 +591,7 @@ fn open(
     policies: Vec<PolicyRef>,
     salts: &mut u64,
 ) {
-    let host = HostRef {
-        version: "0.0.0".into(),
-        binary: Digest::of(b"host"),
-        engine: "none".into(),
-        config: Digest::of(b""),
-    };
+    let host = host();
     let key = SignerRef { key: *chain.key().digest(), development: true };
     let sealed = chain.seal(Kind::RunOpen, moment(0), &mut || salt(salts), |committer| {
         committer.json(Role::ADMISSION, record);
@@ -557,6 +600,15 @@ fn open(
         Parts { host: Some(host), signer: Some(key), policies, ..Parts::default() }
     });
     keep(handed, sealed.expect("an opening that can be signed"));
+}
+
+fn host() -> HostRef {
+    HostRef {
+        version: "0.0.0".into(),
+        binary: Digest::of(b"host"),
+        engine: "none".into(),
+        config: Digest::of(b""),
+    }
 }
 
 fn keep(handed: &mut Handed, sealed: crate::envelope::Sealed) {

@@ -1,0 +1,54 @@
+use super::*;
+use crate::{Source, Trust};
+
+fn policy(text: &str) -> Policy {
+    Policy::parse(Source::new("policy.toml", text), "/srv", Trust::Trusted).expect("a policy")
+}
+
+fn check(by: &[&str], principal: &str, policies: &[&str], expect: Result<&str, &str>) {
+    let rules =
+        Resume { by: by.iter().map(|entry| (*entry).to_owned()).collect(), schema: None, verify: None };
+    let policies: Vec<Policy> = policies.iter().map(|text| policy(text)).collect();
+    let told = entitled(Some(&rules), "alice", principal, &policies).map_err(|why| why.to_string());
+    match (told, expect) {
+        (Ok(entry), Ok(expect)) => assert_eq!(entry, expect),
+        (Err(why), Err(expect)) => assert!(why.contains(expect), "{why}"),
+        (told, _) => panic!("{by:?} {principal}: {told:?}"),
+    }
+}
+
+#[test]
+fn who_may_answer() {
+    let roles = "[roles]\napprover = [\"dana\", \"alice\"]\n";
+    check(&[], "alice", &[], Ok("operator"));
+    check(&["role:approver"], "dana", &[roles], Ok("role:approver"));
+    check(&["role:approver"], "lee", &[roles], Err("lee is none of `role:approver`"));
+    check(&["role:approver"], "dana", &[], Err("none of"));
+    check(&["lee", "role:approver"], "lee", &[roles], Ok("lee"));
+    // Nobody approves their own run, whatever roles they have, unless the step says so.
+    check(&["role:approver", "alice"], "alice", &[roles], Err("opened this run"));
+    check(&["starter"], "alice", &[], Ok("starter"));
+    check(&["starter"], "dana", &[roles], Err("none of"));
+}
+
+#[test]
+fn policies_narrow_roles() {
+    let (both, one) = ("[roles]\napprover = [\"dana\", \"lee\"]\n", "[roles]\napprover = [\"lee\"]\n");
+    check(&["role:approver"], "dana", &[both, one], Err("none of"));
+    check(&["role:approver"], "lee", &[both, one], Ok("role:approver"));
+    check(&["role:approver"], "dana", &[both, "[roles]\nother = [\"x\"]\n"], Ok("role:approver"));
+    check(&["role:approver"], "dana", &[both, "[roles]\napprover = []\n"], Err("none of"));
+}
+
+#[test]
+fn roles_are_read_strictly() {
+    for text in [
+        "[roles]\napprover = \"dana\"\n",
+        "[roles]\napprover = [1]\n",
+        "[roles]\na = [\"starter\"]\n",
+        "[roles]\n\"a b\" = []\n",
+    ] {
+        let source = Source::new("policy.toml", text);
+        assert!(Policy::parse(source, "/srv", Trust::Trusted).is_err(), "{text}");
+    }
+}
