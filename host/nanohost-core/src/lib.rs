@@ -23,6 +23,7 @@ pub mod dsse;
 pub mod envelope;
 pub mod export;
 mod facts;
+pub mod health;
 mod hex;
 mod ident;
 pub mod jcs;

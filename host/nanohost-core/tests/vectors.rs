@@ -5,6 +5,8 @@
 //! have one are counted.
 #![expect(clippy::print_stdout, reason = "the tallies are what this binary is for")]
 
+#[path = "vectors/analyzer.rs"]
+mod analyzer;
 #[path = "vectors/runs.rs"]
 mod runs;
 
@@ -20,8 +22,16 @@ use serde_json::{Value, json};
 type Judge = fn(&Value) -> Outcome;
 
 /// File name → judge.
-const SUITES: &[(&str, Judge)] =
-    &[("conditions.json", condition), ("validator.json", validator), ("runs.json", runs::run)];
+const SUITES: &[(&str, Judge)] = &[
+    ("conditions.json", condition),
+    ("validator.json", validator),
+    ("runs.json", runs::run),
+    ("analyzer.json", analyzer::analyse),
+];
+
+/// The same for files beside the published ones: run only from this repository, since another
+/// directory has files of the published names alone.
+const OWN_SUITES: &[(&str, Judge)] = &[("analyzer-more.json", analyzer::analyse)];
 
 struct Outcome {
     passed: bool,
@@ -32,15 +42,17 @@ fn main() -> ExitCode {
     // The flags of the standard harness (`--quiet`, filters) are accepted and mean nothing here;
     // who lists tests must get a list.
     if std::env::args().any(|argument| argument == "--list") {
-        for (file, _) in SUITES {
+        for (file, _) in SUITES.iter().chain(OWN_SUITES) {
             println!("{file}: test");
         }
         return ExitCode::SUCCESS;
     }
-    let folder = std::env::var_os("NANOHOST_VECTORS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors"), PathBuf::from);
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let given = std::env::var_os("NANOHOST_VECTORS").map(PathBuf::from);
+    let more = if given.is_none() { OWN_SUITES } else { &[] };
+    let folder = given.unwrap_or(own);
     let mut total = (0, 0);
-    for (file, judge) in SUITES {
+    for (file, judge) in SUITES.iter().chain(more) {
         let path = folder.join(file);
         println!("{file}");
         match run(&path, *judge) {
