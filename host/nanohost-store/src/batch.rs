@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
-use nanohost_core::{Content, ToolName};
+use nanohost_core::{Content, Timestamp, ToolName};
 
 use crate::error::StoreError;
 use crate::idempotency::Claim;
@@ -59,11 +59,14 @@ impl Batch {
 /// How a run is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
-    /// It goes on (again).
+    /// It goes on (again). What could resume it so far cannot any more.
     Open,
     /// It waits for an event.
-    Suspended,
-    /// It has ended, with this status.
+    Suspended {
+        /// The moment from which it waits no longer.
+        deadline: Option<Timestamp>,
+    },
+    /// It has ended, with this status. Nothing can resume or stop it any more.
     Closed(String),
 }
 

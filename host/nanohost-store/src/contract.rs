@@ -1,7 +1,7 @@
 //! What every journal promises, run against each of them. A journal on another database joins
 //! by one line in [`contract`].
 
-use nanohost_core::{Content, Encoding, Role, RunId, Salt, Timestamp, ToolName};
+use nanohost_core::{Content, Digest, Encoding, Role, RunId, Salt, Timestamp, ToolName};
 
 use crate::*;
 
@@ -49,6 +49,17 @@ contract! {
     a_result_needs_no_reservation
     a_released_key_is_free
     a_foreign_reservation_cannot_be_released
+    a_start_key_starts_once
+    a_start_key_belongs_to_its_principal
+    a_start_key_outlives_its_run
+    starts_at_once_make_one_run
+    a_token_is_handed_out_once
+    a_token_fits_its_suspension_and_holder_alone
+    a_renewed_token_replaces_the_first
+    tokens_end_when_the_run_goes_on
+    tokens_are_for_suspended_runs
+    a_run_is_asked_to_stop_until_it_closes
+    a_run_that_cannot_stop_is_not_asked
     misuse_is_refused
 }
 
@@ -57,7 +68,12 @@ pub(crate) fn run(number: u8) -> RunId {
 }
 
 pub(crate) fn opened(millis: i64) -> OpenRun {
-    OpenRun { program: "refund".into(), opened: Timestamp::from_millis(millis) }
+    OpenRun { program: "refund".into(), opened: Timestamp::from_millis(millis), start: None }
+}
+
+pub(crate) fn started(principal: &str, key: &str, of: &[u8]) -> OpenRun {
+    let start = StartKey { principal: principal.into(), key: key.into(), of: Digest::of(of) };
+    OpenRun { start: Some(start), ..opened(1) }
 }
 
 pub(crate) fn content(seq: u64, role: &str, bytes: &[u8]) -> Content {
@@ -105,7 +121,22 @@ fn phase(phase: Phase) -> Batch {
 }
 
 pub(crate) fn begin(journal: &dyn Journal, number: u8) -> Fence {
-    journal.begin(&run(number), &opened(number.into())).expect("a run starts")
+    owned(journal.begin(&run(number), &opened(number.into())))
+}
+
+pub(crate) fn owned(begun: Result<Begun, StoreError>) -> Fence {
+    match begun.expect("a run starts") {
+        Begun::Owned(fence) => fence,
+        Begun::Held { run, .. } => panic!("the key is held by {run}"),
+    }
+}
+
+/// The run that holds the start key, and whether it was started with the same.
+pub(crate) fn held(begun: Result<Begun, StoreError>) -> (RunId, bool) {
+    match begun.expect("the journal answers") {
+        Begun::Owned(fence) => panic!("{fence:?} was started"),
+        Begun::Held { run, same } => (run, same),
+    }
 }
 
 pub(crate) fn load(journal: &dyn Records, run: &RunId) -> RunRecord {
@@ -274,10 +305,15 @@ fn an_unknown_run_cannot_be_taken(journal: &dyn Journal) {
 fn phases_show_in_the_listing(journal: &dyn Journal) {
     let fence = begin(journal, 1);
     assert_eq!(state(journal, 1).as_str(), "running");
-    commit(journal, &fence, &phase(Phase::Suspended));
-    assert_eq!(state(journal, 1).as_str(), "suspended");
+    let deadline = Some(Timestamp::from_millis(1_800_000_000_000));
+    commit(journal, &fence, &phase(Phase::Suspended { deadline }));
+    assert_eq!((state(journal, 1).as_str(), state(journal, 1).deadline()), ("suspended", deadline));
     commit(journal, &fence, &Batch::of(b"no change".to_vec()));
-    assert_eq!(state(journal, 1), RunState::Suspended);
+    assert_eq!(state(journal, 1), RunState::Suspended { deadline });
+    assert_eq!(journal.runs().expect("the journal reads")[0].state, RunState::Suspended { deadline });
+    commit(journal, &fence, &phase(Phase::Suspended { deadline: None }));
+    assert_eq!(state(journal, 1), RunState::Suspended { deadline: None });
+    commit(journal, &fence, &phase(Phase::Suspended { deadline }));
     commit(journal, &fence, &phase(Phase::Open));
     assert_eq!(state(journal, 1), RunState::Running);
     let twin = fence.stale_twin();
@@ -291,7 +327,7 @@ fn phases_show_in_the_listing(journal: &dyn Journal) {
 
 fn the_newest_run_is_listed_first(journal: &dyn Journal) {
     for (number, millis) in [(1, 20), (2, 30), (3, 10), (4, 20)] {
-        journal.begin(&run(number), &opened(millis)).expect("a run starts");
+        owned(journal.begin(&run(number), &opened(millis)));
     }
     let runs = journal.runs().expect("the journal reads");
     let ids: Vec<RunId> = runs.into_iter().map(|summary| summary.run).collect();
@@ -468,6 +504,207 @@ fn a_foreign_reservation_cannot_be_released(journal: &dyn Journal) {
     let answer = append(journal, &second, &claim(Claim::Release(idempotency("order-1"))));
     assert!(matches!(answer, Appended::Conflict(Conflict::Idempotency { .. })));
     assert!(recorded(journal, "order-1").is_some());
+}
+
+fn a_start_key_starts_once(journal: &dyn Journal) {
+    let fence = owned(journal.begin(&run(1), &started("ann", "order-1", b"refund")));
+    // Before its first commit, after it, after its end, and when nobody owns it any more.
+    let again = |number, of: &[u8]| held(journal.begin(&run(number), &started("ann", "order-1", of)));
+    assert_eq!(again(2, b"refund"), (run(1), true));
+    assert_eq!(again(2, b"another"), (run(1), false));
+    commit(journal, &fence, &phase(Phase::Closed("FAILED".into())));
+    assert_eq!(again(4, b"refund"), (run(1), true));
+    drop(fence);
+    assert_eq!(again(3, b"refund"), (run(1), true));
+    // Nothing is left of the starts that did not come about.
+    assert_eq!(journal.runs().expect("the journal reads").len(), 1);
+    assert!(!journal.is_live(&run(2)).expect("liveness is known"));
+    drop(begin(journal, 2));
+}
+
+fn a_start_key_belongs_to_its_principal(journal: &dyn Journal) {
+    for (number, principal, key) in
+        [(1, "ann", "order-1"), (2, "bob", "order-1"), (3, "ann", "order-2"), (4, "annorder", "-1")]
+    {
+        owned(journal.begin(&run(number), &started(principal, key, b"refund")));
+    }
+    assert_eq!(held(journal.begin(&run(5), &started("bob", "order-1", b"refund"))), (run(2), true));
+    // Without a key every start is a new run.
+    begin(journal, 6);
+    begin(journal, 7);
+}
+
+fn a_start_key_outlives_its_run(journal: &dyn Journal) {
+    drop(owned(journal.begin(&run(1), &started("ann", "order-1", b"refund"))));
+    // Its process died before the first commit.
+    assert_eq!(held(journal.begin(&run(2), &started("ann", "order-1", b"refund"))), (run(1), true));
+    let Taken::Owned(fence) = journal.take(&run(1)).expect("the journal answers") else {
+        panic!("nobody owns the run");
+    };
+    commit(journal, &fence, &Batch::of(b"zero".to_vec()));
+    // An id that is taken says nothing of a key, and leaves the key free.
+    let taken = journal.begin(&run(1), &started("ann", "order-2", b"refund")).expect_err("it is taken");
+    assert_eq!(taken.code(), "run_exists");
+    owned(journal.begin(&run(2), &started("ann", "order-2", b"refund")));
+}
+
+fn starts_at_once_make_one_run(journal: &dyn Journal) {
+    let begun = std::thread::scope(|scope| {
+        let starts: Vec<_> = (1..=8)
+            .map(|number| {
+                scope.spawn(move || journal.begin(&run(number), &started("ann", "order-1", b"refund")))
+            })
+            .collect();
+        starts.into_iter().map(|start| start.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    one_owns(begun);
+    assert_eq!(journal.runs().expect("the journal reads").len(), 1);
+}
+
+/// Of the starts with one key at one time, one has the run, and all others know which.
+pub(crate) fn one_owns(begun: Vec<Result<Begun, StoreError>>) {
+    let (mut owners, mut holders) = (Vec::new(), Vec::new());
+    for begun in begun {
+        match begun.expect("the journal answers") {
+            Begun::Owned(fence) => owners.push(fence.run().clone()),
+            Begun::Held { run, same } => holders.push((run, same)),
+        }
+    }
+    let [owner] = &owners[..] else { panic!("{owners:?} own a run") };
+    assert!(holders.iter().all(|(run, same)| run == owner && *same), "{owner}: {holders:?}");
+}
+
+fn suspended(journal: &dyn Journal, number: u8) -> Fence {
+    let fence = begin(journal, number);
+    commit(journal, &fence, &phase(Phase::Suspended { deadline: None }));
+    fence
+}
+
+fn token(journal: &dyn Journal, number: u8, suspension: u64, holder: &str) -> Option<String> {
+    let token = journal.hand_out_token(&run(number), suspension, holder, false);
+    token.expect("the journal answers").map(|token| token.as_str().to_owned())
+}
+
+fn fits(journal: &dyn Journal, number: u8, suspension: u64, holder: &str, token: &str) -> bool {
+    journal.token_fits(&run(number), suspension, holder, token).expect("the journal answers")
+}
+
+fn a_token_is_handed_out_once(journal: &dyn Journal) {
+    let fence = suspended(journal, 1);
+    let ann = token(journal, 1, 0, "ann").expect("a first token");
+    assert!(ann.len() == 64 && ann.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')));
+    assert_eq!(token(journal, 1, 0, "ann"), None);
+    let bob = token(journal, 1, 0, "bob").expect("another holder has another token");
+    assert_ne!(ann, bob);
+    // An event that was refused leaves the run suspended and the token unspent.
+    commit(journal, &fence, &Batch::of(b"denied".to_vec()));
+    commit(journal, &fence, &phase(Phase::Suspended { deadline: None }));
+    drop(fence);
+    assert_eq!(token(journal, 1, 0, "ann"), None);
+    assert!(fits(journal, 1, 0, "ann", &ann) && fits(journal, 1, 0, "bob", &bob));
+    let shown = journal.hand_out_token(&run(1), 0, "cid", false).expect("the journal answers");
+    assert_eq!(format!("{shown:?}"), "Some(ResumeToken(..))");
+}
+
+fn a_token_fits_its_suspension_and_holder_alone(journal: &dyn Journal) {
+    let _fences = [suspended(journal, 1), suspended(journal, 2)];
+    let ann = token(journal, 1, 0, "ann").expect("a first token");
+    for (number, suspension, holder) in
+        [(1, 0, "bob"), (1, 1, "ann"), (2, 0, "ann"), (3, 0, "ann"), (1, 0, "")]
+    {
+        assert!(!fits(journal, number, suspension, holder, &ann), "{number} {suspension} {holder:?}");
+    }
+    // Nor does the token of another holder or run.
+    let others = [token(journal, 1, 0, "bob"), token(journal, 2, 0, "ann"), token(journal, 1, 1, "ann")];
+    for other in others {
+        assert!(!fits(journal, 1, 0, "ann", &other.expect("another token")));
+    }
+    let mut changed = ann.clone();
+    changed.replace_range(63.., if ann.ends_with('0') { "1" } else { "0" });
+    let upper = ann.to_uppercase();
+    for none in
+        ["", "0", &ann[1..], &changed, &format!("{ann} "), &format!("{ann}00"), "ä".repeat(32).as_str()]
+    {
+        assert!(!fits(journal, 1, 0, "ann", none), "{none:?}");
+    }
+    assert!(upper == ann || !fits(journal, 1, 0, "ann", &upper));
+    assert!(fits(journal, 1, 0, "ann", &ann));
+}
+
+fn a_renewed_token_replaces_the_first(journal: &dyn Journal) {
+    let _fence = suspended(journal, 1);
+    let renew = |holder| journal.hand_out_token(&run(1), 0, holder, true).expect("the journal answers");
+    let first = token(journal, 1, 0, "ann").expect("a first token");
+    let bob = token(journal, 1, 0, "bob").expect("a first token");
+    let second = renew("ann").expect("a renewed token");
+    assert!(!fits(journal, 1, 0, "ann", &first));
+    assert!(fits(journal, 1, 0, "ann", second.as_str()));
+    assert!(fits(journal, 1, 0, "bob", &bob));
+    // There need be nothing to replace.
+    assert!(fits(journal, 1, 0, "cid", renew("cid").expect("a first token").as_str()));
+}
+
+fn tokens_end_when_the_run_goes_on(journal: &dyn Journal) {
+    for end in [Phase::Open, Phase::Closed("CANCELLED".into())] {
+        let number = if end == Phase::Open { 1 } else { 2 };
+        let fence = suspended(journal, number);
+        let _other = suspended(journal, number + 10);
+        let spent = token(journal, number, 0, "ann").expect("a first token");
+        let other = token(journal, number + 10, 0, "ann").expect("a first token");
+        commit(journal, &fence, &phase(end.clone()));
+        assert!(!fits(journal, number, 0, "ann", &spent), "{end:?}");
+        assert!(fits(journal, number + 10, 0, "ann", &other));
+        if end == Phase::Open {
+            commit(journal, &fence, &phase(Phase::Suspended { deadline: None }));
+            assert!(!fits(journal, number, 0, "ann", &spent));
+            assert!(token(journal, number, 2, "ann").is_some());
+        }
+    }
+}
+
+fn tokens_are_for_suspended_runs(journal: &dyn Journal) {
+    let fence = begin(journal, 1);
+    assert_eq!(token(journal, 1, 0, "ann"), None);
+    commit(journal, &fence, &phase(Phase::Closed("SUCCESS".into())));
+    assert_eq!(token(journal, 1, 0, "ann"), None);
+    assert_eq!(token(journal, 2, 0, "ann"), None);
+    let renewed = journal.hand_out_token(&run(1), 0, "ann", true).expect("the journal answers");
+    assert!(renewed.is_none());
+}
+
+fn stop(journal: &dyn Journal, number: u8) -> Option<String> {
+    journal.asked_to_stop(&run(number)).expect("the journal answers")
+}
+
+fn a_run_is_asked_to_stop_until_it_closes(journal: &dyn Journal) {
+    let (first, _second) = (begin(journal, 1), begin(journal, 2));
+    assert_eq!(stop(journal, 1), None);
+    journal.ask_to_stop(&run(1), "too expensive").expect("the journal answers");
+    journal.ask_to_stop(&run(1), "another reason").expect("the journal answers");
+    assert_eq!((stop(journal, 1).as_deref(), stop(journal, 2)), (Some("too expensive"), None));
+    // The owner goes on writing, content too, and stays asked until it closes.
+    commit(
+        journal,
+        &first,
+        &Batch { contents: vec![content(0, "output", b"1")], ..Batch::of(b"a".to_vec()) },
+    );
+    commit(journal, &first, &phase(Phase::Suspended { deadline: None }));
+    commit(journal, &first, &phase(Phase::Open));
+    assert_eq!(stop(journal, 1).as_deref(), Some("too expensive"));
+    commit(journal, &first, &phase(Phase::Closed("CANCELLED".into())));
+    assert_eq!(stop(journal, 1), None);
+    assert!(load(journal, &run(1)).content(0, "output").is_ok());
+}
+
+fn a_run_that_cannot_stop_is_not_asked(journal: &dyn Journal) {
+    let fence = begin(journal, 1);
+    commit(journal, &fence, &phase(Phase::Closed("SUCCESS".into())));
+    for number in [1, 2] {
+        journal.ask_to_stop(&run(number), "too late").expect("the journal answers");
+        assert_eq!(stop(journal, number), None);
+    }
+    journal.begin(&run(2), &opened(2)).expect("nothing was left of it");
+    assert_eq!(stop(journal, 2), None);
 }
 
 fn misuse_is_refused(journal: &dyn Journal) {

@@ -18,6 +18,28 @@ pub(crate) struct Schema {
     pub(crate) version: i64,
     /// The exact text of every table and index.
     pub(crate) statements: &'static [&'static str],
+    /// The versions that can be brought to this one.
+    pub(crate) earlier: &'static [Earlier],
+}
+
+/// What a database of one kind looked like before.
+pub(crate) struct Earlier {
+    /// Which version.
+    pub(crate) version: i64,
+    /// The exact text of every table and index of that version.
+    pub(crate) statements: &'static [&'static str],
+    /// What makes the present tables of those, with everything in them.
+    pub(crate) upgrade: &'static [&'static str],
+}
+
+/// What was found in a file.
+enum Tables {
+    /// None yet.
+    None,
+    /// The present ones.
+    Present,
+    /// Those of a version that can be brought to the present one.
+    Earlier(&'static Earlier),
 }
 
 /// An open database.
@@ -42,14 +64,16 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 impl Database {
     /// Opens a file for writing, and makes an empty one where there is none. The caller holds the
     /// folder's lock, since SQLite does not wait while a file changes to write-ahead logging.
+    ///
+    /// Tables of an earlier version are brought to the present one, all or nothing.
     pub(crate) fn open(path: &Path, schema: &Schema, timeout: Duration) -> Result<Opened, StoreError> {
         private_file::open_or_create(path).map_err(|error| StoreError::from_io(path, &error))?;
-        let this = Self::connect(path, timeout, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let mut this = Self::connect(path, timeout, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         if this.read(|conn| conn.is_readonly("main"))? {
             let cause = "the file is read-only".into();
             return Err(StoreError::NotWritable { path: path.to_owned(), cause });
         }
-        let ready = this.check_schema(schema)?;
+        let tables = this.check_schema(schema)?;
         let mode: String =
             this.read(|conn| conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)))?;
         if mode != "wal" {
@@ -63,11 +87,18 @@ impl Database {
                 "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON;",
             )
         })?;
-        Ok(if ready { Opened::Ready(this) } else { Opened::Empty(this) })
+        Ok(match tables {
+            Tables::None => Opened::Empty(this),
+            Tables::Present => Opened::Ready(this),
+            Tables::Earlier(earlier) => {
+                this.upgrade(earlier, schema)?;
+                Opened::Ready(this)
+            }
+        })
     }
 
     /// Opens a file for reading only. One that is not there or still empty is
-    /// [`StoreError::NoStore`].
+    /// [`StoreError::NoStore`], one of an earlier version [`StoreError::Older`].
     pub(crate) fn open_read_only(
         path: &Path,
         schema: &Schema,
@@ -81,7 +112,14 @@ impl Database {
             Err(error) => return Err(StoreError::from_io(path, &error)),
         }
         let this = Self::connect(path, timeout, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        if this.check_schema(schema)? { Ok(this) } else { Err(missing()) }
+        match this.check_schema(schema)? {
+            Tables::Present => Ok(this),
+            Tables::None => Err(missing()),
+            Tables::Earlier(earlier) => {
+                let path = path.to_owned();
+                Err(StoreError::Older { path, found: earlier.version, known: schema.version })
+            }
+        }
     }
 
     /// Makes the tables, in one transaction with what `fill` puts into them.
@@ -98,6 +136,18 @@ impl Database {
             tx.pragma_update(None, "user_version", schema.version)?;
             fill(tx)
         })
+    }
+
+    /// Brings the tables of an earlier version to the present one, in one transaction.
+    fn upgrade(&mut self, earlier: &Earlier, schema: &Schema) -> Result<(), StoreError> {
+        let upgraded = self.try_write(|tx| {
+            for statement in earlier.upgrade {
+                tx.execute_batch(statement)?;
+            }
+            tx.pragma_update(None, "user_version", schema.version)?;
+            Ok(if same_tables(&tables(tx)?, schema.statements) { Ok(()) } else { Err(()) })
+        })?;
+        upgraded.map_err(|()| StoreError::Misuse { what: "an upgrade that makes other tables" })
     }
 
     /// Reads.
@@ -179,20 +229,15 @@ impl Database {
         Ok(Self { conn, path: path.to_owned(), timeout })
     }
 
-    /// Whether the database has exactly the known tables, or none yet.
-    fn check_schema(&self, schema: &Schema) -> Result<bool, StoreError> {
-        let (application_id, version, mut found) = self.snapshot(|conn| {
+    /// Whether the database has exactly the tables of a known version, or none yet.
+    fn check_schema(&self, schema: &Schema) -> Result<Tables, StoreError> {
+        let (application_id, version, found) = self.snapshot(|conn| {
             let application_id: i32 = conn.pragma_query_one(None, "application_id")?;
             let version: i64 = conn.pragma_query_one(None, "user_version")?;
-            // Names in `sqlite_` are the engine's own, and nobody else can make them.
-            let mut statement = conn.prepare(
-                "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'",
-            )?;
-            let found = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-            Ok((application_id, version, found))
+            Ok((application_id, version, tables(conn)?))
         })?;
         if application_id == 0 && version == 0 && found.is_empty() {
-            return Ok(false);
+            return Ok(Tables::None);
         }
         if application_id != schema.application_id {
             return Err(StoreError::Foreign { path: self.path.clone() });
@@ -202,13 +247,28 @@ impl Database {
             return Err(StoreError::Newer { path, found: version, known: schema.version });
         }
         // A trigger or another table is somebody else's hand in the evidence.
-        let mut expected = schema.statements.to_vec();
-        expected.sort_unstable();
-        found.sort_unstable();
-        if version == schema.version && found == expected {
-            Ok(true)
-        } else {
-            Err(self.corrupt("its tables are not the ones that nanohost makes"))
+        if version == schema.version && same_tables(&found, schema.statements) {
+            return Ok(Tables::Present);
+        }
+        let earlier = schema.earlier.iter().find(|earlier| earlier.version == version);
+        match earlier {
+            Some(earlier) if same_tables(&found, earlier.statements) => Ok(Tables::Earlier(earlier)),
+            _ => Err(self.corrupt("its tables are not the ones that nanohost makes")),
         }
     }
+}
+
+/// The text of every table, index, view and trigger, in no order.
+fn tables(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    // Names in `sqlite_` are the engine's own, and nobody else can make them.
+    let select = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT GLOB 'sqlite_*'";
+    conn.prepare(select)?.query_map([], |row| row.get(0))?.collect()
+}
+
+fn same_tables(found: &[String], expected: &[&str]) -> bool {
+    let mut found: Vec<&str> = found.iter().map(String::as_str).collect();
+    let mut expected = expected.to_vec();
+    found.sort_unstable();
+    expected.sort_unstable();
+    found == expected
 }

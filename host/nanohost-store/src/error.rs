@@ -29,6 +29,16 @@ pub enum StoreError {
         /// The newest schema known here.
         known: i64,
     },
+    /// An earlier version of nanohost wrote it, and reading does not change it.
+    #[error("{} has the earlier schema {found}, and this version reads schema {known}", path.display())]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// The schema that can be read here.
+        known: i64,
+    },
     /// It is something else.
     #[error("{} is not a nanohost database", path.display())]
     Foreign {
@@ -135,6 +145,7 @@ impl StoreError {
         match self {
             Self::NoStore { .. } => "no_store",
             Self::Newer { .. } => "store_newer",
+            Self::Older { .. } => "store_older",
             Self::Foreign { .. } => "store_foreign",
             Self::NotWritable { .. } => "store_not_writable",
             Self::Busy { .. } => "store_busy",
@@ -160,6 +171,9 @@ impl StoreError {
             }
             Self::Newer { .. } => {
                 "use the version of nanohost that wrote it, or name another store with --store".into()
+            }
+            Self::Older { .. } => {
+                "the next `nanohost run` with this store brings it up to date, with everything in it".into()
             }
             Self::Foreign { .. } => "name another folder with --store".into(),
             Self::NotWritable { .. } => {

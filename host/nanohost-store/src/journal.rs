@@ -12,6 +12,7 @@ use crate::batch::{Batch, KvEntry, KvKey, KvScope};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyScope, Reservation};
 use crate::record::{Found, RunRecord, RunSummary};
+use crate::resume_token::ResumeToken;
 
 /// Reading: everything here works beside a running writer and changes nothing.
 pub trait Records: Send + Sync {
@@ -39,14 +40,23 @@ pub trait Records: Send + Sync {
 
     /// Who holds an idempotency key, and whether its result is there.
     fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError>;
+
+    /// Whether `token` is the one that `holder` was handed out last for this suspension of the run.
+    ///
+    /// Compared in constant time; text that is no token does not fit.
+    fn token_fits(&self, run: &RunId, suspension: u64, holder: &str, token: &str)
+    -> Result<bool, StoreError>;
+
+    /// Why the run is to stop, where somebody asked for it. Cheap: owners ask several times a second.
+    fn asked_to_stop(&self, run: &RunId) -> Result<Option<String>, StoreError>;
 }
 
 /// Writing: a run has one owner, and only its [`Fence`] lets a batch in.
 pub trait Journal: Records {
-    /// Starts a run and takes ownership of it.
+    /// Starts a run and takes ownership of it, unless its start key was used before.
     ///
     /// An id that is already there is [`StoreError::RunExists`].
-    fn begin(&self, run: &RunId, open: &OpenRun) -> Result<Fence, StoreError>;
+    fn begin(&self, run: &RunId, open: &OpenRun) -> Result<Begun, StoreError>;
 
     /// Takes ownership of a run that nobody owns any more, to resume or recover it.
     fn take(&self, run: &RunId) -> Result<Taken, StoreError>;
@@ -57,6 +67,25 @@ pub trait Journal: Records {
     /// After an error the store stays usable; the same batch may be tried again with the same
     /// `expected` head.
     fn append(&self, fence: &Fence, expected: Head, batch: &Batch) -> Result<Appended, StoreError>;
+
+    /// A token with which `holder` can resume a run that is listed as suspended. `suspension` is the
+    /// sequence number of the envelope that suspended it.
+    ///
+    /// A token is handed out once: `None` where it was before, and where the run does not wait (any
+    /// more). `renew` replaces one that was handed out, which then fits no more. A batch with the
+    /// phase `Open` or `Closed` ends all tokens of the run.
+    fn hand_out_token(
+        &self,
+        run: &RunId,
+        suspension: u64,
+        holder: &str,
+        renew: bool,
+    ) -> Result<Option<ResumeToken>, StoreError>;
+
+    /// Asks whoever owns the run to stop it: for those who do not own it, so without a fence.
+    ///
+    /// The first reason stays until the run closes. A run that is over or not there is not asked.
+    fn ask_to_stop(&self, run: &RunId, reason: &str) -> Result<(), StoreError>;
 }
 
 /// What is said of a run when it starts. Not signed: it serves the listing.
@@ -66,6 +95,41 @@ pub struct OpenRun {
     pub program: String,
     /// When the run started.
     pub opened: Timestamp,
+    /// What makes a second start of the same a question for the first one's result.
+    pub start: Option<StartKey>,
+}
+
+/// The idempotency key of a start. Stores keep an HMAC of it: keys are often personal data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StartKey {
+    /// Who starts. Two principals never share a key.
+    pub principal: String,
+    /// The key.
+    pub key: String,
+    /// What is started: a digest of the program and the inputs.
+    pub of: Digest,
+}
+
+/// The key itself may be personal data, so it is not shown.
+impl fmt::Debug for StartKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StartKey({:?}, ..)", self.principal)
+    }
+}
+
+/// The answer to [`Journal::begin`].
+#[derive(Debug)]
+pub enum Begun {
+    /// The run is there and owned by the caller.
+    Owned(Fence),
+    /// The start key was used before, and no run was started now.
+    Held {
+        /// The run that was started with it. It may be without envelopes, where its process died
+        /// before the first commit; [`Journal::take`] tells.
+        run: RunId,
+        /// Whether the same was started.
+        same: bool,
+    },
 }
 
 /// How far a run's chain has come: the next envelope has sequence number `len` and names `last` as its predecessor.

@@ -30,6 +30,7 @@ const SCHEMA: Schema = Schema {
          owner TEXT NOT NULL REFERENCES owner_key (owner), wrapped BLOB NOT NULL) STRICT",
         "CREATE INDEX data_key_owner ON data_key (owner)",
     ],
+    earlier: &[],
 };
 
 /// So many data keys are made at once, so that not every commit of content costs two disk flushes.
@@ -38,13 +39,16 @@ const KEYS_AT_ONCE: usize = 32;
 /// A store, its keys and its idempotency records belong together by this name.
 pub(crate) type StoreName = [u8; 16];
 
+/// A hash that nobody can make or compare without the store's keys.
+pub(crate) type KeyedHash = [u8; 32];
+
 /// The keys of one store.
 pub(crate) struct Keyring {
     database: Database,
     /// From the file outside.
     outer: Key,
-    /// What keyed hashes of idempotency keys are made with.
-    idempotency: Key,
+    /// What keyed hashes are made with.
+    hashing: Key,
     store: StoreName,
     /// Keys that are durable and have no content yet, by owner.
     fresh: HashMap<String, Vec<(i64, Key)>>,
@@ -108,16 +112,35 @@ impl Keyring {
     }
 
     /// The keyed hash under which an idempotency key is kept.
-    pub(crate) fn idempotency_mac(&self, scope: &IdempotencyScope) -> Result<[u8; 32], StoreError> {
-        let message = associated(
+    pub(crate) fn idempotency_mac(&self, scope: &IdempotencyScope) -> Result<KeyedHash, StoreError> {
+        self.keyed_hash(
             "nanohost/idempotency/v1",
             &[scope.program.as_bytes(), scope.tool.as_str().as_bytes(), scope.key.as_bytes()],
-        );
+        )
+    }
+
+    /// The keyed hash of a list of parts; a domain keeps each use apart from all others.
+    pub(crate) fn keyed_hash(&self, domain: &str, parts: &[&[u8]]) -> Result<KeyedHash, StoreError> {
+        Ok(self.mac(domain, parts)?.finalize().into_bytes().into())
+    }
+
+    /// Whether `hash` is the keyed hash of a list of parts, in constant time.
+    pub(crate) fn is_keyed_hash(
+        &self,
+        hash: &KeyedHash,
+        domain: &str,
+        parts: &[&[u8]],
+    ) -> Result<bool, StoreError> {
+        Ok(self.mac(domain, parts)?.verify_slice(hash).is_ok())
+    }
+
+    fn mac(&self, domain: &str, parts: &[&[u8]]) -> Result<Hmac<Sha256>, StoreError> {
         // A key of 32 bytes always fits; were it not so, nothing could be claimed.
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.idempotency.as_slice())
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.hashing.as_slice())
             .map_err(|_| StoreError::Misuse { what: "a keyed hash with an unusable key" })?;
-        mac.update(&message);
-        Ok(mac.finalize().into_bytes().into())
+        // A part may be a token: no copy of it is left in memory.
+        mac.update(&Zeroizing::new(associated(domain, parts)));
+        Ok(mac)
     }
 
     /// Makes sure that the next `count` calls of [`Keyring::seal`] for `owner` have durable keys.
@@ -126,32 +149,7 @@ impl Keyring {
         if ready >= count {
             return Ok(());
         }
-        let owner_key = self.owner_key(owner)?;
-        let (owner_key, new_owner) = match owner_key {
-            Some(key) => (key, None),
-            None => {
-                let key = seal::random_key()?;
-                let wrapped = seal::seal(&self.outer, &owner_place(owner), key.as_slice())?;
-                (key, Some(wrapped))
-            }
-        };
-        let place = data_key_place(owner);
-        let made = (0..(count - ready).max(KEYS_AT_ONCE))
-            .map(|_| {
-                let key = seal::random_key()?;
-                let wrapped = seal::seal(&owner_key, &place, key.as_slice())?;
-                Ok((key, wrapped))
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        let numbers = self.database.write(|tx| {
-            if let Some(wrapped) = new_owner {
-                tx.prepare_cached("INSERT INTO owner_key (owner, wrapped) VALUES (?1, ?2)")?
-                    .execute((owner, wrapped))?;
-            }
-            let mut insert = tx.prepare_cached("INSERT INTO data_key (owner, wrapped) VALUES (?1, ?2)")?;
-            made.iter().map(|(_, wrapped)| insert.insert((owner, wrapped))).collect::<Result<Vec<i64>, _>>()
-        })?;
-        let keys = numbers.into_iter().zip(made.into_iter().map(|(key, _)| key));
+        let keys = self.make_keys(owner, (count - ready).max(KEYS_AT_ONCE))?;
         self.fresh.entry(owner.to_owned()).or_default().extend(keys);
         Ok(())
     }
@@ -162,6 +160,20 @@ impl Keyring {
             .fresh
             .get_mut(owner)
             .and_then(Vec::pop)
+            .ok_or(StoreError::Misuse { what: "content without a prepared key" })?;
+        Ok(Sealed { key: number, bytes: seal::seal(&key, place, plain)? })
+    }
+
+    /// Encrypts for an owner that somebody else writes for: one key is made for it, and none in advance.
+    pub(crate) fn seal_apart(
+        &mut self,
+        owner: &str,
+        place: &[u8],
+        plain: &[u8],
+    ) -> Result<Sealed, StoreError> {
+        let (number, key) = self
+            .make_keys(owner, 1)?
+            .pop()
             .ok_or(StoreError::Misuse { what: "content without a prepared key" })?;
         Ok(Sealed { key: number, bytes: seal::seal(&key, place, plain)? })
     }
@@ -194,6 +206,46 @@ impl Keyring {
         self.fresh.remove(owner);
     }
 
+    /// Makes data keys, durable when this returns, and the key of their owner where there is none.
+    fn make_keys(&mut self, owner: &str, count: usize) -> Result<Vec<(i64, Key)>, StoreError> {
+        let place = data_key_place(owner);
+        loop {
+            let (owner_key, new_owner) = match self.owner_key(owner)? {
+                Some(key) => (key, None),
+                None => {
+                    let key = seal::random_key()?;
+                    let wrapped = seal::seal(&self.outer, &owner_place(owner), key.as_slice())?;
+                    (key, Some(wrapped))
+                }
+            };
+            let made = (0..count)
+                .map(|_| {
+                    let key = seal::random_key()?;
+                    let wrapped = seal::seal(&owner_key, &place, key.as_slice())?;
+                    Ok((key, wrapped))
+                })
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            let numbers = self.database.try_write(|tx| {
+                if let Some(wrapped) = new_owner {
+                    let insert = "INSERT INTO owner_key (owner, wrapped) VALUES (?1, ?2) \
+                                  ON CONFLICT (owner) DO NOTHING";
+                    if tx.prepare_cached(insert)?.execute((owner, wrapped))? == 0 {
+                        return Ok(Err(OwnerIsThere));
+                    }
+                }
+                let mut insert =
+                    tx.prepare_cached("INSERT INTO data_key (owner, wrapped) VALUES (?1, ?2)")?;
+                let numbers = made.iter().map(|(_, wrapped)| insert.insert((owner, wrapped)));
+                numbers.collect::<rusqlite::Result<Vec<i64>>>().map(Ok)
+            })?;
+            if let Ok(numbers) = numbers {
+                return Ok(numbers.into_iter().zip(made.into_iter().map(|(key, _)| key)).collect());
+            }
+            // The owner of a run and whoever asks it to stop may both be the first to write: the
+            // other's key is there now.
+        }
+    }
+
     fn owner_key(&self, owner: &str) -> Result<Option<Key>, StoreError> {
         let wrapped: Option<Vec<u8>> = self.database.read(|conn| {
             conn.prepare_cached("SELECT wrapped FROM owner_key WHERE owner = ?1")?
@@ -213,22 +265,24 @@ impl Keyring {
             Some(outer) => outer,
             None => {
                 let outer = seal::random_key()?;
-                private_file::write_whole(&outer_path(dir), hex_line(&outer).as_bytes())?;
+                let mut line = seal::key_text(&outer);
+                line.push('\n');
+                private_file::write_whole(&outer_path(dir), line.as_bytes())?;
                 outer
             }
         };
         let mut store = StoreName::default();
         seal::fill_random(&mut store)?;
-        let idempotency = seal::random_key()?;
+        let hashing = seal::random_key()?;
         let wrapped_store = seal::seal(&outer, &secret_place(STORE), &store)?;
-        let wrapped_idempotency = seal::seal(&outer, &secret_place(IDEMPOTENCY), idempotency.as_slice())?;
+        let wrapped_hashing = seal::seal(&outer, &secret_place(HASHING), hashing.as_slice())?;
         database.create(&SCHEMA, |tx| {
             let mut insert = tx.prepare("INSERT INTO secret (name, wrapped) VALUES (:name, :wrapped)")?;
             insert.execute(named_params! { ":name": STORE, ":wrapped": wrapped_store })?;
-            insert.execute(named_params! { ":name": IDEMPOTENCY, ":wrapped": wrapped_idempotency })?;
+            insert.execute(named_params! { ":name": HASHING, ":wrapped": wrapped_hashing })?;
             Ok(())
         })?;
-        Ok(Self { database, outer, idempotency, store, fresh: HashMap::new() })
+        Ok(Self { database, outer, hashing, store, fresh: HashMap::new() })
     }
 
     fn unlock(dir: &Path, database: Database) -> Result<Self, StoreError> {
@@ -240,18 +294,22 @@ impl Keyring {
             seal::open(&outer, &secret_place(name), &wrapped)
                 .ok_or_else(|| StoreError::VaultKeyWrong { path: outer_path(dir) })
         };
-        let (store, idempotency) = (secret(STORE)?, secret(IDEMPOTENCY)?);
+        let (store, hashing) = (secret(STORE)?, secret(HASHING)?);
         let store = StoreName::try_from(store.as_slice())
             .map_err(|_| database.corrupt("the name of its store has another length"))?;
-        let idempotency = <[u8; 32]>::try_from(idempotency.as_slice())
+        let hashing = <[u8; 32]>::try_from(hashing.as_slice())
             .map(Key::new)
-            .map_err(|_| database.corrupt("its idempotency secret has another length"))?;
-        Ok(Self { database, outer, idempotency, store, fresh: HashMap::new() })
+            .map_err(|_| database.corrupt("its secret for keyed hashes has another length"))?;
+        Ok(Self { database, outer, hashing, store, fresh: HashMap::new() })
     }
 }
 
+/// Another process has made the key of an owner meanwhile.
+struct OwnerIsThere;
+
 const STORE: &str = "store";
-const IDEMPOTENCY: &str = "idempotency";
+/// Named for its first use.
+const HASHING: &str = "idempotency";
 
 /// Where the database of the keys lies.
 pub(crate) fn keys_path(dir: &Path) -> PathBuf {
@@ -281,37 +339,8 @@ fn exists(path: &Path) -> Result<bool, StoreError> {
 fn read_outer(dir: &Path) -> Result<Option<Key>, StoreError> {
     let path = outer_path(dir);
     let Some(text) = private_file::read_secret(&path)? else { return Ok(None) };
-    parse_hex(text.trim_ascii_end()).map(Some).ok_or_else(|| {
+    seal::key_from_text(text.trim_ascii_end()).map(Some).ok_or_else(|| {
         let detail = "it is not 64 lower-case hexadecimal digits".into();
         StoreError::KeyUnreadable { path, detail }
     })
-}
-
-fn hex_line(key: &Key) -> Zeroizing<String> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    // Room for all of it, so that no copy is left behind by a growing buffer.
-    let mut text = Zeroizing::new(String::with_capacity(65));
-    for byte in key.iter() {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    text.push('\n');
-    text
-}
-
-fn parse_hex(text: &str) -> Option<Key> {
-    let nibble = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
-    let mut key = Key::default();
-    if pairs.len() != key.len() {
-        return None;
-    }
-    for (byte, [high, low]) in key.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
-    }
-    Some(key)
 }

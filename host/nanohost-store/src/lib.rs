@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Who takes one of the three files alone can read nothing that a program was given or said.
-//! In the clear stand envelopes (commitments, never content), names of programs and tools, and
-//! the *names* of key-value entries. Files are 0600.
+//! In the clear stand envelopes (commitments, never content), names of programs and tools, deadlines,
+//! and the *names* of key-value entries. Files are 0600.
 //!
 //! [`Records`] is reading, [`Journal`] is writing by the owner of a run. [`SqliteStore`] and
 //! [`MemoryStore`] keep the same promises, and one suite of tests holds both to them.
@@ -29,6 +29,7 @@ mod lock;
 mod memory;
 mod private_file;
 mod record;
+mod resume_token;
 mod seal;
 mod signing_key;
 mod sqlite;
@@ -39,9 +40,10 @@ mod contract;
 pub use batch::{Batch, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
 pub use error::StoreError;
 pub use idempotency::{Claim, IdempotencyScope, Reservation, ReservationState};
-pub use journal::{Appended, Conflict, Fence, Head, Journal, OpenRun, Records, Taken};
+pub use journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};
 pub use lock::SpaceLock;
 pub use memory::MemoryStore;
 pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError};
+pub use resume_token::ResumeToken;
 pub use signing_key::{DevelopmentKey, PUBLIC_KEY_FILE, development_key, development_public_key};
 pub use sqlite::{OpenOptions, SqliteReader, SqliteStore};

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nanohost_core::{Content, Role, RunId};
+use nanohost_core::{Content, Digest, Role, RunId};
 
 use crate::batch::{Batch, KvCommit, KvEntry, KvKey, KvScope, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyScope, Reservation, settle};
-use crate::journal::{Appended, Conflict, Fence, Head, Journal, OpenRun, Records, Taken};
+use crate::journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};
 use crate::record::{Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent};
+use crate::resume_token::ResumeToken;
 
 /// A journal in memory.
 #[derive(Debug, Default)]
@@ -36,6 +37,9 @@ struct Kept {
     phase: Phase,
     envelopes: Vec<Vec<u8>>,
     contents: BTreeMap<(u64, Role), Content>,
+    /// Digests of tokens, by suspension and holder: comparing them tells nothing of a token.
+    tokens: BTreeMap<(u64, String), Digest>,
+    stop: Option<String>,
 }
 
 /// Ownership of a run in this process.
@@ -119,11 +123,32 @@ impl Records for MemoryStore {
     fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
         Ok(lock(&self.shelf).reservations.get(scope).cloned())
     }
+
+    fn token_fits(
+        &self,
+        run: &RunId,
+        suspension: u64,
+        holder: &str,
+        token: &str,
+    ) -> Result<bool, StoreError> {
+        let shelf = lock(&self.shelf);
+        let kept = shelf.runs.get(run).and_then(|kept| kept.tokens.get(&(suspension, holder.to_owned())));
+        Ok(kept == Some(&Digest::of(token.as_bytes())))
+    }
+
+    fn asked_to_stop(&self, run: &RunId) -> Result<Option<String>, StoreError> {
+        Ok(lock(&self.shelf).runs.get(run).and_then(|kept| kept.stop.clone()))
+    }
 }
 
 impl Journal for MemoryStore {
-    fn begin(&self, run: &RunId, open: &OpenRun) -> Result<Fence, StoreError> {
+    fn begin(&self, run: &RunId, open: &OpenRun) -> Result<Begun, StoreError> {
         let mut shelf = lock(&self.shelf);
+        if let Some(start) = &open.start
+            && let Some((run, first)) = shelf.started(start)
+        {
+            return Ok(Begun::Held { run: run.clone(), same: first.of == start.of });
+        }
         let taken = || StoreError::RunExists { run: run.clone() };
         if shelf.runs.contains_key(run) {
             return Err(taken());
@@ -136,9 +161,11 @@ impl Journal for MemoryStore {
             phase: Phase::Open,
             envelopes: Vec::new(),
             contents: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            stop: None,
         };
         shelf.runs.insert(run.clone(), kept);
-        Ok(Fence::new(run.clone(), 1, hold))
+        Ok(Begun::Owned(Fence::new(run.clone(), 1, hold)))
     }
 
     fn take(&self, run: &RunId) -> Result<Taken, StoreError> {
@@ -199,8 +226,50 @@ impl Journal for MemoryStore {
         }
         if let Some(phase) = &batch.phase {
             kept.phase = phase.clone();
+            if matches!(phase, Phase::Open | Phase::Closed(_)) {
+                kept.tokens.clear();
+            }
+            if matches!(phase, Phase::Closed(_)) {
+                kept.stop = None;
+            }
         }
         Ok(Appended::Committed(kept.head))
+    }
+
+    fn hand_out_token(
+        &self,
+        run: &RunId,
+        suspension: u64,
+        holder: &str,
+        renew: bool,
+    ) -> Result<Option<ResumeToken>, StoreError> {
+        let mut shelf = lock(&self.shelf);
+        let Some(kept) = shelf.runs.get_mut(run) else { return Ok(None) };
+        let place = (suspension, holder.to_owned());
+        if !matches!(kept.phase, Phase::Suspended { .. }) || (kept.tokens.contains_key(&place) && !renew) {
+            return Ok(None);
+        }
+        let (token, _) = ResumeToken::draw()?;
+        kept.tokens.insert(place, Digest::of(token.as_str().as_bytes()));
+        Ok(Some(token))
+    }
+
+    fn ask_to_stop(&self, run: &RunId, reason: &str) -> Result<(), StoreError> {
+        match lock(&self.shelf).runs.get_mut(run) {
+            Some(kept) if !matches!(kept.phase, Phase::Closed(_)) => {
+                kept.stop.get_or_insert_with(|| reason.to_owned());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Shelf {
+    /// The run that was started with a key, and what that start was.
+    fn started(&self, start: &StartKey) -> Option<(&RunId, &StartKey)> {
+        let starts = self.runs.iter().filter_map(|(run, kept)| Some((run, kept.open.start.as_ref()?)));
+        starts.into_iter().find(|(_, first)| (&first.principal, &first.key) == (&start.principal, &start.key))
     }
 }
 

@@ -98,7 +98,10 @@ pub enum RunState {
     /// Its owner is gone, and it has neither ended nor suspended.
     Interrupted,
     /// It waits for an event.
-    Suspended,
+    Suspended {
+        /// The moment from which it waits no longer.
+        deadline: Option<Timestamp>,
+    },
     /// It has ended.
     Closed {
         /// The status it ended with.
@@ -112,8 +115,16 @@ impl RunState {
         match self {
             Self::Running => "running",
             Self::Interrupted => "interrupted",
-            Self::Suspended => "suspended",
+            Self::Suspended { .. } => "suspended",
             Self::Closed { status } => status,
+        }
+    }
+
+    /// The moment from which a suspended run waits no longer.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match self {
+            Self::Suspended { deadline } => *deadline,
+            _ => None,
         }
     }
 
@@ -121,7 +132,7 @@ impl RunState {
     pub(crate) fn of<E>(phase: Phase, live: impl FnOnce() -> Result<bool, E>) -> Result<Self, E> {
         Ok(match phase {
             Phase::Closed(status) => Self::Closed { status },
-            Phase::Suspended => Self::Suspended,
+            Phase::Suspended { deadline } => Self::Suspended { deadline },
             Phase::Open if live()? => Self::Running,
             Phase::Open => Self::Interrupted,
         })

@@ -1,4 +1,4 @@
-//! XChaCha20-Poly1305 with random nonces: how the vault encrypts content and wraps keys.
+//! XChaCha20-Poly1305 with random nonces: how the vault encrypts content and wraps keys, and keys as text.
 //! Knows nothing of what is sealed or where the keys lie.
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
@@ -58,4 +58,34 @@ pub(crate) fn open(key: &Key, associated: &[u8], sealed: &[u8]) -> Option<Zeroiz
 pub(crate) fn open_key(key: &Key, associated: &[u8], sealed: &[u8]) -> Option<Key> {
     let plain = open(key, associated, sealed)?;
     <[u8; 32]>::try_from(plain.as_slice()).ok().map(Key::new)
+}
+
+/// A key as 64 lower-case hexadecimal digits.
+pub(crate) fn key_text(key: &Key) -> Zeroizing<String> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    // Room for all of it and the end of a line, so that no copy is left behind by a growing buffer.
+    let mut text = Zeroizing::new(String::with_capacity(65));
+    for byte in key.iter() {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
+}
+
+/// Reads what [`key_text`] writes, and no other form of it.
+pub(crate) fn key_from_text(text: &str) -> Option<Key> {
+    let nibble = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+    let mut key = Key::default();
+    if pairs.len() != key.len() {
+        return None;
+    }
+    for (byte, [high, low]) in key.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(key)
 }

@@ -1,9 +1,13 @@
 //! The journal on SQLite: what opening a store means, and who does what when it is used.
-//! Reading lies in `read`, the one transaction of a commit in `append`, the tables in `schema`.
+//! Reading lies in `read`, the start of a run in `begin`, the one transaction of a commit in `append`,
+//! tokens in `token`, requests to stop in `stop`, the tables in `schema`.
 
 mod append;
+mod begin;
 mod read;
 mod schema;
+mod stop;
+mod token;
 
 #[cfg(test)]
 mod tests;
@@ -16,15 +20,16 @@ use std::time::Duration;
 use nanohost_core::{Digest, RunId};
 use rusqlite::OptionalExtension as _;
 
-use crate::batch::{Batch, KvEntry, KvKey, KvScope};
+use crate::batch::{Batch, KvScope};
 use crate::database::{Database, Opened};
 use crate::error::StoreError;
-use crate::idempotency::{IdempotencyScope, Reservation};
-use crate::journal::{Appended, Fence, Head, Journal, OpenRun, Records, Taken};
+use crate::idempotency::IdempotencyScope;
+use crate::journal::{Appended, Begun, Fence, Head, Journal, OpenRun, Taken};
 use crate::keyring::{Expect, Keyring, keys_path};
 use crate::lock::{RunLocks, SpaceLock};
 use crate::private_file;
-use crate::record::{Found, RunRecord, RunSummary};
+use crate::resume_token::ResumeToken;
+use begin::Made;
 use schema::SCHEMA;
 
 /// How a store is opened.
@@ -57,7 +62,7 @@ pub struct SqliteReader {
 
 /// The connections are used by one thread at a time.
 #[derive(Debug)]
-struct Shelf {
+pub(crate) struct Shelf {
     files: Mutex<Files>,
     locks: RunLocks,
 }
@@ -165,78 +170,32 @@ impl Files {
     }
 }
 
-impl Records for SqliteReader {
-    fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
-        self.shelf.load(run)
-    }
+/// Whoever has a shelf can read: one implementation of [`Records`] for both.
+pub(crate) trait HasShelf: Send + Sync {
+    fn shelf(&self) -> &Shelf;
+}
 
-    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        self.shelf.runs()
-    }
-
-    fn find(&self, prefix: &str) -> Result<Found, StoreError> {
-        self.shelf.find(prefix)
-    }
-
-    fn is_live(&self, run: &RunId) -> Result<bool, StoreError> {
-        self.shelf.locks.is_live(run)
-    }
-
-    fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
-        self.shelf.kv_get(scope, at)
-    }
-
-    fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
-        self.shelf.kv_list(scope, namespace)
-    }
-
-    fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
-        self.shelf.recorded(scope)
+impl HasShelf for SqliteStore {
+    fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 }
 
-impl Records for SqliteStore {
-    fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
-        self.shelf.load(run)
-    }
-
-    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        self.shelf.runs()
-    }
-
-    fn find(&self, prefix: &str) -> Result<Found, StoreError> {
-        self.shelf.find(prefix)
-    }
-
-    fn is_live(&self, run: &RunId) -> Result<bool, StoreError> {
-        self.shelf.locks.is_live(run)
-    }
-
-    fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
-        self.shelf.kv_get(scope, at)
-    }
-
-    fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
-        self.shelf.kv_list(scope, namespace)
-    }
-
-    fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
-        self.shelf.recorded(scope)
+impl HasShelf for SqliteReader {
+    fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 }
 
 impl Journal for SqliteStore {
-    fn begin(&self, run: &RunId, open: &OpenRun) -> Result<Fence, StoreError> {
+    fn begin(&self, run: &RunId, open: &OpenRun) -> Result<Begun, StoreError> {
         let exists = || StoreError::RunExists { run: run.clone() };
         let lock = self.shelf.locks.own(run)?.ok_or_else(exists)?;
-        let made = self.shelf.files().database.write(|tx| {
-            tx.prepare_cached(
-                "INSERT INTO run (id, program, opened, epoch, len, last, phase, status) \
-                 VALUES (?1, ?2, ?3, 1, 0, NULL, 'open', NULL) ON CONFLICT (id) DO NOTHING",
-            )?
-            .execute((run.as_str(), &open.program, open.opened.as_millis()))
-        })?;
-        if made == 1 { Ok(Fence::new(run.clone(), 1, lock)) } else { Err(exists()) }
+        match self.shelf.files().begin(run, open)? {
+            Made::New => Ok(Begun::Owned(Fence::new(run.clone(), 1, lock))),
+            Made::IdTaken => Err(exists()),
+            Made::KeyHeld { run, same } => Ok(Begun::Held { run, same }),
+        }
     }
 
     fn take(&self, run: &RunId) -> Result<Taken, StoreError> {
@@ -255,6 +214,20 @@ impl Journal for SqliteStore {
     fn append(&self, fence: &Fence, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
         batch.check(expected.len)?;
         self.shelf.files().append(fence, expected, batch)
+    }
+
+    fn hand_out_token(
+        &self,
+        run: &RunId,
+        suspension: u64,
+        holder: &str,
+        renew: bool,
+    ) -> Result<Option<ResumeToken>, StoreError> {
+        self.shelf.files().hand_out_token(run, suspension, holder, renew)
+    }
+
+    fn ask_to_stop(&self, run: &RunId, reason: &str) -> Result<(), StoreError> {
+        self.shelf.files().ask_to_stop(run, reason)
     }
 }
 

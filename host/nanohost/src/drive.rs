@@ -15,10 +15,11 @@ use nanohost_core::Effect;
 use nanohost_core::envelope::Observed;
 use nanohost_core::export::Role;
 use nanohost_core::run::{
-    Action, Ask, Call, CallEnd, Code, ErrorKind, Event, Failure as StepFailure, Next, Place, Retry, Run, Slot,
+    Action, Ask, Call, CallEnd, Code, ErrorKind, Event, Failure as StepFailure, Next, Place, Retry, Run,
+    Slot, SuspensionCause,
 };
 use nanohost_core::trace::Trace;
-use nanohost_core::{Diagnostic, Digest, StepIndex, ToolName, TrustRoot};
+use nanohost_core::{Diagnostic, Digest, StepIndex, Timestamp, ToolName, TrustRoot};
 use nanohost_sandbox::{CallContext, CallReport, Cancellation, Tool, Usage, Use};
 use nanohost_store::{Claim, IdempotencyScope, KvScope, Phase, Records as _, ReservationState};
 use serde_json::Value;
@@ -132,7 +133,7 @@ impl<'a> Drive<'a> {
                     None => anyhow::bail!("the run waits for work that nobody does"),
                 },
                 Next::Suspended => {
-                    self.journal.phase(Phase::Suspended);
+                    self.journal.phase(Phase::Suspended { deadline: self.deadline() });
                     self.journal.commit()?;
                     break;
                 }
@@ -179,6 +180,14 @@ impl<'a> Drive<'a> {
 
     fn step_id(&self, step: StepIndex) -> &str {
         self.run.plan().program().step(step).id.as_str()
+    }
+
+    /// The moment from which a suspended run waits no longer.
+    fn deadline(&self) -> Option<Timestamp> {
+        match self.run.suspension()?.cause {
+            SuspensionCause::Tool { deadline } => deadline,
+            SuspensionCause::InDoubt => None,
+        }
     }
 
     /// Starts what the machine handed out: first the pause and the lock, then the thing itself.
@@ -445,7 +454,7 @@ impl<'a> Drive<'a> {
         };
         self.journal.record(&mut self.run, event, observed)?;
         if self.run.suspension().is_some() {
-            self.journal.phase(Phase::Suspended);
+            self.journal.phase(Phase::Suspended { deadline: self.deadline() });
         }
         if commit.is_some() || claim.is_some() || row.effect != Effect::Pure {
             self.journal.commit_with(commit, claim)?;

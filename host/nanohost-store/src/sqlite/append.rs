@@ -1,11 +1,13 @@
 //! One commit: everything is encrypted first, then checked and written in one transaction.
 
-use nanohost_core::RunId;
+use nanohost_core::{RunId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use zeroize::Zeroizing;
 
 use super::Files;
 use super::read::{content_place, count, head, kv_place, reservation};
+use super::stop::end_request;
+use super::token::end_tokens;
 use crate::batch::{Batch, KvCommit, KvKey, KvWrite, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{Claim, Reservation, ReservationState, settle};
@@ -44,19 +46,22 @@ impl Files {
         let outcome = self.database.try_write(|tx| commit(tx, fence, expected, &prepared))?;
         Ok(match outcome {
             Ok(()) => {
-                if matches!(batch.phase, Some(Phase::Closed(_) | Phase::Suspended)) {
+                if matches!(batch.phase, Some(Phase::Closed(_) | Phase::Suspended { .. })) {
                     keyring.forget(&owner(run));
                 }
                 Appended::Committed(prepared.head)
             }
-            Err(Refused::Fenced) => Appended::Fenced,
+            Err(Refused::Fenced) => {
+                keyring.forget(&owner(run));
+                Appended::Fenced
+            }
             Err(Refused::Conflict(conflict)) => Appended::Conflict(conflict),
         })
     }
 }
 
 /// Whose key wraps what is written in a run.
-fn owner(run: &RunId) -> String {
+pub(super) fn owner(run: &RunId) -> String {
     format!("run/{run}")
 }
 
@@ -253,15 +258,22 @@ fn write_value(
 }
 
 fn write_phase(conn: &Connection, run: &RunId, phase: &Phase) -> rusqlite::Result<()> {
-    let (phase, status) = match phase {
-        Phase::Open => ("open", None),
-        Phase::Suspended => ("suspended", None),
-        Phase::Closed(status) => ("closed", Some(status)),
+    let (name, status, deadline) = match phase {
+        Phase::Open => ("open", None, None),
+        Phase::Suspended { deadline } => ("suspended", None, deadline.map(Timestamp::as_millis)),
+        Phase::Closed(status) => ("closed", Some(status), None),
     };
-    conn.prepare_cached("UPDATE run SET phase = ?1, status = ?2 WHERE id = ?3")?.execute((
-        phase,
+    conn.prepare_cached("UPDATE run SET phase = ?1, status = ?2, deadline = ?3 WHERE id = ?4")?.execute((
+        name,
         status,
+        deadline,
         run.as_str(),
     ))?;
+    if matches!(phase, Phase::Open | Phase::Closed(_)) {
+        end_tokens(conn, run)?;
+    }
+    if matches!(phase, Phase::Closed(_)) {
+        end_request(conn, run)?;
+    }
     Ok(())
 }

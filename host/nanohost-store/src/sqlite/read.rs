@@ -5,11 +5,11 @@ use nanohost_core::{Content, Digest, Encoding, Role, RunId, Salt, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::{Files, Shelf};
+use super::{Files, HasShelf, Shelf};
 use crate::batch::{KvEntry, KvKey, KvScope, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyScope, Reservation, ReservationState};
-use crate::journal::Head;
+use crate::journal::{Head, Records};
 use crate::keyring::{Sealed, Unopened};
 use crate::record::{
     Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError,
@@ -17,7 +17,7 @@ use crate::record::{
 use crate::seal::associated;
 
 /// The columns that [`run_row`] reads.
-const RUN_COLUMNS: &str = "id, program, opened, len, last, phase, status";
+const RUN_COLUMNS: &str = "id, program, opened, len, last, phase, status, deadline";
 
 struct RunRow {
     run: RunId,
@@ -34,9 +34,9 @@ struct ContentRow {
     sealed: Sealed,
 }
 
-impl Shelf {
-    pub(super) fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
-        let files = self.files();
+impl<T: HasShelf> Records for T {
+    fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+        let files = self.shelf().files();
         let rows = files.database.snapshot(|conn| {
             let select = format!("SELECT {RUN_COLUMNS} FROM run WHERE id = ?1");
             let Some(row) = conn.prepare_cached(&select)?.query_row([run.as_str()], run_row).optional()?
@@ -49,21 +49,21 @@ impl Shelf {
         let contents =
             contents.into_iter().map(|row| files.open_content(run, row)).collect::<Result<Vec<_>, _>>()?;
         let recorded = row.head;
-        Ok(Some(RunRecord { summary: self.summary(row)?, recorded, envelopes, contents }))
+        Ok(Some(RunRecord { summary: self.shelf().summary(row)?, recorded, envelopes, contents }))
     }
 
-    pub(super) fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        let rows = self.files().database.read(|conn| {
+    fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
+        let rows = self.shelf().files().database.read(|conn| {
             let select = format!("SELECT {RUN_COLUMNS} FROM run ORDER BY opened DESC, id DESC");
             conn.prepare_cached(&select)?.query_map([], run_row)?.collect::<Result<Vec<_>, _>>()
         })?;
-        rows.into_iter().map(|row| self.summary(row)).collect()
+        rows.into_iter().map(|row| self.shelf().summary(row)).collect()
     }
 
-    pub(super) fn find(&self, prefix: &str) -> Result<Found, StoreError> {
+    fn find(&self, prefix: &str) -> Result<Found, StoreError> {
         // `g` comes after every digit of an id.
         let end = format!("{prefix}g");
-        let matches = self.files().database.read(|conn| {
+        let matches = self.shelf().files().database.read(|conn| {
             conn.prepare_cached("SELECT id FROM run WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
                 .query_map((prefix, end, MAX_CANDIDATES as i64), |row| ident(row, 0))?
                 .collect::<Result<Vec<_>, _>>()
@@ -71,8 +71,12 @@ impl Shelf {
         Ok(Found::from_matches(matches))
     }
 
-    pub(super) fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
-        let files = self.files();
+    fn is_live(&self, run: &RunId) -> Result<bool, StoreError> {
+        self.shelf().locks.is_live(run)
+    }
+
+    fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
+        let files = self.shelf().files();
         let row = files.database.read(|conn| {
             conn.prepare_cached(
                 "SELECT version, data_key, sealed FROM kv \
@@ -92,8 +96,8 @@ impl Shelf {
         }
     }
 
-    pub(super) fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
-        self.files().database.read(|conn| {
+    fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        self.shelf().files().database.read(|conn| {
             conn.prepare_cached(
                 "SELECT key, version FROM kv \
                  WHERE program = ?1 AND tool = ?2 AND namespace = ?3 ORDER BY key",
@@ -105,12 +109,28 @@ impl Shelf {
         })
     }
 
-    pub(super) fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
-        let files = self.files();
+    fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
+        let files = self.shelf().files();
         let mac = files.keyring()?.idempotency_mac(scope)?;
         files.database.read(|conn| reservation(conn, &mac))
     }
 
+    fn token_fits(
+        &self,
+        run: &RunId,
+        suspension: u64,
+        holder: &str,
+        token: &str,
+    ) -> Result<bool, StoreError> {
+        self.shelf().files().token_fits(run, suspension, holder, token)
+    }
+
+    fn asked_to_stop(&self, run: &RunId) -> Result<Option<String>, StoreError> {
+        self.shelf().files().asked_to_stop(run)
+    }
+}
+
+impl Shelf {
     fn summary(&self, row: RunRow) -> Result<RunSummary, StoreError> {
         let state = RunState::of(row.phase, || self.locks.is_live(&row.run))?;
         Ok(RunSummary { run: row.run, program: row.program, opened: row.opened, len: row.head.len, state })
@@ -185,7 +205,8 @@ pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
 }
 
-fn ident(row: &Row<'_>, column: usize) -> rusqlite::Result<RunId> {
+/// The id of a run.
+pub(super) fn ident(row: &Row<'_>, column: usize) -> rusqlite::Result<RunId> {
     let text: String = row.get(column)?;
     RunId::new(&text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
@@ -194,10 +215,11 @@ fn ident(row: &Row<'_>, column: usize) -> rusqlite::Result<RunId> {
 fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     let phase: String = row.get(5)?;
     let status: Option<String> = row.get(6)?;
-    let phase = match (phase.as_str(), status) {
-        ("closed", Some(status)) => Phase::Closed(status),
-        ("suspended", None) => Phase::Suspended,
-        ("open", None) => Phase::Open,
+    let deadline: Option<i64> = row.get(7)?;
+    let phase = match (phase.as_str(), status, deadline.map(Timestamp::from_millis)) {
+        ("closed", Some(status), None) => Phase::Closed(status),
+        ("suspended", None, deadline) => Phase::Suspended { deadline },
+        ("open", None, None) => Phase::Open,
         _ => {
             let error = format!("a run has the phase {phase:?}").into();
             return Err(rusqlite::Error::FromSqlConversionFailure(5, Type::Text, error));

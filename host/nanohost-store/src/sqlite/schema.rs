@@ -1,60 +1,125 @@
-//! The tables of `store.db`. A change here is a new version and a migration.
+//! The tables of `store.db`. A change here is a new version and an upgrade from the last one.
 
 use rusqlite::Transaction;
 
-use crate::database::Schema;
+use crate::database::{Earlier, Schema};
 use crate::keyring::StoreName;
 
-/// Version 1. The texts are compared with the database's own at every opening.
+/// Version 2. The texts are compared with the database's own at every opening.
 pub(super) const SCHEMA: Schema = Schema {
     application_id: 0x6e68_7374,
-    version: 1,
+    version: 2,
     statements: &[
-        "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
-        "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-        "CREATE TABLE run (\
-         id TEXT PRIMARY KEY CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'), \
-         program TEXT NOT NULL, \
-         opened INTEGER NOT NULL, \
-         epoch INTEGER NOT NULL CHECK (epoch > 0), \
-         len INTEGER NOT NULL CHECK (len >= 0), \
-         last BLOB CHECK (last IS NULL OR length(last) = 32), \
-         phase TEXT NOT NULL CHECK (phase IN ('open', 'suspended', 'closed')), \
-         status TEXT, \
-         CHECK ((len = 0) = (last IS NULL)), \
-         CHECK ((phase = 'closed') = (status IS NOT NULL))) STRICT, WITHOUT ROWID",
-        "CREATE INDEX run_opened ON run (opened)",
-        // Rows of several kilobytes: a table with row ids keeps the tree of keys small.
-        "CREATE TABLE envelope (\
-         run TEXT NOT NULL REFERENCES run (id), \
-         seq INTEGER NOT NULL CHECK (seq >= 0), \
-         bytes BLOB NOT NULL, \
-         PRIMARY KEY (run, seq)) STRICT",
-        // The salt lies inside the ciphertext: with it, erased content could be guessed.
-        "CREATE TABLE content (\
-         run TEXT NOT NULL REFERENCES run (id), \
-         seq INTEGER NOT NULL CHECK (seq >= 0), \
-         role TEXT NOT NULL, \
-         encoding TEXT NOT NULL, \
-         data_key INTEGER NOT NULL, \
-         sealed BLOB NOT NULL, \
-         PRIMARY KEY (run, seq, role)) STRICT",
-        "CREATE TABLE kv (\
-         program TEXT NOT NULL, \
-         tool TEXT NOT NULL, \
-         namespace TEXT NOT NULL, \
-         key TEXT NOT NULL, \
-         version INTEGER NOT NULL UNIQUE CHECK (version > 0), \
-         run TEXT NOT NULL REFERENCES run (id), \
-         data_key INTEGER NOT NULL, \
-         sealed BLOB NOT NULL, \
-         PRIMARY KEY (program, tool, namespace, key)) STRICT",
-        "CREATE TABLE idempotency (\
-         mac BLOB PRIMARY KEY CHECK (length(mac) = 32), \
-         run TEXT NOT NULL REFERENCES run (id), \
-         result_seq INTEGER CHECK (result_seq >= 0)) STRICT, WITHOUT ROWID",
+        META,
+        COUNTER,
+        RUN,
+        RUN_OPENED,
+        ENVELOPE,
+        CONTENT,
+        KV,
+        IDEMPOTENCY,
+        START_KEY,
+        RESUME_TOKEN,
+        STOP_REQUEST,
+    ],
+    earlier: &[VERSION_1],
+};
+
+/// Without deadlines, start keys, resume tokens and requests to stop.
+pub(super) const VERSION_1: Earlier = Earlier {
+    version: 1,
+    statements: &[META, COUNTER, RUN_OF_VERSION_1, RUN_OPENED, ENVELOPE, CONTENT, KV, IDEMPOTENCY],
+    upgrade: &[
+        "ALTER TABLE run ADD COLUMN deadline INTEGER CHECK (deadline IS NULL OR phase = 'suspended')",
+        START_KEY,
+        RESUME_TOKEN,
+        STOP_REQUEST,
     ],
 };
+
+const META: &str = "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID";
+
+const COUNTER: &str =
+    "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID";
+
+/// The deadline stands where adding a column puts it.
+const RUN: &str = "CREATE TABLE run (\
+    id TEXT PRIMARY KEY CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'), \
+    program TEXT NOT NULL, \
+    opened INTEGER NOT NULL, \
+    epoch INTEGER NOT NULL CHECK (epoch > 0), \
+    len INTEGER NOT NULL CHECK (len >= 0), \
+    last BLOB CHECK (last IS NULL OR length(last) = 32), \
+    phase TEXT NOT NULL CHECK (phase IN ('open', 'suspended', 'closed')), \
+    status TEXT, \
+    deadline INTEGER CHECK (deadline IS NULL OR phase = 'suspended'), \
+    CHECK ((len = 0) = (last IS NULL)), \
+    CHECK ((phase = 'closed') = (status IS NOT NULL))) STRICT, WITHOUT ROWID";
+
+const RUN_OF_VERSION_1: &str = "CREATE TABLE run (\
+    id TEXT PRIMARY KEY CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'), \
+    program TEXT NOT NULL, \
+    opened INTEGER NOT NULL, \
+    epoch INTEGER NOT NULL CHECK (epoch > 0), \
+    len INTEGER NOT NULL CHECK (len >= 0), \
+    last BLOB CHECK (last IS NULL OR length(last) = 32), \
+    phase TEXT NOT NULL CHECK (phase IN ('open', 'suspended', 'closed')), \
+    status TEXT, \
+    CHECK ((len = 0) = (last IS NULL)), \
+    CHECK ((phase = 'closed') = (status IS NOT NULL))) STRICT, WITHOUT ROWID";
+
+const RUN_OPENED: &str = "CREATE INDEX run_opened ON run (opened)";
+
+/// Rows of several kilobytes: a table with row ids keeps the tree of keys small.
+const ENVELOPE: &str = "CREATE TABLE envelope (\
+    run TEXT NOT NULL REFERENCES run (id), \
+    seq INTEGER NOT NULL CHECK (seq >= 0), \
+    bytes BLOB NOT NULL, \
+    PRIMARY KEY (run, seq)) STRICT";
+
+/// The salt lies inside the ciphertext: with it, erased content could be guessed.
+const CONTENT: &str = "CREATE TABLE content (\
+    run TEXT NOT NULL REFERENCES run (id), \
+    seq INTEGER NOT NULL CHECK (seq >= 0), \
+    role TEXT NOT NULL, \
+    encoding TEXT NOT NULL, \
+    data_key INTEGER NOT NULL, \
+    sealed BLOB NOT NULL, \
+    PRIMARY KEY (run, seq, role)) STRICT";
+
+const KV: &str = "CREATE TABLE kv (\
+    program TEXT NOT NULL, \
+    tool TEXT NOT NULL, \
+    namespace TEXT NOT NULL, \
+    key TEXT NOT NULL, \
+    version INTEGER NOT NULL UNIQUE CHECK (version > 0), \
+    run TEXT NOT NULL REFERENCES run (id), \
+    data_key INTEGER NOT NULL, \
+    sealed BLOB NOT NULL, \
+    PRIMARY KEY (program, tool, namespace, key)) STRICT";
+
+const IDEMPOTENCY: &str = "CREATE TABLE idempotency (\
+    mac BLOB PRIMARY KEY CHECK (length(mac) = 32), \
+    run TEXT NOT NULL REFERENCES run (id), \
+    result_seq INTEGER CHECK (result_seq >= 0)) STRICT, WITHOUT ROWID";
+
+/// `started` is a keyed hash of the program and the inputs: they could be guessed from a plain one.
+const START_KEY: &str = "CREATE TABLE start_key (\
+    mac BLOB PRIMARY KEY CHECK (length(mac) = 32), \
+    started BLOB NOT NULL CHECK (length(started) = 32), \
+    run TEXT NOT NULL REFERENCES run (id)) STRICT, WITHOUT ROWID";
+
+/// `holder` is a keyed hash of the suspension and of who may resume it, `token` one of the token too.
+const RESUME_TOKEN: &str = "CREATE TABLE resume_token (\
+    run TEXT NOT NULL REFERENCES run (id), \
+    holder BLOB NOT NULL CHECK (length(holder) = 32), \
+    token BLOB NOT NULL CHECK (length(token) = 32), \
+    PRIMARY KEY (run, holder)) STRICT, WITHOUT ROWID";
+
+const STOP_REQUEST: &str = "CREATE TABLE stop_request (\
+    run TEXT PRIMARY KEY REFERENCES run (id), \
+    data_key INTEGER NOT NULL, \
+    sealed BLOB NOT NULL) STRICT";
 
 /// What a new store starts with.
 pub(super) fn fill(tx: &Transaction<'_>, store: &StoreName) -> rusqlite::Result<()> {

@@ -6,12 +6,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use nanohost_core::Timestamp;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::contract::{append, at, begin, commit, content, idempotency, kv, load, opened, run, scope, value};
-use crate::{Claim, Conflict, Phase, RunState, VaultError};
+use crate::contract::{
+    append, at, begin, commit, content, held, idempotency, kv, load, one_owns, opened, owned, run, scope,
+    started, value,
+};
+use crate::{Claim, Conflict, Found, Phase, Records, RunState, VaultError};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder for the test")
@@ -192,13 +196,20 @@ fn content_values_and_keys_are_not_in_the_files() {
     let fence = begin(&store, 2);
     commit(&store, &fence, &kv(&[], &[("total", Some("value of a customer"))]));
     let claim = Some(Claim::Reserve(idempotency("key of a customer")));
-    commit(&store, &fence, &Batch { idempotency: claim, ..Batch::of(b"intent".to_vec()) });
+    let phase = Some(Phase::Suspended { deadline: None });
+    commit(&store, &fence, &Batch { idempotency: claim, phase, ..Batch::of(b"intent".to_vec()) });
+    let of = b"inputs of a customer";
+    owned(store.begin(&run(3), &started("name of a customer", "start key of a customer", of)));
+    store.ask_to_stop(&run(2), "wish of a customer").expect("the store writes");
+    let token = store.hand_out_token(&run(2), 1, "holder of a customer", false);
+    let token = token.expect("the store writes").expect("a first token").as_str().to_owned();
     let salt = *content(0, "input", b"").salt.as_bytes();
     let check = || {
         for entry in fs::read_dir(dir.path()).expect("the folder lists") {
             let path = entry.expect("an entry").path();
             let bytes = if path.is_file() { fs::read(&path).expect("it reads") } else { Vec::new() };
-            for secret in [&b"of a customer"[..], &salt] {
+            let of = Digest::of(of);
+            for secret in [&b"of a customer"[..], &salt, of.as_bytes(), token.as_bytes()] {
                 let found = bytes.windows(secret.len()).any(|window| window == secret);
                 assert!(!found, "{} holds {secret:?}", path.display());
             }
@@ -211,12 +222,240 @@ fn content_values_and_keys_are_not_in_the_files() {
 
 #[test]
 fn a_newer_schema_is_refused() {
-    for (file, sql) in [("store.db", "PRAGMA user_version = 2"), ("keys.db", "PRAGMA user_version = 99")] {
+    for (file, sql) in [("store.db", "PRAGMA user_version = 3"), ("keys.db", "PRAGMA user_version = 99")] {
         let dir = folder();
         drop(open(dir.path()));
         edit(dir.path(), file, sql);
         refused(dir.path(), "store_newer");
     }
+}
+
+/// A store as version 1 made it, without what came later, by those of its statements that are not
+/// the present ones.
+fn of_version_1(dir: &Path) {
+    let conn = other_hand(dir, "store.db");
+    let tables = |conn: &Connection| {
+        conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'")
+            .and_then(|mut select| {
+                select.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()
+            })
+            .expect("the database lists")
+    };
+    let present = tables(&conn);
+    // Everything into tables that version 1's own statements make.
+    for table in &present {
+        conn.execute_batch(&format!(
+            "CREATE TEMP TABLE \"kept_{table}\" AS SELECT * FROM main.{table}; DROP TABLE {table}"
+        ))
+        .expect("the tables go");
+    }
+    for statement in schema::VERSION_1.statements {
+        conn.execute_batch(statement).expect("version 1 makes its tables");
+    }
+    for table in tables(&conn) {
+        let columns: Vec<String> = conn
+            .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))
+            .and_then(|mut select| select.query_map([], |row| row.get(0))?.collect())
+            .expect("the columns list");
+        let columns = columns.join(", ");
+        let copy = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM \"kept_{table}\"");
+        conn.execute_batch(&copy).expect("the rows come back");
+    }
+    conn.execute_batch("PRAGMA user_version = 1").expect("the version changes");
+}
+
+#[test]
+fn a_store_of_version_1_is_brought_up_to_date() {
+    let dir = folder();
+    let store = open(dir.path());
+    ended_run(&store, 1, b"a secret");
+    let fence = begin(&store, 2);
+    let claim = Some(Claim::Reserve(idempotency("order-1")));
+    let contents = vec![content(0, "output", b"2")];
+    let write = kv(&[], &[("total", Some("12"))]);
+    commit(&store, &fence, &Batch { contents, idempotency: claim, ..write });
+    commit(
+        &store,
+        &fence,
+        &Batch { phase: Some(Phase::Suspended { deadline: None }), ..Batch::of(b"s".to_vec()) },
+    );
+    drop(fence);
+    let before = [load(&store, &run(1)), load(&store, &run(2))];
+    let reservation = store.recorded(&idempotency("order-1")).expect("the store reads");
+    drop(store);
+    of_version_1(dir.path());
+
+    let error = SqliteReader::open(dir.path(), &options()).expect_err("reading changes nothing");
+    assert_eq!(error.code(), "store_older");
+    assert!(error.help().contains("nanohost run"));
+
+    let store = open(dir.path());
+    let reader = read(dir.path());
+    for records in [&store as &dyn Records, &reader] {
+        assert_eq!([load(records, &run(1)), load(records, &run(2))], before);
+        assert_eq!(value(records, "total").as_deref(), Some("12"));
+        assert_eq!(records.recorded(&idempotency("order-1")).expect("the store reads"), reservation);
+    }
+    // What version 1 did not know works for its runs too.
+    let Taken::Owned(fence) = store.take(&run(2)).expect("the store answers") else { panic!("it is free") };
+    store.ask_to_stop(&run(2), "enough").expect("the store writes");
+    assert!(store.hand_out_token(&run(2), 1, "ann", false).expect("the store writes").is_some());
+    let deadline = Some(Timestamp::from_millis(5));
+    commit(&store, &fence, &Batch { phase: Some(Phase::Suspended { deadline }), ..Batch::of(b"t".to_vec()) });
+    drop((fence, store));
+    assert_eq!(load(&open(dir.path()), &run(2)).summary.state.deadline(), deadline);
+}
+
+#[test]
+fn a_changed_store_of_version_1_is_refused_and_stays() {
+    let dir = folder();
+    drop(open(dir.path()));
+    of_version_1(dir.path());
+    edit(dir.path(), "store.db", "CREATE TABLE notes (text TEXT)");
+    refused(dir.path(), "store_corrupt");
+    edit(dir.path(), "store.db", "DROP TABLE notes; PRAGMA user_version = 0");
+    refused(dir.path(), "store_corrupt");
+    edit(dir.path(), "store.db", "PRAGMA user_version = 1");
+    drop(open(dir.path()));
+    // A second version of the same file: the present tables do not pass for earlier ones.
+    edit(dir.path(), "store.db", "PRAGMA user_version = 1");
+    refused(dir.path(), "store_corrupt");
+}
+
+#[test]
+fn many_openings_at_once_upgrade_once() {
+    let dir = folder();
+    let store = open(dir.path());
+    ended_run(&store, 1, b"a secret");
+    drop(store);
+    of_version_1(dir.path());
+    std::thread::scope(|scope| {
+        for number in 2..=6 {
+            let dir = dir.path();
+            scope.spawn(move || {
+                let store = SqliteStore::open(dir, &OpenOptions::default()).expect("the store opens");
+                ended_run(&store, number, b"a secret");
+            });
+        }
+    });
+    assert_eq!(open(dir.path()).runs().expect("the store lists").len(), 6);
+}
+
+#[test]
+fn starts_in_two_stores_make_one_run() {
+    let dir = folder();
+    let options = OpenOptions::default();
+    let stores = [1, 2].map(|_| SqliteStore::open(dir.path(), &options).expect("the store opens"));
+    let begun = std::thread::scope(|scope| {
+        let starts: Vec<_> = (1..=8_u8)
+            .map(|number| {
+                let store = &stores[usize::from(number % 2)];
+                scope.spawn(move || store.begin(&run(number), &started("ann", "order-1", b"refund")))
+            })
+            .collect();
+        starts.into_iter().map(|start| start.join().expect("no panic")).collect::<Vec<_>>()
+    });
+    one_owns(begun);
+    assert_eq!(stores[0].runs().expect("the store lists").len(), 1);
+    drop(stores);
+    let store = open(dir.path());
+    assert!(!held(store.begin(&run(9), &started("ann", "order-1", b"another"))).1);
+}
+
+#[test]
+fn a_suspended_run_goes_on_in_another_process() {
+    let dir = folder();
+    let (one, two) = (open(dir.path()), open(dir.path()));
+    let output = |seq: u64| vec![content(seq, "output", format!("{seq}").as_bytes())];
+    let written = |seq: u64| Batch { contents: output(seq), ..Batch::of(b"envelope".to_vec()) };
+    let phase = |phase, seq| Batch { phase: Some(phase), ..written(seq) };
+    let take = |store: &SqliteStore| match store.take(&run(1)) {
+        Ok(Taken::Owned(fence)) => fence,
+        other => panic!("expected the run, got {other:?}"),
+    };
+    let first = begin(&one, 1);
+    commit(&one, &first, &written(0));
+    let token = {
+        commit(&one, &first, &phase(Phase::Suspended { deadline: None }, 1));
+        let token = one.hand_out_token(&run(1), 1, "ann", false).expect("the store writes");
+        token.expect("a first token").as_str().to_owned()
+    };
+    let stale = first.stale_twin();
+    drop(first);
+
+    let second = take(&two);
+    assert!(two.token_fits(&run(1), 1, "ann", &token).expect("the store reads"));
+    commit(&two, &second, &phase(Phase::Open, 2));
+    assert!(!one.token_fits(&run(1), 1, "ann", &token).expect("the store reads"));
+    assert_eq!(append(&one, &stale, &written(3)), Appended::Fenced);
+    commit(&two, &second, &phase(Phase::Suspended { deadline: None }, 3));
+    drop(second);
+
+    // Back in the first, and from there in a third.
+    let third = take(&one);
+    commit(&one, &third, &phase(Phase::Open, 4));
+    commit(&one, &third, &written(5));
+    drop((third, one, two));
+    let store = open(dir.path());
+    let fourth = take(&store);
+    commit(&store, &fourth, &phase(Phase::Closed("SUCCESS".into()), 6));
+    drop((fourth, store));
+
+    let record = load(&read(dir.path()), &run(1));
+    let read: Vec<_> =
+        record.contents.iter().map(|stored| stored.content.clone().expect("it is whole")).collect();
+    assert_eq!(read, (0..=6).flat_map(output).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_run_and_who_asks_it_to_stop_may_be_first_together() {
+    let dir = folder();
+    let options = OpenOptions::default();
+    let [owner, other] = [1, 2].map(|_| SqliteStore::open(dir.path(), &options).expect("the store opens"));
+    for number in 1..=8 {
+        let fence = begin(&owner, number);
+        std::thread::scope(|scope| {
+            scope.spawn(|| other.ask_to_stop(&run(number), "enough").expect("the store writes"));
+            let contents = vec![content(0, "output", b"true")];
+            commit(&owner, &fence, &Batch { contents, ..Batch::of(b"zero".to_vec()) });
+        });
+        assert!(load(&other, &run(number)).content(0, "output").is_ok());
+        assert_eq!(owner.asked_to_stop(&run(number)).expect("the store reads").as_deref(), Some("enough"));
+    }
+}
+
+#[test]
+fn a_planted_token_fits_nobody() {
+    let dir = folder();
+    let store = open(dir.path());
+    for number in [1, 2] {
+        let fence = begin(&store, number);
+        let phase = Some(Phase::Suspended { deadline: None });
+        commit(&store, &fence, &Batch { phase, ..Batch::of(b"zero".to_vec()) });
+    }
+    let token = store.hand_out_token(&run(1), 0, "ann", false).expect("the store writes");
+    let token = token.expect("a first token");
+    store.hand_out_token(&run(2), 0, "ann", false).expect("the store writes");
+    // With the database alone a good token can be copied, and fits no other run.
+    let copy = "UPDATE resume_token SET token = (SELECT token FROM resume_token WHERE run GLOB '01*')";
+    edit(dir.path(), "store.db", copy);
+    assert!(store.token_fits(&run(1), 0, "ann", token.as_str()).expect("the store reads"));
+    assert!(!store.token_fits(&run(2), 0, "ann", token.as_str()).expect("the store reads"));
+}
+
+#[test]
+fn a_changed_request_to_stop_is_an_error() {
+    let dir = folder();
+    let store = open(dir.path());
+    let _fences = [begin(&store, 1), begin(&store, 2)];
+    for (number, reason) in [(1, "enough"), (2, "other")] {
+        store.ask_to_stop(&run(number), reason).expect("the store writes");
+    }
+    let swap = "UPDATE stop_request SET (data_key, sealed) = \
+                (SELECT data_key, sealed FROM stop_request WHERE run GLOB '02*') WHERE run GLOB '01*'";
+    edit(dir.path(), "store.db", swap);
+    assert_eq!(store.asked_to_stop(&run(1)).expect_err("it was changed").code(), "store_corrupt");
+    assert_eq!(store.asked_to_stop(&run(2)).expect("the store reads").as_deref(), Some("other"));
 }
 
 #[test]

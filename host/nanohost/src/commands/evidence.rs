@@ -40,6 +40,7 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
                     "opened": run.opened,
                     "envelopes": run.len,
                     "state": run.state.as_str(),
+                    "deadline": run.state.deadline(),
                 })
             })
             .collect();

@@ -16,7 +16,8 @@ use nanohost_core::{
 };
 use nanohost_sandbox::{Cancellation, Engine};
 use nanohost_store::{
-    DevelopmentKey, Journal as _, OpenOptions, OpenRun, Phase, Records as _, SqliteStore, development_key,
+    Begun, DevelopmentKey, Journal as _, OpenOptions, OpenRun, Phase, Records as _, SqliteStore, StoreError,
+    development_key,
 };
 use serde_json::{Map, Value};
 
@@ -145,8 +146,11 @@ fn open(
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
     let id = RunId::from_random(bytes);
-    let open = OpenRun { program: prepared.program.name().to_owned(), opened };
-    let fence = store.begin(&id, &open).map_err(store_failure)?;
+    let open = OpenRun { program: prepared.program.name().to_owned(), opened, start: None };
+    let fence = match store.begin(&id, &open).map_err(store_failure)? {
+        Begun::Owned(fence) => fence,
+        Begun::Held { run, .. } => return Err(store_failure(StoreError::RunExists { run })),
+    };
     let chain = Chain::open(id, prepared.program.digest(), "local", Arc::new(key.signer));
     Ok(Ledger::new(Arc::clone(store), fence, chain, opened))
 }

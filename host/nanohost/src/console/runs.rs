@@ -19,7 +19,10 @@ pub fn list(runs: &[RunSummary]) -> String {
         vec![
             run.run.short().to_owned(),
             escaped(&run.program),
-            run.state.as_str().to_owned(),
+            match run.state.deadline() {
+                Some(deadline) => format!("{} until {deadline}", run.state.as_str()),
+                None => run.state.as_str().to_owned(),
+            },
             run.opened.to_string(),
             run.len.to_string(),
         ]
