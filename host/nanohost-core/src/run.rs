@@ -234,6 +234,16 @@ impl Run {
         }
     }
 
+    /// The calls that have begun and not ended.
+    pub fn going_on(&self) -> impl Iterator<Item = Place> + '_ {
+        let lanes = match &self.state {
+            State::Active(active) => active.lanes.as_slice(),
+            _ => &[],
+        };
+        let calling = lanes.iter().filter(|lane| lane.phase == Phase::Calling);
+        calling.map(|lane| Place { step: lane.step, visit: lane.visit, attempt: lane.attempt })
+    }
+
     /// Where the program counter is, in words that stand in envelopes: `step:<id>`, `suspended`,
     /// `closing` or `ended`.
     pub fn location(&self) -> String {

@@ -72,6 +72,19 @@ impl Trace {
         (&self.envelopes[0], &self.envelopes[self.envelopes.len() - 1])
     }
 
+    /// The envelope since which the run waits, where it is suspended.
+    pub fn suspended_at(&self) -> Option<u64> {
+        self.machine.as_ref()?.suspension()?;
+        let began = |opened: &&Opened| {
+            opened
+                .predicate
+                .step
+                .as_ref()
+                .is_some_and(|step| step.to == "suspended" && step.from != "suspended")
+        };
+        self.envelopes.iter().rev().find(began).map(|opened| opened.predicate.run.seq)
+    }
+
     /// The machine, to go on with; `None` where admission refused.
     pub fn into_machine(self) -> Option<Run> {
         self.machine

@@ -52,6 +52,7 @@ contract! {
     a_start_key_starts_once
     a_start_key_belongs_to_its_principal
     a_start_key_outlives_its_run
+    a_run_that_never_began_is_forgotten
     starts_at_once_make_one_run
     a_token_is_handed_out_once
     a_token_fits_its_suspension_and_holder_alone
@@ -546,6 +547,19 @@ fn a_start_key_outlives_its_run(journal: &dyn Journal) {
     let taken = journal.begin(&run(1), &started("ann", "order-2", b"refund")).expect_err("it is taken");
     assert_eq!(taken.code(), "run_exists");
     owned(journal.begin(&run(2), &started("ann", "order-2", b"refund")));
+}
+
+fn a_run_that_never_began_is_forgotten(journal: &dyn Journal) {
+    let fence = owned(journal.begin(&run(1), &started("ann", "order-1", b"refund")));
+    assert!(journal.forget(fence).expect("the journal answers"));
+    assert!(journal.runs().expect("the journal reads").is_empty());
+    let fence = owned(journal.begin(&run(2), &started("ann", "order-1", b"another")));
+    // Evidence is never forgotten, nor what another owner has taken.
+    let stale = fence.stale_twin();
+    commit(journal, &fence, &Batch::of(b"zero".to_vec()));
+    assert!(!journal.forget(stale).expect("the journal answers"));
+    assert!(!journal.forget(fence).expect("the journal answers"));
+    assert_eq!(journal.runs().expect("the journal reads").len(), 1);
 }
 
 fn starts_at_once_make_one_run(journal: &dyn Journal) {

@@ -61,6 +61,10 @@ pub trait Journal: Records {
     /// Takes ownership of a run that nobody owns any more, to resume or recover it.
     fn take(&self, run: &RunId) -> Result<Taken, StoreError>;
 
+    /// Lets go of a run that has no envelope, as if it had never begun; its start key is free again.
+    /// `false` where it has one, or somebody else has taken it since: nothing was changed.
+    fn forget(&self, fence: Fence) -> Result<bool, StoreError>;
+
     /// Adds a batch in one transaction: all of it is durable when this returns
     /// [`Appended::Committed`], and none of it is there in any other case.
     ///

@@ -176,6 +176,17 @@ impl Journal for MemoryStore {
         Ok(Taken::Owned(Fence::new(run.clone(), kept.epoch, hold)))
     }
 
+    fn forget(&self, fence: Fence) -> Result<bool, StoreError> {
+        let mut shelf = lock(&self.shelf);
+        let run = fence.run();
+        let empty =
+            shelf.runs.get(run).is_some_and(|kept| kept.epoch == fence.epoch() && kept.envelopes.is_empty());
+        if empty {
+            shelf.runs.remove(run);
+        }
+        Ok(empty)
+    }
+
     fn append(&self, fence: &Fence, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
         batch.check(expected.len)?;
         let mut shelf = lock(&self.shelf);

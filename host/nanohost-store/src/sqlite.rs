@@ -211,6 +211,10 @@ impl Journal for SqliteStore {
         })
     }
 
+    fn forget(&self, fence: Fence) -> Result<bool, StoreError> {
+        self.shelf.files().forget(&fence)
+    }
+
     fn append(&self, fence: &Fence, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
         batch.check(expected.len)?;
         self.shelf.files().append(fence, expected, batch)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use nanohost_core::Principal;
 
 /// Models propose, the runtime governs.
 ///
@@ -50,6 +51,16 @@ pub enum Colour {
 pub enum Command {
     /// Run a program
     Run(RunArgs),
+    /// Answer a run that waits for somebody outside, or see what it waits for
+    Resume(ResumeArgs),
+    /// Say what became of a call whose end nobody saw
+    Settle(SettleArgs),
+    /// Hand out, once, the token that somebody answers a run with
+    Token(TokenArgs),
+    /// Let runs go on whose process ended before they did
+    Recover(RecoverArgs),
+    /// End a run, whoever has it
+    Cancel(CancelArgs),
     /// Show what a program's tools may do; builds those that are not built, runs none
     Plan(PlanArgs),
     /// Check a program without its tools
@@ -80,6 +91,11 @@ impl Command {
     pub fn json(&self) -> bool {
         match self {
             Self::Run(args) => args.json,
+            Self::Resume(args) => args.json,
+            Self::Settle(args) => args.json,
+            Self::Token(args) => args.json,
+            Self::Recover(args) => args.json,
+            Self::Cancel(args) => args.json,
             Self::Plan(args) => args.json,
             Self::Check(args) => args.json,
             Self::List(args) => args.json,
@@ -118,12 +134,162 @@ pub struct RunArgs {
     /// A JSON file with inputs; --input wins over it
     #[arg(long = "inputs", value_name = "FILE")]
     pub inputs_file: Option<PathBuf>,
+    /// Start at most once: the same key with the same program and inputs gives the first run's
+    /// result, or how it stands, and lets it go on where it was interrupted
+    #[arg(long, value_name = "KEY", value_parser = start_key)]
+    pub idempotency_key: Option<String>,
+    /// Who starts the run: a name, which the evidence holds
+    #[arg(long = "as", value_name = "NAME", default_value = "local")]
+    pub principal: Principal,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
     /// Print nothing but the summary
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// No key is longer: it is hashed, and shown to nobody.
+const MAX_START_KEY: usize = 512;
+
+fn start_key(text: &str) -> Result<String, String> {
+    match text.len() {
+        0 => Err("a key is not empty".to_owned()),
+        1..=MAX_START_KEY => Ok(text.to_owned()),
+        _ => Err(format!("a key is at most {MAX_START_KEY} bytes")),
+    }
+}
+
+/// Where the files of a run lie now, if not where they lay when it began.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GoOnArgs {
+    /// The run's program, where it lies elsewhere by now
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
+    /// The policy, trusted since you name it [default: as when the run began]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Where tools without a row in the program are looked up [default: as when the run began]
+    #[arg(long, value_name = "DIR")]
+    pub tools: Option<PathBuf>,
+}
+
+/// `nanohost resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run's id, or the start of it
+    #[arg(value_name = "RUN", required_unless_present = "due")]
+    pub run: Option<String>,
+    /// The event: a JSON file, `-` for standard input. Without it: what the run waits for
+    #[arg(long, short, value_name = "FILE")]
+    pub event: Option<PathBuf>,
+    /// What came beside the event, such as the value of its signature header, for the tool that the
+    /// step checks events with
+    #[arg(long, value_name = "TEXT", requires = "event", allow_hyphen_values = true)]
+    pub signature: Option<String>,
+    /// The token that `nanohost token` handed out
+    #[arg(long, value_name = "TOKEN", env = "NANOHOST_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// End the wait of every run whose deadline has passed
+    #[arg(long, conflicts_with_all = ["run", "event", "signature", "program", "policy", "tools"])]
+    pub due: bool,
+    /// Who answers
+    #[arg(long = "as", value_name = "NAME", default_value = "local")]
+    pub principal: Principal,
+    #[command(flatten)]
+    pub go_on: GoOnArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but the summary
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `nanohost settle`.
+#[derive(Debug, Args)]
+pub struct SettleArgs {
+    /// The run's id, or the start of it
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// It happened: a JSON file with what the tool would have returned, `-` for standard input
+    #[arg(long, value_name = "FILE", group = "settlement")]
+    pub happened: Option<PathBuf>,
+    /// It did not happen: it is called again
+    #[arg(long, group = "settlement")]
+    pub did_not_happen: bool,
+    /// Nobody can tell: the run fails
+    #[arg(long, group = "settlement")]
+    pub fail: bool,
+    /// The token that `nanohost token` handed out
+    #[arg(long, value_name = "TOKEN", env = "NANOHOST_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Who says so
+    #[arg(long = "as", value_name = "NAME", default_value = "local")]
+    pub principal: Principal,
+    #[command(flatten)]
+    pub go_on: GoOnArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but the summary
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `nanohost token`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// The run's id, or the start of it
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Whom it is for
+    #[arg(long = "as", value_name = "NAME")]
+    pub principal: Principal,
+    /// Make a new one; the one handed out before ends
+    #[arg(long)]
+    pub renew: bool,
+    #[command(flatten)]
+    pub go_on: GoOnArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost recover`.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// The run's id, or the start of it [default: every run that was interrupted]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// Who lets it go on
+    #[arg(long = "as", value_name = "NAME", default_value = "local")]
+    pub principal: Principal,
+    #[command(flatten)]
+    pub go_on: GoOnArgs,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing but the result
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// `nanohost cancel`.
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// The run's id, or the start of it
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Why, for whoever reads the evidence
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who ends it
+    #[arg(long = "as", value_name = "NAME", default_value = "local")]
+    pub principal: Principal,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nanohost plan`.

@@ -11,6 +11,7 @@ mod runs;
 mod summary;
 mod table;
 mod verification;
+mod waiting;
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -18,12 +19,13 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 pub use diagnostics::{findings_json, render};
-pub use escape::escaped;
+pub use escape::{escaped, value_text};
 pub use plan::{plan, plan_json};
 pub use progress::Progress;
 pub use runs::{list, receipt, trace, trace_json};
 pub use summary::{Summary, duration, refusal, summary, summary_json};
 pub use verification::report;
+pub use waiting::{gone_on, how_to_answer, question};
 
 use crate::cli::Colour;
 

@@ -7,7 +7,7 @@
 mod kv;
 mod outcome;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -19,9 +19,11 @@ use nanohost_core::run::{
     Slot, SuspensionCause,
 };
 use nanohost_core::trace::Trace;
-use nanohost_core::{Diagnostic, Digest, StepIndex, Timestamp, ToolName, TrustRoot};
+use nanohost_core::{Diagnostic, Digest, Plan, StepIndex, StepKind, ToolName, TrustRoot};
 use nanohost_sandbox::{CallContext, CallReport, Cancellation, Tool, Usage, Use};
-use nanohost_store::{Claim, IdempotencyScope, KvScope, Phase, Records as _, ReservationState};
+use nanohost_store::{
+    Claim, IdempotencyScope, KvScope, Phase, Records as _, Reservation, ReservationState, SqliteStore,
+};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -31,6 +33,7 @@ use crate::ledger::Ledger;
 use crate::model::{Answered, Models, SCRIPTED};
 use crate::{store_failure, wait};
 use kv::{CommittedKv, KvLock};
+pub use outcome::{ended, used};
 
 /// What a run needs from outside.
 pub struct Tools {
@@ -42,6 +45,8 @@ pub struct Tools {
     pub seed: [u8; 32],
     /// Whose key-value spaces and idempotency keys it shares; empty: the operator's own.
     pub domain: String,
+    /// Calls that had begun when the process that made them died.
+    pub interrupted: HashSet<Place>,
     /// The keys by which a recorded result is believed.
     pub trust: TrustRoot,
 }
@@ -133,7 +138,7 @@ impl<'a> Drive<'a> {
                     None => anyhow::bail!("the run waits for work that nobody does"),
                 },
                 Next::Suspended => {
-                    self.journal.phase(Phase::Suspended { deadline: self.deadline() });
+                    self.journal.phase(suspended(&self.run));
                     self.journal.commit()?;
                     break;
                 }
@@ -169,25 +174,19 @@ impl<'a> Drive<'a> {
             }
         }
         if self.run.end().is_none() && !self.run.is_closing() {
-            self.journal.record(
-                &mut self.run,
-                Event::Cancelled { reason: Slot::known(Value::Null) },
-                Observed::default(),
-            )?;
+            let asked = self.journal.store().asked_to_stop(self.journal.run()).map_err(store_failure)?;
+            let reason = Slot::known(asked.map_or(Value::Null, Value::from));
+            self.journal.record(&mut self.run, Event::Cancelled { reason }, Observed::default())?;
         }
         Ok(())
     }
 
-    fn step_id(&self, step: StepIndex) -> &str {
-        self.run.plan().program().step(step).id.as_str()
+    fn in_block(&self, place: Place) -> bool {
+        self.run.plan().program().step(place.step).block.is_some()
     }
 
-    /// The moment from which a suspended run waits no longer.
-    fn deadline(&self) -> Option<Timestamp> {
-        match self.run.suspension()?.cause {
-            SuspensionCause::Tool { deadline } => deadline,
-            SuspensionCause::InDoubt => None,
-        }
+    fn step_id(&self, step: StepIndex) -> &str {
+        self.run.plan().program().step(step).id.as_str()
     }
 
     /// Starts what the machine handed out: first the pause and the lock, then the thing itself.
@@ -233,23 +232,8 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// A tool's space is its own by the name in its manifest, which policies speak of, whatever a
-    /// program calls it.
     fn kv_scope(&self, local: &ToolName) -> KvScope {
-        KvScope { program: self.space(), tool: self.tool_name(local) }
-    }
-
-    fn tool_name(&self, local: &ToolName) -> ToolName {
-        self.run.plan().row(local).map_or_else(|| local.clone(), |row| row.tool.clone())
-    }
-
-    /// The program's name, and before it the project where that is not the operator's own.
-    fn space(&self) -> String {
-        let name = self.run.plan().program().name();
-        match self.tools.domain.as_str() {
-            "" => name.to_owned(),
-            domain => format!("{domain}\n{name}"),
-        }
+        kv_scope(self.run.plan(), &self.tools.domain, local)
     }
 
     /// Something is over: record it.
@@ -258,12 +242,15 @@ impl<'a> Drive<'a> {
             Done::Broken(error) => Err(error),
             Done::Stopped => Ok(()),
             Done::Answered(ask, answered) => {
+                let in_block = self.in_block(ask.place);
                 let event = self.run.judge(&ask, answered.reply);
                 let observed = Observed {
                     model: Some(("local".to_owned(), SCRIPTED.to_owned())),
                     ..Observed::default()
                 };
-                self.journal.record(&mut self.run, event, observed)
+                self.journal.record(&mut self.run, event, observed)?;
+                // What was paid for, or came while others go on, is durable as it arrives.
+                if in_block || ask.model != SCRIPTED { self.journal.commit() } else { Ok(()) }
             }
             Done::Ready(call, lock) => self.start(call, lock),
             Done::Called { call, report, timed_out, lock } => {
@@ -278,7 +265,14 @@ impl<'a> Drive<'a> {
     fn start(&mut self, call: Call, lock: Option<KvLock>) -> anyhow::Result<()> {
         if let Some(key) = &call.idempotency {
             let scope = self.idempotency_scope(&call.tool, key);
-            if let Some(held) = self.journal.store().recorded(&scope).map_err(store_failure)? {
+            let held = self.journal.store().recorded(&scope).map_err(store_failure)?;
+            // What this very call reserved before its process died is its own.
+            let own = |held: &Reservation| {
+                held.run == *self.journal.run()
+                    && held.state == ReservationState::Reserved
+                    && self.tools.interrupted.contains(&call.place)
+            };
+            if let Some(held) = held.filter(|held| !own(held)) {
                 return self.reuse(&call, &held);
             }
         }
@@ -341,11 +335,11 @@ impl<'a> Drive<'a> {
     }
 
     fn idempotency_scope(&self, local: &ToolName, key: &str) -> IdempotencyScope {
-        IdempotencyScope { program: self.space(), tool: self.tool_name(local), key: key.to_owned() }
+        idempotency_scope(self.run.plan(), &self.tools.domain, local, key)
     }
 
     /// Somebody made this call before: its recorded result stands, or its end is not known.
-    fn reuse(&mut self, call: &Call, held: &nanohost_store::Reservation) -> anyhow::Result<()> {
+    fn reuse(&mut self, call: &Call, held: &Reservation) -> anyhow::Result<()> {
         let place = call.place;
         let ReservationState::Fulfilled { seq } = held.state else {
             let live = self.journal.store().is_live(&held.run).map_err(store_failure)?;
@@ -395,14 +389,25 @@ impl<'a> Drive<'a> {
     fn recorded_output(&self, trace: &Trace, seq: u64, call: &Call) -> Option<Value> {
         let at = usize::try_from(seq).ok()?;
         let predicate = trace.predicates().nth(at)?;
-        let made = predicate.call.as_ref()?;
+        let step = predicate.step.as_ref()?;
         let earlier = trace.machine()?.plan();
-        let (then, now) = (earlier.row(&made.tool)?, self.run.plan().row(&call.tool)?);
+        // The result of a call that waited is the event that answered it.
+        let (made, role) = match &predicate.call {
+            _ if step.event.starts_with("resumed:") => {
+                let waited = earlier.program().index_of(step.id.as_str())?;
+                match &earlier.program().step(waited).kind {
+                    StepKind::Tool(waited) => (&waited.tool, Role::EVENT),
+                    _ => return None,
+                }
+            }
+            Some(made) if made.result.as_deref() == Some("success") => (&made.tool, Role::OUTPUT),
+            _ => return None,
+        };
+        let (then, now) = (earlier.row(made)?, self.run.plan().row(&call.tool)?);
         let same = earlier.program().name() == self.run.plan().program().name()
             && then.tool == now.tool
-            && then.export.path() == now.export.path()
-            && made.result.as_deref() == Some("success");
-        same.then(|| trace.value(at, &Role::OUTPUT).cloned())?
+            && then.export.path() == now.export.path();
+        same.then(|| trace.value(at, &role).cloned())?
     }
 
     /// A call is over: refusals first, then the result with everything that commits with it.
@@ -454,13 +459,42 @@ impl<'a> Drive<'a> {
         };
         self.journal.record(&mut self.run, event, observed)?;
         if self.run.suspension().is_some() {
-            self.journal.phase(Phase::Suspended { deadline: self.deadline() });
+            self.journal.phase(suspended(&self.run));
         }
-        if commit.is_some() || claim.is_some() || row.effect != Effect::Pure {
+        if commit.is_some() || claim.is_some() || row.effect != Effect::Pure || self.in_block(place) {
             self.journal.commit_with(commit, claim)?;
         }
         Ok(())
     }
+}
+
+/// How a run that waits is listed.
+pub fn suspended(run: &Run) -> Phase {
+    let deadline = match run.suspension().map(|suspension| suspension.cause) {
+        Some(SuspensionCause::Tool { deadline }) => deadline,
+        Some(SuspensionCause::InDoubt) | None => None,
+    };
+    Phase::Suspended { deadline }
+}
+
+/// A tool's space is its own by the name in its manifest, which policies speak of, whatever a
+/// program calls it; and by the program's name, before it the project where that is not the
+/// operator's own.
+fn kv_scope(plan: &Plan, domain: &str, local: &ToolName) -> KvScope {
+    let name = plan.program().name();
+    let program = if domain.is_empty() { name.to_owned() } else { format!("{domain}\n{name}") };
+    KvScope { program, tool: plan.row(local).map_or_else(|| local.clone(), |row| row.tool.clone()) }
+}
+
+/// What a step's idempotency value is unique in.
+pub fn idempotency_scope(plan: &Plan, domain: &str, local: &ToolName, key: &str) -> IdempotencyScope {
+    let KvScope { program, tool } = kv_scope(plan, domain, local);
+    IdempotencyScope { program, tool, key: key.to_owned() }
+}
+
+/// A tool's committed values, as one call sees them.
+pub fn kv_view(store: &Arc<SqliteStore>, plan: &Plan, domain: &str, local: &ToolName) -> Arc<CommittedKv> {
+    Arc::new(CommittedKv::new(Arc::clone(store), kv_scope(plan, domain, local)))
 }
 
 /// Calls a tool, stops it at the step's timeout or with the run, and tells whether it was the former.

@@ -32,6 +32,11 @@ impl Ledger {
         Self { store, fence, chain, head: Head::EMPTY, pending: Batch::default(), last: opened }
     }
 
+    /// The journal of a run that another process began, at its end.
+    pub fn reopen(store: Arc<SqliteStore>, fence: Fence, chain: Chain, head: Head, last: Timestamp) -> Self {
+        Self { store, fence, chain, head, pending: Batch::default(), last }
+    }
+
     /// Now, and never before the last envelope.
     pub fn now(&mut self) -> Timestamp {
         self.last = self.last.max(now());

@@ -48,6 +48,11 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
     let places = Places::find(cli.common.store.as_deref())?;
     match &cli.command {
         Command::Run(args) => commands::run(args, &places, console),
+        Command::Resume(args) => commands::resume(args, &places, console),
+        Command::Settle(args) => commands::settle(args, &places, console),
+        Command::Token(args) => commands::token(args, &places, console),
+        Command::Recover(args) => commands::recover(args, &places, console),
+        Command::Cancel(args) => commands::cancel(args, &places, console),
         Command::Plan(args) => commands::plan(args, &places, console),
         Command::Check(args) => commands::check(args, console),
         Command::List(args) => commands::list(args, &places, console),

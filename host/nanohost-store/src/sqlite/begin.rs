@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension as _;
 use super::Files;
 use super::read::ident;
 use crate::error::StoreError;
-use crate::journal::{OpenRun, StartKey};
+use crate::journal::{Fence, OpenRun, StartKey};
 use crate::keyring::{KeyedHash, Keyring};
 
 /// What came of a start.
@@ -61,6 +61,25 @@ impl Files {
                     .execute((start.mac, start.started, run.as_str()))?;
             }
             Ok(Made::New)
+        })
+    }
+}
+
+impl Files {
+    /// Takes back a start that nothing followed.
+    pub(super) fn forget(&mut self, fence: &Fence) -> Result<bool, StoreError> {
+        let (run, epoch) = (fence.run().as_str(), fence.epoch() as i64);
+        self.database.write(|tx| {
+            let empty = tx
+                .prepare_cached("SELECT 1 FROM run WHERE id = ?1 AND epoch = ?2 AND len = 0")?
+                .exists((run, epoch))?;
+            if empty {
+                for table in ["start_key", "resume_token", "stop_request"] {
+                    tx.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run])?;
+                }
+                tx.execute("DELETE FROM run WHERE id = ?1", [run])?;
+            }
+            Ok(empty)
         })
     }
 }

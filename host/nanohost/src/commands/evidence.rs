@@ -193,25 +193,34 @@ fn verified(run: &str, places: &Places, console: &Console) -> anyhow::Result<(Ru
     }
 }
 
-fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
-    let unknown = |message: String| {
-        let help = format!("`{} list` shows the runs of this store", console::program_name());
-        Failure::usage(Diagnostic::error("unknown_run", message).help(help))
-    };
+/// The run that `prefix` begins.
+pub fn find(prefix: &str, places: &Places) -> anyhow::Result<RunId> {
+    let store = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    find_in(&store, prefix, places)
+}
+
+fn unknown(message: String) -> anyhow::Error {
+    let help = format!("`{} list` shows the runs of this store", console::program_name());
+    Failure::usage(Diagnostic::error("unknown_run", message).help(help))
+}
+
+fn find_in(store: &SqliteReader, run: &str, places: &Places) -> anyhow::Result<RunId> {
     if run.is_empty() || !run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(unknown(format!("{run:?} is neither a file nor the start of a run's id")));
     }
-    let store = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
-    let id = match store.find(run).map_err(store_failure)? {
-        Found::One(id) => id,
-        Found::None => {
-            return Err(unknown(format!("no run in {} begins with {run}", places.store.display())));
-        }
+    match store.find(run).map_err(store_failure)? {
+        Found::One(id) => Ok(id),
+        Found::None => Err(unknown(format!("no run in {} begins with {run}", places.store.display()))),
         Found::Many(ids) => {
             let ids: Vec<&str> = ids.iter().map(RunId::as_str).collect();
-            return Err(unknown(format!("several runs begin with {run}: {}", ids.join(", "))));
+            Err(unknown(format!("several runs begin with {run}: {}", ids.join(", "))))
         }
-    };
+    }
+}
+
+fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
+    let store = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    let id = find_in(&store, run, places)?;
     store
         .load(&id)
         .map_err(store_failure)?

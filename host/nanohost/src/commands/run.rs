@@ -1,39 +1,38 @@
 //! `nanohost run`: the main job, from a file to a run whose evidence is on disk.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use nanohost_core::envelope::{
-    AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, Parts, PolicyRef, SignerRef,
-};
+use nanohost_core::envelope::{AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, Parts, SignerRef};
 use nanohost_core::export::Role;
-use nanohost_core::run::{ErrorKind, Run, Status, StepStatus};
+use nanohost_core::run::{ErrorKind, Run, Status};
 use nanohost_core::{
-    AdmissionRecord, CheckedProgram, Denied, Diagnostic, Diagnostics, Plan, Refusal, RunId, Source,
+    AdmissionRecord, CheckedProgram, Denied, Diagnostic, Diagnostics, Digest, Plan, Refusal, RunId, Source,
     Timestamp, admit, read_json,
 };
-use nanohost_sandbox::{Cancellation, Engine};
+use nanohost_sandbox::Engine;
 use nanohost_store::{
-    Begun, DevelopmentKey, Journal as _, OpenOptions, OpenRun, Phase, Records as _, SqliteStore, StoreError,
-    development_key,
+    Begun, Journal as _, OpenOptions, OpenRun, Phase, SqliteStore, StartKey, development_key,
 };
 use serde_json::{Map, Value};
 
+use super::driving::{self, Driven, Launch, Manner};
+use super::first::{self, First};
 use crate::cli::RunArgs;
-use crate::console::{self, Console, Progress, Summary};
-use crate::drive::{CallObserved, Drive, Tools};
+use crate::console::{self, Console, Progress};
+use crate::drive::Tools;
 use crate::failure::{Exit, Failure};
 use crate::ledger::{self, Ledger};
 use crate::model::Models;
-use crate::prepare::{self, Prepared};
+use crate::prepare::Prepared;
 use crate::project::{self, Places};
-use crate::{signals, store_failure};
+use crate::store_failure;
 
 /// `nanohost run`.
 pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let progress = Progress::new(!args.quiet && !args.json);
+    let manner = Manner { json: args.json, quiet: args.quiet };
+    let progress = Progress::new(manner.is_shown());
     let engine = Engine::new()?;
     let prepared = Prepared::read(&args.program, places, &engine, &progress)?;
     let inputs = inputs(args, &prepared.program)?;
@@ -47,12 +46,6 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         ));
     }
     let store = Arc::new(SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?);
-    let host = HostRef {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        binary: prepare::binary_digest()?,
-        engine: engine.name().to_owned(),
-        config: engine.config_digest(),
-    };
     let opened = ledger::now();
     let admission = prepared.admission(opened);
     let record = serde_json::to_value(AdmissionRecord::of(&admission))?;
@@ -70,12 +63,40 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         Err(_) => HashMap::new(),
     };
     let trust = super::evidence::own_trust(places)?;
-    let domain = prepared.domain(&args.program.program);
-    let models = Models::new(scripted);
-    let tools = Tools { linked, models, seed, domain, trust };
-    let mut ledger = open(&store, &prepared, key, opened)?;
-    let id = ledger.run().clone();
-    seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed)?;
+    let launch = Launch::of(&args.program, &prepared);
+    let tools = Tools {
+        linked,
+        models: Models::new(scripted),
+        seed,
+        domain: launch.domain.clone(),
+        interrupted: HashSet::new(),
+        trust,
+    };
+    let fence = match begin(&store, args, &prepared, &inputs, opened)? {
+        Begun::Owned(fence) => fence,
+        Begun::Held { run, same: true } => match first::look(&store, &run, places)? {
+            First::NotBegun(fence) => fence,
+            first => return first::answer(first, args, &prepared, &engine, &store, places, console),
+        },
+        Begun::Held { run, same: false } => {
+            let finding = Diagnostic::error(
+                "start_key_reused",
+                format!(
+                    "this idempotency key started run {} with another program or other inputs",
+                    run.short()
+                ),
+            );
+            return Err(Failure::usage(
+                finding.help("give another key, or the same program and inputs to get that run's result"),
+            ));
+        }
+    };
+    let id = fence.run().clone();
+    let chain =
+        Chain::open(id.clone(), prepared.program.digest(), args.principal.as_str(), Arc::new(key.signer));
+    let mut ledger = Ledger::new(Arc::clone(&store), fence, chain, opened);
+    let host = driving::host(&engine)?;
+    seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed, &launch)?;
     match decided {
         Err(denied) => {
             seal_refusal(&mut ledger, &denied)?;
@@ -84,10 +105,39 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         Ok(plan) => {
             seal_plan(&mut ledger, &plan)?;
             let run = Run::start(Arc::clone(&plan), inputs, opened);
-            let (run, ledger, observed) = perform(run, ledger, tools, args, &progress)?;
-            report(args, places, console, &prepared, &run, &ledger, &observed, model_file.as_deref(), &store)
+            let (run, ledger, observed) = driving::perform(run, ledger, tools, manner, &progress)?;
+            let driven = Driven {
+                run: &run,
+                id: &id,
+                head: ledger.head(),
+                observed: &observed,
+                policy: &prepared.policy,
+                warnings: &prepared.warnings,
+                model: model_file.as_deref(),
+            };
+            driving::report(&driven, manner, places, console, &store)
         }
     }
+}
+
+/// Takes an id for the run, or finds the run that its idempotency key started before.
+fn begin(
+    store: &SqliteStore,
+    args: &RunArgs,
+    prepared: &Prepared,
+    inputs: &Map<String, Value>,
+    opened: Timestamp,
+) -> anyhow::Result<Begun> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
+    let start = args.idempotency_key.as_ref().map(|key| {
+        let mut inputs = Value::Object(inputs.clone());
+        inputs.sort_all_objects();
+        let of = Digest::of(format!("nanohost/start/v1\0{}\0{inputs}", prepared.program.digest()).as_bytes());
+        StartKey { principal: args.principal.to_string(), key: key.clone(), of }
+    });
+    let open = OpenRun { program: prepared.program.name().to_owned(), opened, start };
+    store.begin(&RunId::from_random(bytes), &open).map_err(store_failure)
 }
 
 /// Inputs from the file, then from the command line, as the program declares them.
@@ -137,24 +187,7 @@ fn inputs(args: &RunArgs, program: &CheckedProgram) -> anyhow::Result<Map<String
     program.bind_inputs(inputs).map_err(Failure::usage)
 }
 
-fn open(
-    store: &Arc<SqliteStore>,
-    prepared: &Prepared,
-    key: DevelopmentKey,
-    opened: Timestamp,
-) -> anyhow::Result<Ledger> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
-    let id = RunId::from_random(bytes);
-    let open = OpenRun { program: prepared.program.name().to_owned(), opened, start: None };
-    let fence = match store.begin(&id, &open).map_err(store_failure)? {
-        Begun::Owned(fence) => fence,
-        Begun::Held { run, .. } => return Err(store_failure(StoreError::RunExists { run })),
-    };
-    let chain = Chain::open(id, prepared.program.digest(), "local", Arc::new(key.signer));
-    Ok(Ledger::new(Arc::clone(store), fence, chain, opened))
-}
-
+#[expect(clippy::too_many_arguments, reason = "what an opening binds, each from another place")]
 fn seal_open(
     ledger: &mut Ledger,
     prepared: &Prepared,
@@ -163,17 +196,16 @@ fn seal_open(
     record: &Value,
     inputs: &Map<String, Value>,
     seed: &[u8; 32],
+    launch: &Launch,
 ) -> anyhow::Result<()> {
     let signer = SignerRef { key: *ledger.key().digest(), development: true };
-    let policies = prepared.policy.policies.iter().map(|policy| PolicyRef {
-        digest: policy.digest(),
-        trusted: matches!(policy.trust(), nanohost_core::Trust::Trusted),
-    });
-    let policies = policies.collect();
+    let policies = driving::policies(&prepared.policy);
+    let launch = serde_json::to_value(launch)?;
     let seed: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
     ledger.seal(Kind::RunOpen, opened, |committer| {
         committer.json(Role::ADMISSION, record);
         committer.json(Role::INPUT, &Value::Object(inputs.clone()));
+        committer.json(Role::LAUNCH, &launch);
         committer.json(Role::SEED, &Value::String(seed));
         Parts { host: Some(host), signer: Some(signer), policies, ..Parts::default() }
     })
@@ -212,31 +244,6 @@ fn seal_refusal(ledger: &mut Ledger, denied: &Denied) -> anyhow::Result<()> {
     ledger.commit()
 }
 
-fn perform(
-    run: Run,
-    ledger: Ledger,
-    tools: Tools,
-    args: &RunArgs,
-    progress: &Progress,
-) -> anyhow::Result<(Run, Ledger, Vec<CallObserved>)> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let shown = !args.quiet && !args.json;
-    let finished = runtime.block_on(async {
-        let cancellation = Cancellation::default();
-        signals::watch(cancellation.clone());
-        let on_step = |step: &str| {
-            if shown {
-                progress.detail(&format!("running {step}"));
-            }
-        };
-        Drive::new(run, ledger, tools, cancellation, &on_step).drive().await
-    });
-    progress.clear();
-    // A guest that does not hear is not waited for: everything of the run is on disk.
-    runtime.shutdown_background();
-    finished
-}
-
 fn refused(
     args: &RunArgs,
     places: &Places,
@@ -263,67 +270,4 @@ fn refused(
         console.print(&console::refusal(prepared.program.name(), id, denied.gaps().len(), &places.store))?;
     }
     Ok(Exit::Denied)
-}
-
-#[expect(clippy::too_many_arguments, reason = "the parts of one report, each from another place")]
-fn report(
-    args: &RunArgs,
-    places: &Places,
-    console: &Console,
-    prepared: &Prepared,
-    run: &Run,
-    ledger: &Ledger,
-    observed: &[CallObserved],
-    model: Option<&Path>,
-    store: &SqliteStore,
-) -> anyhow::Result<Exit> {
-    let mut warnings = prepared.warnings.clone();
-    warnings.extend(run.plan().warnings().clone());
-    let interrupted = store
-        .runs()
-        .map_err(store_failure)?
-        .iter()
-        .filter(|run| matches!(run.state, nanohost_store::RunState::Interrupted))
-        .count();
-    let summary = Summary {
-        run,
-        id: ledger.run(),
-        head: ledger.head(),
-        observed,
-        policy: &prepared.policy,
-        model,
-        store: &places.store,
-        interrupted,
-        exit: exit_of(run),
-    };
-    if args.json {
-        console.json(&console::summary_json(&summary, &warnings))?;
-    } else {
-        if !args.quiet {
-            console.note(&console::render(&warnings, console.colour_err()));
-        }
-        console.print(&console::summary(&summary))?;
-    }
-    Ok(summary.exit)
-}
-
-/// The exit code of a run that is over or waits.
-fn exit_of(run: &Run) -> Exit {
-    let Some(end) = run.end() else { return Exit::Suspended };
-    match (end.status, end.error) {
-        (Status::Success, _) => Exit::Success,
-        (Status::NotAdmitted, _) => Exit::Denied,
-        (_, Some(kind)) if kind.is_authority() => Exit::Denied,
-        // A step that failed, the one that ended the run or one of its block, had tried what the
-        // table does not hold.
-        (Status::Failed, _)
-            if run
-                .records()
-                .iter()
-                .any(|record| record.status == StepStatus::Failed && record.denied > 0) =>
-        {
-            Exit::Denied
-        }
-        _ => Exit::RunFailed,
-    }
 }

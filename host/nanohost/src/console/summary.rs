@@ -129,9 +129,10 @@ pub fn summary(summary: &Summary<'_>) -> String {
     };
     out.push_str(&format!("policy    {policy}\n"));
     out.push_str(&evidence(summary.id, summary.head.len, summary.store));
+    out.push_str(&super::how_to_answer(run, summary.id));
     if summary.interrupted > 0 {
         out.push_str(&format!(
-            "{} interrupted {} in this store: {} list\n",
+            "{} interrupted {} in this store: {} recover\n",
             summary.interrupted,
             if summary.interrupted == 1 { "run waits" } else { "runs wait" },
             program_name()
@@ -305,6 +306,13 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
         "suspended": run.suspension().map(|suspension| json!({
             "step": &program.step(suspension.step).id,
             "inDoubt": suspension.cause == SuspensionCause::InDoubt,
+            "since": suspension.since,
+            "deadline": match suspension.cause {
+                SuspensionCause::Tool { deadline } => deadline,
+                SuspensionCause::InDoubt => None,
+            },
+            "by": run.resume_rules().map(|rules| &rules.by),
+            "verify": run.resume_rules().and_then(|rules| rules.verify.as_ref()),
         })),
         "failedStep": run.end().and_then(|end| end.step).map(|step| &program.step(step).id),
         "denied": run.tally().denied,

@@ -49,18 +49,33 @@ pub fn class(class: Class) -> &'static str {
     class.as_str()
 }
 
+/// How a call without an effect ended, for one that is no step of its own.
+pub fn ended(report: &CallReport) -> CallEnd {
+    end(report.outcome.clone(), Effect::Pure, false, false).unwrap_or_else(|denial| {
+        let failure = Failure::new(denial.kind, Code::known("stub_called"), Retry::Never);
+        CallEnd::Failure(failure.with_message(denial.value))
+    })
+}
+
 /// The event of a call's end.
 ///
 /// An external call whose end nobody saw, since the guest was stopped before it could say, is in
 /// doubt: it is never retried or passed over.
 pub fn event(place: Place, outcome: Outcome, effect: Effect, timed_out: bool, stopped: bool) -> Event {
-    let finished = |end| Event::Finished { place, end };
+    match end(outcome, effect, timed_out, stopped) {
+        Ok(end) => Event::Finished { place, end },
+        Err(denial) => Event::Denied { place, denial },
+    }
+}
+
+/// How a call ended, or what refused it while it ran.
+fn end(outcome: Outcome, effect: Effect, timed_out: bool, stopped: bool) -> Result<CallEnd, Denial> {
     let failed = |kind, code: &'static str, retry, message: Value| {
         let failure = Failure::new(kind, Code::known(code), retry).with_message(Slot::known(message));
-        finished(CallEnd::Failure(failure))
+        CallEnd::Failure(failure)
     };
-    match outcome {
-        Outcome::Success(value) => finished(CallEnd::Success { output: Slot::known(value), recorded: false }),
+    Ok(match outcome {
+        Outcome::Success(value) => CallEnd::Success { output: Slot::known(value), recorded: false },
         Outcome::Failure(TypedFailure { kind, message, deadline }) => match kind {
             FailureKind::InvalidInput => {
                 failed(ErrorKind::StepFailed, "invalid_input", Retry::Never, message.into())
@@ -69,19 +84,18 @@ pub fn event(place: Place, outcome: Outcome, effect: Effect, timed_out: bool, st
             FailureKind::Unavailable => {
                 failed(ErrorKind::StepFailed, "unavailable", Retry::Maybe, message.into())
             }
-            FailureKind::Suspended => finished(CallEnd::Suspended {
+            FailureKind::Suspended => CallEnd::Suspended {
                 reason: Slot::known(message.into()),
                 deadline: deadline.map(|seconds| {
                     Timestamp::from_millis(i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX))
                 }),
-            }),
+            },
         },
         Outcome::ToolError(value) => failed(ErrorKind::StepFailed, "tool_error", Retry::Never, value),
         Outcome::Fault(fault) => match fault.code {
-            FaultCode::StubCalled => Event::Denied {
-                place,
-                denial: Denial::blocked("stub", "grant:stub", Slot::known(fault.message.into())),
-            },
+            FaultCode::StubCalled => {
+                return Err(Denial::blocked("stub", "grant:stub", Slot::known(fault.message.into())));
+            }
             FaultCode::InvalidArguments => {
                 failed(ErrorKind::StepFailed, "invalid_arguments", Retry::Never, fault.message.into())
             }
@@ -99,5 +113,5 @@ pub fn event(place: Place, outcome: Outcome, effect: Effect, timed_out: bool, st
             FaultCode::Host => failed(ErrorKind::GuestFault, "host", Retry::Maybe, fault.message.into()),
             code => failed(ErrorKind::GuestFault, code.as_str(), Retry::Never, fault.message.into()),
         },
-    }
+    })
 }

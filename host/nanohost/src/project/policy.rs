@@ -43,6 +43,16 @@ pub(crate) struct FoundPolicy {
     pub(crate) findings: Diagnostics,
 }
 
+impl FoundPolicy {
+    /// The file, where its user named it.
+    pub(crate) fn named(&self) -> Option<&Path> {
+        match self.origin {
+            PolicyOrigin::Flag | PolicyOrigin::Environment => self.path.as_deref(),
+            PolicyOrigin::Found | PolicyOrigin::BuiltIn => None,
+        }
+    }
+}
+
 /// Finds and reads the policy for `program`: `flag`, else the environment's, else the nearest
 /// `policies/local.toml` at or above the program's folder, else the built-in one.
 ///

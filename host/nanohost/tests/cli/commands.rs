@@ -24,6 +24,11 @@ fn every_command_helps() {
     help("nanohost", &["--help"]);
     for command in [
         "run",
+        "resume",
+        "settle",
+        "token",
+        "recover",
+        "cancel",
         "plan",
         "check",
         "list",

@@ -1,0 +1,163 @@
+//! `nanohost recover`: runs whose process is gone go on from what is on disk.
+
+use std::sync::Arc;
+
+use nanohost_core::RunId;
+use nanohost_core::envelope::Observed;
+use nanohost_core::run::{Event, Run};
+use nanohost_core::trace::RunState;
+use nanohost_sandbox::Engine;
+use nanohost_store::{Journal as _, OpenOptions, Phase, Records as _, SqliteStore};
+use serde_json::{Value, json};
+
+use super::driving::{self, Manner};
+use super::reopen::{self, Ready, Reopened, Took};
+use crate::cli::{GoOnArgs, RecoverArgs};
+use crate::console::{self, Console, Progress};
+use crate::drive;
+use crate::failure::{Exit, Failure};
+use crate::ledger::Ledger;
+use crate::project::Places;
+use crate::store_failure;
+
+/// `nanohost recover`.
+pub fn recover(args: &RecoverArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let manner = Manner { json: args.json, quiet: args.quiet };
+    let (store, runs) = match &args.run {
+        Some(run) => {
+            let (store, id) = reopen::find(run, places)?;
+            (store, vec![(id, String::new())])
+        }
+        None => {
+            let store = SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+            let runs = store.runs().map_err(store_failure)?;
+            let interrupted =
+                runs.into_iter().filter(|run| matches!(run.state, nanohost_store::RunState::Interrupted));
+            // The oldest first: they began first.
+            let mut runs: Vec<(RunId, String)> = interrupted.map(|run| (run.run, run.program)).collect();
+            runs.reverse();
+            (Arc::new(store), runs)
+        }
+    };
+    let engine = Engine::new()?;
+    let progress = Progress::new(manner.is_shown());
+    let mut worst = Exit::Success;
+    let mut told = Vec::new();
+    for (id, program) in runs {
+        let outcome = one(&id, args, manner, &store, places, &engine, &progress);
+        if let Some((exit, line)) = line(&id, &program, outcome) {
+            worst = if exit == Exit::Success { worst } else { exit };
+            told.push(line);
+        }
+    }
+    tell(&told, "interrupted", manner, console)?;
+    Ok(worst)
+}
+
+fn one(
+    id: &RunId,
+    args: &RecoverArgs,
+    manner: Manner,
+    store: &Arc<SqliteStore>,
+    places: &Places,
+    engine: &Engine,
+    progress: &Progress,
+) -> anyhow::Result<Option<Finished>> {
+    let reopened = match reopen::take(store, id, places)? {
+        Took::Owned(reopened) => reopened,
+        // What a live process is doing is in flight, not left behind.
+        Took::Live => return Ok(None),
+        Took::NotBegun(fence) => {
+            store.forget(fence).map_err(store_failure)?;
+            return Ok(Some(Finished { exit: Exit::Success, state: "never began".to_owned(), run: None }));
+        }
+    };
+    match reopened.state() {
+        RunState::Open => {}
+        RunState::Suspended | RunState::Closed => return Ok(None),
+    }
+    if reopened.trace.machine().is_none() {
+        return Ok(None);
+    }
+    let ready = taken_over(*reopened, &args.go_on, &args.principal, store, places, engine, progress)?;
+    ready.finish(manner, progress).map(Some)
+}
+
+/// An interrupted run, with the record that it goes on.
+pub fn taken_over(
+    reopened: Reopened,
+    go_on: &GoOnArgs,
+    principal: &nanohost_core::Principal,
+    store: &Arc<SqliteStore>,
+    places: &Places,
+    engine: &Engine,
+    progress: &Progress,
+) -> anyhow::Result<Ready> {
+    let mut ready = reopened.ready(go_on, principal, store, places, engine, progress)?;
+    let observed = Observed { take_over: Some(ready.take_over.clone()), ..Observed::default() };
+    ready.ledger.record(&mut ready.run, Event::Recovered, observed)?;
+    let waits = ready.run.suspension().is_some();
+    ready.ledger.phase(if waits { drive::suspended(&ready.run) } else { Phase::Open });
+    ready.ledger.commit()?;
+    Ok(ready)
+}
+
+/// A run of several that went on.
+pub struct Finished {
+    exit: Exit,
+    state: String,
+    run: Option<(Run, Ledger)>,
+}
+
+impl Ready {
+    /// Drives the run on without a report of its own.
+    pub fn finish(self, manner: Manner, progress: &Progress) -> anyhow::Result<Finished> {
+        let Self { run, ledger, tools, .. } = self;
+        let (run, ledger, _) = driving::perform(run, ledger, tools, manner, progress)?;
+        let state = run.end().map_or_else(|| run.location(), |end| end.status.to_string());
+        Ok(Finished { exit: driving::exit_of(&run), state, run: Some((run, ledger)) })
+    }
+}
+
+/// One line of the report of several runs; `None` where there was nothing to do.
+pub fn line(id: &RunId, program: &str, outcome: anyhow::Result<Option<Finished>>) -> Option<(Exit, Value)> {
+    match outcome {
+        Ok(None) => None,
+        Ok(Some(finished)) => {
+            let named = finished.run.as_ref().map(|(run, _)| run.plan().program().name().to_owned());
+            let envelopes = finished.run.as_ref().map(|(_, ledger)| ledger.head().len);
+            let line = json!({
+                "run": id,
+                "program": named.unwrap_or_else(|| program.to_owned()),
+                "state": finished.state,
+                "envelopes": envelopes,
+                "exitCode": finished.exit as u8,
+            });
+            Some((finished.exit, line))
+        }
+        Err(error) => {
+            let (exit, findings) = match error.downcast::<Failure>() {
+                Ok(failure) => (failure.exit, console::findings_json(&failure.findings)),
+                Err(error) => {
+                    (Exit::Host, json!([{ "code": "host_failed", "message": format!("{error:#}") }]))
+                }
+            };
+            let line = json!({
+                "run": id,
+                "program": program,
+                "state": "not gone on",
+                "exitCode": exit as u8,
+                "findings": findings,
+            });
+            Some((exit, line))
+        }
+    }
+}
+
+/// Tells what became of several runs.
+pub fn tell(lines: &[Value], what: &str, manner: Manner, console: &Console) -> anyhow::Result<()> {
+    if manner.json {
+        return console.json(&json!({ "runs": lines }));
+    }
+    console.print(&console::gone_on(lines, what))
+}

@@ -1,0 +1,446 @@
+//! `nanohost resume`, `settle` and `token`: somebody outside answers a run that waits.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use nanohost_core::envelope::{Observed, ResolverRef};
+use nanohost_core::run::{
+    CallEnd, Check, CheckEnd, Code, Denial, ErrorKind, Event, Failure as StepFailure, Retry, Settlement,
+    Slot, SuspensionCause, WebhookSource,
+};
+use nanohost_core::trace::RunState;
+use nanohost_core::{Diagnostic, Effect, Principal, RunId, Source, read_json};
+use nanohost_sandbox::{CallContext, Cancellation, Engine};
+use nanohost_store::{Claim, Journal as _, OpenOptions, Phase, Records as _, SqliteStore};
+use serde_json::{Value, json};
+
+use super::driving::Manner;
+use super::reopen::{self, OPERATOR, Ready, Took};
+use crate::cli::{ResumeArgs, SettleArgs, TokenArgs};
+use crate::console::{self, Console, Progress, program_name};
+use crate::drive;
+use crate::failure::{Exit, Failure};
+use crate::project::{Places, read_bounded};
+use crate::store_failure;
+
+/// No event is larger: it is read whole, and committed to.
+const MAX_EVENT: u64 = 4 << 20;
+
+/// How the host knew who acts: they also held the suspension's token.
+const TOKEN: &str = "token";
+
+/// An event as it came.
+struct Arrived {
+    text: String,
+    payload: Value,
+}
+
+/// `nanohost resume`.
+pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let manner = Manner { json: args.json, quiet: args.quiet };
+    if args.due {
+        return due(args, manner, places, console);
+    }
+    let Some(run) = &args.run else {
+        let finding = Diagnostic::error("missing_argument", "say which run to resume, or --due");
+        return Err(Failure::usage(finding.help(format!("`{} list` shows the runs", program_name()))));
+    };
+    let arrived = args.event.as_deref().map(arrived).transpose()?;
+    let (store, id) = reopen::find(run, places)?;
+    let progress = Progress::new(manner.is_shown());
+    let engine = Engine::new()?;
+    let mut ready = waiting(&args.go_on, &args.principal, &store, &id, places, &engine, &progress)?;
+    progress.clear();
+    if ready.run.suspension().map(|at| at.cause) == Some(SuspensionCause::InDoubt) {
+        return Err(reopen::not_suspended(
+            &id,
+            "is in doubt: nobody saw how its call ended",
+            format!("look outside, then: {} settle {}", program_name(), id.short()),
+        ));
+    }
+    let Some(arrived) = arrived else {
+        return show(&ready, &id, manner, console);
+    };
+    let shown = manner.is_shown().then(|| ready.question());
+    if let Some(question) = &shown {
+        console.note(&console::question(question, &id));
+    }
+    let (entitled, authenticated) = authenticate(&mut ready, args.token.as_deref(), &args.principal, &store)?;
+    let resolver = |entitled: Option<String>| ResolverRef {
+        authenticated: authenticated.to_owned(),
+        entitled,
+        shown: None,
+    };
+    if let Err(why) = ready.run.fits_event(&arrived.payload) {
+        let value = json!({ "event": arrived.payload, "why": why.to_string() });
+        reopen::refuse(
+            &mut ready.run,
+            &mut ready.ledger,
+            Denial::EVENT_SCHEMA,
+            value,
+            resolver(Some(entitled)),
+        )?;
+        return Err(reopen::refused(
+            &why.to_string(),
+            "mend the event and send it again: nothing was changed",
+        ));
+    }
+    let checked = check(&mut ready, &arrived, args, resolver(Some(entitled.clone())))?;
+    let source = if checked.is_some() { WebhookSource::Webhook } else { WebhookSource::Operator };
+    let (check, mut observed) =
+        checked.map_or((None, Observed::default()), |(check, observed)| (Some(check), observed));
+    observed.take_over = Some(ready.take_over.clone());
+    observed.resolver = Some((resolver(Some(entitled)), shown));
+    let claim = fulfilled(&ready)?;
+    let event = Event::Resumed { payload: Slot::known(arrived.payload), source, check };
+    ready.ledger.record(&mut ready.run, event, observed)?;
+    ready.ledger.phase(Phase::Open);
+    ready.ledger.commit_with(None, claim)?;
+    Ok(ready.go_on(manner, places, console, &store, &progress)?.0)
+}
+
+/// `nanohost settle`.
+pub fn settle(args: &SettleArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let manner = Manner { json: args.json, quiet: args.quiet };
+    let output = args.happened.as_deref().map(arrived).transpose()?;
+    let (store, id) = reopen::find(&args.run, places)?;
+    let progress = Progress::new(manner.is_shown());
+    let engine = Engine::new()?;
+    let mut ready = waiting(&args.go_on, &args.principal, &store, &id, places, &engine, &progress)?;
+    progress.clear();
+    if ready.run.suspension().map(|at| at.cause) != Some(SuspensionCause::InDoubt) {
+        return Err(reopen::not_suspended(
+            &id,
+            "waits for an event, and no call of it is in doubt",
+            format!("answer it: {} resume {} --event FILE", program_name(), id.short()),
+        ));
+    }
+    if output.is_none() && !args.did_not_happen && !args.fail {
+        return show(&ready, &id, manner, console);
+    }
+    if let Some(output) = &output
+        && let Err(misfits) = ready.run.fits_output(&output.payload)
+    {
+        let message = format!("the tool cannot have returned that: {}", misfits.join("; "));
+        return Err(Failure::usage(
+            Diagnostic::error("invalid_input", message)
+                .help("`nanohost plan --json` shows the tool's output schema"),
+        ));
+    }
+    let shown = manner.is_shown().then(|| ready.question());
+    if let Some(question) = &shown {
+        console.note(&console::question(question, &id));
+    }
+    let (entitled, authenticated) = authenticate(&mut ready, args.token.as_deref(), &args.principal, &store)?;
+    let resolver =
+        ResolverRef { authenticated: authenticated.to_owned(), entitled: Some(entitled), shown: None };
+    let pending = ready.run.pending_call();
+    let seq = ready.ledger.next_seq();
+    let scope = match &pending {
+        Some(call) => call
+            .idempotency
+            .as_ref()
+            .map(|key| drive::idempotency_scope(ready.run.plan(), &ready.tools.domain, &call.tool, key)),
+        None => None,
+    };
+    let (settlement, claim) = match output {
+        Some(output) => (
+            Settlement::Happened { output: Slot::known(output.payload) },
+            scope.map(|scope| Claim::Fulfil { scope, seq }),
+        ),
+        None if args.did_not_happen => (Settlement::DidNotHappen, scope.map(Claim::Release)),
+        // Nobody knows: whoever comes with the same value must not call either.
+        None => (Settlement::Failed, None),
+    };
+    let observed = Observed {
+        take_over: Some(ready.take_over.clone()),
+        resolver: Some((resolver, shown)),
+        tool: pending.map(|call| call.tool),
+        ..Observed::default()
+    };
+    ready.ledger.record(&mut ready.run, Event::Settled(settlement), observed)?;
+    ready.ledger.phase(Phase::Open);
+    ready.ledger.commit_with(None, claim)?;
+    Ok(ready.go_on(manner, places, console, &store, &progress)?.0)
+}
+
+/// `nanohost token`: the one moment at which a token is shown.
+pub fn token(args: &TokenArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let (store, id) = reopen::find(&args.run, places)?;
+    let progress = Progress::new(false);
+    let engine = Engine::new()?;
+    let mut ready = waiting(&args.go_on, &args.principal, &store, &id, places, &engine, &progress)?;
+    if ready.run.resume_rules().is_none_or(|rules| rules.by.is_empty()) {
+        return Err(reopen::not_suspended(
+            &id,
+            "names nobody in `resume.by`: whoever holds the store answers it, without a token",
+            format!("{} resume {} --event FILE", program_name(), id.short()),
+        ));
+    }
+    ready.entitle(&args.principal)?;
+    let at = ready.suspended_at.unwrap_or_default();
+    let token = store.hand_out_token(&id, at, args.principal.as_str(), args.renew).map_err(store_failure)?;
+    let Some(token) = token else {
+        let message = format!("the token of {} for run {} was handed out before", args.principal, id.short());
+        return Err(Failure::usage(
+            Diagnostic::error("token_handed_out", message)
+                .help("tokens are shown once; --renew makes a new one, and the old one ends"),
+        ));
+    };
+    if args.json {
+        console.json(&json!({ "run": id, "principal": args.principal, "token": token.as_str() }))?;
+    } else {
+        console.note(&format!(
+            "for {} alone, shown this once. They answer with:\n  {} resume {} --as {} --token TOKEN --event FILE",
+            args.principal,
+            program_name(),
+            id.short(),
+            args.principal
+        ));
+        console.print(&format!("{}\n", token.as_str()))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// `nanohost resume --due`: suspensions whose deadline has passed end with it.
+fn due(args: &ResumeArgs, manner: Manner, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let store = Arc::new(SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?);
+    let engine = Engine::new()?;
+    let progress = Progress::new(manner.is_shown());
+    let mut worst = Exit::Success;
+    let mut told = Vec::new();
+    for summary in store.runs().map_err(store_failure)? {
+        let nanohost_store::RunState::Suspended { deadline: Some(listed) } = summary.state else { continue };
+        if listed > crate::ledger::now() {
+            continue;
+        }
+        let id = summary.run;
+        let outcome = (|| {
+            let mut ready = match reopen::take(&store, &id, places)? {
+                Took::Owned(reopened) => {
+                    reopened.ready(&args.go_on, &args.principal, &store, places, &engine, &progress)?
+                }
+                Took::NotBegun(_) | Took::Live => return Ok(None),
+            };
+            // The listing is a hint; what was signed decides.
+            let deadline = match ready.run.suspension().map(|at| at.cause) {
+                Some(SuspensionCause::Tool { deadline: Some(deadline) }) => deadline,
+                _ => return Ok(None),
+            };
+            if reopen::now(&ready.run) < deadline {
+                return Ok(None);
+            }
+            let observed = Observed { take_over: Some(ready.take_over.clone()), ..Observed::default() };
+            ready.ledger.record(&mut ready.run, Event::Expired, observed)?;
+            ready.ledger.phase(Phase::Open);
+            ready.ledger.commit()?;
+            ready.finish(manner, &progress).map(Some)
+        })();
+        let line = super::recover::line(&id, &summary.program, outcome);
+        if let Some((exit, line)) = line {
+            worst = if exit == Exit::Success { worst } else { exit };
+            told.push(line);
+        }
+    }
+    super::recover::tell(&told, "expired", manner, console)?;
+    Ok(worst)
+}
+
+/// A suspended run, owned and ready to go on.
+fn waiting(
+    go_on: &crate::cli::GoOnArgs,
+    principal: &Principal,
+    store: &Arc<SqliteStore>,
+    id: &RunId,
+    places: &Places,
+    engine: &Engine,
+    progress: &Progress,
+) -> anyhow::Result<Ready> {
+    let reopened = match reopen::take(store, id, places)? {
+        Took::Owned(reopened) => reopened,
+        Took::Live => return Err(reopen::live(id)),
+        Took::NotBegun(_) => {
+            let help = format!("`{} list` shows the runs", program_name());
+            return Err(reopen::not_suspended(
+                id,
+                "never began: its process ended before its first step",
+                help,
+            ));
+        }
+    };
+    match reopened.state() {
+        RunState::Suspended => reopened.ready(go_on, principal, store, places, engine, progress),
+        RunState::Closed => {
+            let help = format!("`{} trace {}` shows what it did", program_name(), id.short());
+            Err(reopen::not_suspended(id, "is over", help))
+        }
+        RunState::Open => {
+            let help = format!("let it go on: {} recover {}", program_name(), id.short());
+            Err(reopen::not_suspended(id, "was interrupted and waits for nobody", help))
+        }
+    }
+}
+
+/// What the run waits for, and how to answer.
+fn show(ready: &Ready, id: &RunId, manner: Manner, console: &Console) -> anyhow::Result<Exit> {
+    let question = ready.question();
+    if manner.json {
+        let rules = ready.run.resume_rules();
+        console.json(&json!({
+            "run": id,
+            "status": "suspended",
+            "exitCode": Exit::Suspended as u8,
+            "question": question,
+            "by": rules.map(|rules| &rules.by),
+            "schema": rules.and_then(|rules| rules.schema.as_ref()),
+            "verify": rules.and_then(|rules| rules.verify.as_ref()),
+        }))?;
+    } else {
+        console.print(&console::question(&question, id))?;
+        console.print(&console::how_to_answer(&ready.run, id))?;
+    }
+    Ok(Exit::Suspended)
+}
+
+/// By what right, and how known, somebody answers.
+fn authenticate(
+    ready: &mut Ready,
+    token: Option<&str>,
+    principal: &Principal,
+    store: &SqliteStore,
+) -> anyhow::Result<(String, &'static str)> {
+    let entitled = ready.entitle(principal)?;
+    if ready.run.resume_rules().is_none_or(|rules| rules.by.is_empty()) {
+        return Ok((entitled, OPERATOR));
+    }
+    let at = ready.suspended_at.unwrap_or_default();
+    let fits = match token {
+        Some(token) => store
+            .token_fits(ready.ledger.run(), at, principal.as_str(), token.trim())
+            .map_err(store_failure)?,
+        None => false,
+    };
+    if fits {
+        return Ok((entitled, TOKEN));
+    }
+    let resolver = ResolverRef { authenticated: OPERATOR.to_owned(), entitled: Some(entitled), shown: None };
+    let value = json!({ "principal": principal, "given": token.is_some() });
+    reopen::refuse(&mut ready.run, &mut ready.ledger, Denial::WRONG_TOKEN, value, resolver)?;
+    let why = match token {
+        None => format!("{principal} answers this run with a token, and none was given"),
+        Some(_) => format!("this is not the token of {principal} for this suspension"),
+    };
+    let short = ready.ledger.run().short().to_owned();
+    Err(reopen::refused(
+        &why,
+        &format!("`{} token {short} --as {principal}` hands it out, once", program_name()),
+    ))
+}
+
+/// Calls the tool that the step checks events with; `None` where it names none.
+fn check(
+    ready: &mut Ready,
+    arrived: &Arrived,
+    args: &ResumeArgs,
+    resolver: ResolverRef,
+) -> anyhow::Result<Option<(Check, Observed)>> {
+    let Some(name) = ready.run.resume_rules().and_then(|rules| rules.verify.clone()) else {
+        if args.signature.is_some() {
+            let message = "the step checks no signature: it has no `resume.verify`";
+            return Err(Failure::usage(
+                Diagnostic::error("unused_signature", message).help("leave out --signature"),
+            ));
+        }
+        return Ok(None);
+    };
+    let call = Check::args_of(&arrived.text, args.signature.as_deref().unwrap_or_default());
+    let args_slot = Slot::known(call.clone());
+    let row = ready.plan.row(&name);
+    let linked = ready.tool(&name);
+    let (Some(row), Some(tool)) = (row, linked) else {
+        let message = format!("`{name}`, which checks events, is not in the table");
+        return Err(Failure::denied(Diagnostic::error("unknown_tool", message)));
+    };
+    if row.effect != Effect::Pure {
+        let message = format!("`{name}` checks events and is not pure");
+        return Err(Failure::denied(Diagnostic::error("impure_check", message)));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let context = CallContext {
+        idempotency_key: String::new(),
+        attempt: 1,
+        time: ready.run.opened(),
+        seed: ready.tools.seed,
+        identity: format!("{name}/check/{}", ready.ledger.next_seq()),
+        kv: drive::kv_view(ready.ledger.store(), ready.run.plan(), &ready.tools.domain, &name),
+        cancellation: Cancellation::default(),
+    };
+    let report = runtime.block_on(tool.call(&call, context));
+    runtime.shutdown_background();
+    let end = check_end(drive::ended(&report));
+    let (used, usage) = drive::used(&report);
+    let check = Check { tool: name.clone(), args: args_slot, end };
+    let observed = Observed { used, usage: Some(usage), ..Observed::default() };
+    let CheckEnd::Refused { failure } = &check.end else { return Ok(Some((check, observed))) };
+    let words = failure.message.value().filter(|words| !words.is_null()).map(console::value_text);
+    let why = format!(
+        "`{name}` did not pass the event: {}{}",
+        failure.code,
+        words.map(|words| format!(": {words}")).unwrap_or_default()
+    );
+    let value = json!({ "event": arrived.payload });
+    let event = Event::Refused {
+        denial: Denial::of_event(Denial::EVENT_CHECK, Slot::known(value)),
+        check: Some(check),
+    };
+    let observed = Observed { resolver: Some((resolver, None)), ..observed };
+    ready.ledger.record(&mut ready.run, event, observed)?;
+    ready.ledger.commit()?;
+    Err(reopen::refused(&why, "nothing was changed: the run waits on"))
+}
+
+/// The step's idempotency value has its result with the answer.
+fn fulfilled(ready: &Ready) -> anyhow::Result<Option<Claim>> {
+    let Some(call) = ready.run.pending_call() else { return Ok(None) };
+    let seq = ready.ledger.next_seq();
+    Ok(call.idempotency.as_ref().map(|key| Claim::Fulfil {
+        scope: drive::idempotency_scope(ready.run.plan(), &ready.tools.domain, &call.tool, key),
+        seq,
+    }))
+}
+
+/// Reads an event, `-` from standard input.
+fn arrived(path: &Path) -> anyhow::Result<Arrived> {
+    let io = |error: std::io::Error| Failure::io("event_unreadable", "read the event", path, &error);
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        std::io::stdin().take(MAX_EVENT + 1).read_to_end(&mut bytes).map_err(io)?;
+        if bytes.len() as u64 > MAX_EVENT {
+            let message = format!("the event is larger than {MAX_EVENT} bytes");
+            return Err(Failure::usage(Diagnostic::error("event_unreadable", message)));
+        }
+        bytes
+    } else {
+        read_bounded(path, MAX_EVENT).map_err(io)?
+    };
+    let text = String::from_utf8(bytes)
+        .map_err(|error| io(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
+    let payload =
+        read_json(&Source::new(path.display().to_string(), text.as_str())).map_err(Failure::usage)?;
+    Ok(Arrived { text, payload })
+}
+
+/// What a check came to.
+fn check_end(end: CallEnd) -> CheckEnd {
+    let refused =
+        |code| CheckEnd::Refused { failure: StepFailure::new(ErrorKind::StepFailed, code, Retry::Never) };
+    match end {
+        CallEnd::Success { output, .. } if output.value() == Some(&Value::Bool(false)) => {
+            refused(Code::known("check_false"))
+        }
+        CallEnd::Success { output, .. } => CheckEnd::Passed { output },
+        CallEnd::Failure(failure) => CheckEnd::Refused { failure },
+        CallEnd::Suspended { .. } => refused(Code::known("check_suspended")),
+    }
+}
