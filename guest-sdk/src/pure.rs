@@ -49,6 +49,12 @@ macro_rules! pure {
 #[cfg(target_family = "wasm")]
 pub use dlmalloc::GlobalDlmalloc as Allocator;
 
+// Comparing strings is a call of `memcmp`, which is the C library's. The linker takes that one
+// function from it, and only where it is called.
+#[cfg(target_family = "wasm")]
+#[link(name = "c")]
+unsafe extern "C" {}
+
 /// What the canonical ABI calls to make room for a value it hands in, or to move one.
 ///
 /// # Safety
