@@ -12,6 +12,8 @@ mod run;
 mod setup;
 
 pub use cancel::cancel;
+#[cfg(all(test, unix))]
+pub use evidence::own_trust;
 pub use evidence::{export, list, receipt, trace, verify_evidence, verify_record};
 pub use inspect::{check, plan};
 pub use recover::recover;

@@ -10,6 +10,7 @@ use nanohost_core::{Diagnostic, Digest, KeyId, RunId, Salt, Timestamp};
 use nanohost_store::{Appended, Batch, Claim, Fence, Head, Journal as _, KvCommit, Phase, SqliteStore};
 
 use crate::failure::Failure;
+use crate::fault;
 use crate::store_failure;
 
 /// Envelopes that wait for the next commit, at most: bounds what a crash can make a reader miss of
@@ -118,7 +119,10 @@ impl Ledger {
             return Ok(());
         }
         let batch = Batch { kv, idempotency, ..std::mem::take(&mut self.pending) };
-        match self.store.append(&self.fence, self.head, &batch).map_err(store_failure)? {
+        fault::point();
+        let appended = self.store.append(&self.fence, self.head, &batch).map_err(store_failure)?;
+        fault::point();
+        match appended {
             Appended::Committed(head) => {
                 self.head = head;
                 Ok(())

@@ -9,8 +9,11 @@
 mod cli;
 mod commands;
 mod console;
+#[cfg(all(test, unix))]
+mod crash;
 mod drive;
 mod failure;
+mod fault;
 mod ledger;
 mod model;
 mod prepare;
@@ -30,12 +33,13 @@ use failure::{Exit, Failure};
 use project::Places;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    ExitCode::from(nanohost(&Cli::parse()) as u8)
+}
+
+/// One command, from what was said to how it ends.
+fn nanohost(cli: &Cli) -> Exit {
     let console = Console::new(cli.common.color);
-    match dispatch(&cli, &console) {
-        Ok(exit) => ExitCode::from(exit as u8),
-        Err(error) => ExitCode::from(tell(&cli, &console, &error) as u8),
-    }
+    dispatch(cli, &console).unwrap_or_else(|error| tell(cli, &console, &error))
 }
 
 fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {

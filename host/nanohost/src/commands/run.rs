@@ -23,6 +23,7 @@ use crate::cli::RunArgs;
 use crate::console::{self, Console, Progress};
 use crate::drive::Tools;
 use crate::failure::{Exit, Failure};
+use crate::fault;
 use crate::ledger::{self, Ledger};
 use crate::model::Models;
 use crate::prepare::Prepared;
@@ -91,6 +92,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
             ));
         }
     };
+    fault::point();
     let id = fence.run().clone();
     let chain =
         Chain::open(id.clone(), prepared.program.digest(), args.principal.as_str(), Arc::new(key.signer));
