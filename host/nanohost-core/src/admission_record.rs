@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::admit::{Admission, Offer, Plan, Refusal, admit};
 use crate::document::Format;
@@ -119,11 +118,6 @@ impl AdmissionRecord {
         let (program, _) = program.check().map_err(malformed)?;
         let mut offers = Vec::with_capacity(self.tools.len());
         for tool in self.tools {
-            if tool.facts.exports.iter().any(|export| refers(&export.input)) {
-                return Err(RepeatError::Malformed(
-                    "a schema refers, as those of components never do".into(),
-                ));
-            }
             let manifest = Manifest::parse(tool.manifest.source()).map_err(malformed)?;
             offers.push(Offer { local: tool.local, manifest, facts: tool.facts });
         }
@@ -138,23 +132,4 @@ impl AdmissionRecord {
         admit(Admission { program: Arc::new(program), offers, policies, today: self.today })
             .map_err(|refusal| RepeatError::Refused(Box::new(refusal)))
     }
-}
-
-/// Whether a schema holds references. Component types unfold to trees; with references a schema of
-/// a few lines can name itself so often that judging one value by it never ends.
-fn refers(schema: &Value) -> bool {
-    let mut open = vec![schema];
-    while let Some(value) = open.pop() {
-        match value {
-            Value::Object(fields) => {
-                if fields.keys().any(|key| key == "$ref" || key == "$dynamicRef" || key == "$recursiveRef") {
-                    return true;
-                }
-                open.extend(fields.values());
-            }
-            Value::Array(items) => open.extend(items),
-            _ => {}
-        }
-    }
-    false
 }

@@ -108,6 +108,12 @@ pub(crate) fn parse(source: &Arc<Source>, format: Format) -> Result<Node, Diagno
     let base = if source.text.starts_with(BOM) { BOM.len() } else { 0 };
     let text = &source.text[base..];
     let mut report = Report { base, ..Report::new(source) };
+    if text.starts_with(BOM) {
+        // Some readers skip every mark, others one: nobody should depend on which.
+        let code = if format == Format::Toml { "not_toml" } else { "not_json" };
+        let span = base..base + BOM.len();
+        return Err(report.error(code, &span, "the text begins with more than one byte order mark").into());
+    }
     let root = match format {
         Format::Toml => toml::parse(text, &mut report),
         Format::Json => json::parse(text, &mut report),

@@ -25,6 +25,9 @@ use crate::{Diagnostics, Source, ToolName};
 /// The alias of the offline model, which answers from a file.
 const SCRIPTED: &str = "scripted";
 
+/// No program declares more inputs: the schema of each is compiled, and each value checked by it.
+const MAX_INPUTS: usize = 1000;
+
 /// No program has more steps: it bounds what one file can make the checker hold.
 const MAX_STEPS: usize = 1_000_000;
 
@@ -210,7 +213,11 @@ impl Draft {
             max_stalled_steps: fields.count("max_stalled_steps", report),
             max_wall: fields.seconds("max_wall_seconds", report),
         };
-        let inputs = fields.table("inputs", report);
+        let mut inputs = fields.table("inputs", report);
+        if inputs.is_some_and(|inputs| inputs.len() > MAX_INPUTS) {
+            report.invalid(fields.span(), format!("a program declares at most {MAX_INPUTS} inputs"));
+            inputs = inputs.and_then(|inputs| inputs.get(..MAX_INPUTS));
+        }
         let names = |entries: &[Entry]| entries.iter().map(|entry| entry.key.clone()).collect();
         let input_names = inputs.map(names);
         let inputs = inputs.map(|entries| entries.iter().filter_map(|entry| input(entry, report)).collect());
@@ -289,6 +296,7 @@ fn input(entry: &Entry, report: &mut Report) -> Option<InputDecl> {
             Err(error) => {
                 let span = entry.node.as_table().unwrap_or_default().iter().find(|row| row.key == "default");
                 let span = span.map_or(&entry.node.span, |row| &row.node.span);
+                let error: String = error.to_string().chars().take(300).collect();
                 report.invalid(span, format!("the default of {what} does not fit its own schema: {error}"));
                 None
             }

@@ -103,11 +103,11 @@ impl<'a> Case<'a> {
         self.warn_unused_rows(subject);
 
         let require = self.requirements(subject, export);
-        let validator = ArgsValidator::new(&export.input).map_err(|error| {
+        let validator = ArgsValidator::new(export).map_err(|error| {
             self.invalid.push(Diagnostic::error(
                 "bad_schema",
                 format!(
-                    "the input schema of `{}` of tool `{}` is no JSON Schema: {error}",
+                    "a schema of `{}` of tool `{}` is none that can be used: {error}",
                     export.function,
                     manifest.name()
                 ),

@@ -11,6 +11,7 @@ use crate::check::CheckedProgram;
 use crate::condition::{Condition, EvalError};
 use crate::facts::ToolExport;
 use crate::policy::Policy;
+use crate::program::schema;
 use crate::template::{Root, Scope};
 use crate::{Diagnostics, Digest, ToolName};
 
@@ -216,15 +217,11 @@ impl Scope for Args<'_> {
 pub(super) struct ArgsValidator(jsonschema::Validator);
 
 impl ArgsValidator {
-    /// Compiles `schema` (draft 2020-12). References to other documents are an error: nothing is
-    /// ever fetched.
-    pub(super) fn new(schema: &Value) -> Result<Self, String> {
-        jsonschema::options()
-            .with_draft(jsonschema::Draft::Draft202012)
-            .offline()
-            .build(schema)
-            .map(Self)
-            .map_err(|error| error.to_string())
+    /// Compiles the input schema (draft 2020-12). References are an error, also in the output schema:
+    /// nothing is ever fetched.
+    pub(super) fn new(export: &ToolExport) -> Result<Self, String> {
+        schema::compile_of_tool(&export.output)?;
+        schema::compile_of_tool(&export.input).map(Self)
     }
 
     fn misfits(&self, args: &Value) -> Vec<Misfit> {

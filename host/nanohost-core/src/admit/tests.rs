@@ -696,9 +696,11 @@ fn a_refusal_of_arguments_does_not_hold_them() {
 }
 
 #[test]
-fn a_schema_that_reaches_out_is_refused() {
+fn a_schema_that_refers_is_refused() {
     for (schema, expect) in [
-        (json!({ "$ref": "#/$defs/a", "$defs": { "a": { "type": "object" } } }), "ok"),
+        (json!({ "$ref": "#/$defs/a", "$defs": { "a": { "type": "object" } } }), "invalid: bad_schema"),
+        (json!({ "unevaluatedProperties": false }), "invalid: bad_schema"),
+        (json!({ "type": "object" }), "ok"),
         (json!({ "$ref": "https://example.com/schema.json" }), "invalid: bad_schema"),
         (json!({ "$ref": "file:///etc/passwd" }), "invalid: bad_schema"),
         (json!({ "type": 7 }), "invalid: bad_schema"),
@@ -711,6 +713,12 @@ fn a_schema_that_reaches_out_is_refused() {
         };
         assert_eq!(verdict, expect, "{schema}");
     }
+    let mut admission = World::new("", &[], "").admission();
+    admission.offers[0].facts.exports[0].output = json!({ "$ref": "#" });
+    assert_eq!(
+        admit(admission).map_err(|refusal| shown(&refusal)).err().as_deref(),
+        Some("invalid: bad_schema")
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The graph and the namespace, warnings included, and the values a run is given.
 
+mod hostile;
+
 use serde_json::{Map, Value, json};
 
 use super::CheckedProgram;

@@ -15,7 +15,11 @@ pub(super) fn parse(text: &str, report: &mut Report) -> Option<Node> {
             let message = error.message();
             let code = if message.starts_with("duplicate key") { "duplicate_key" } else { "not_toml" };
             let span = error.span().unwrap_or(0..0);
-            report.push(report.error(code, &shifted(span, report), message));
+            let finding = report.error(code, &shifted(span, report), message);
+            report.push(match text.trim_start().starts_with('{') {
+                true => finding.help("this looks like JSON, of which the file's name ends in `.json`"),
+                false => finding,
+            });
             None
         }
     }

@@ -1,19 +1,18 @@
 //! The JSON Schemas (draft 2020-12) that a program carries: for its inputs and for the payloads it
 //! is resumed with. Nothing a schema says is ever fetched, and a keyword that would not be
-//! enforced is refused.
+//! enforced is refused, and so is what would make judging a value take longer than the schema and
+//! the value are long. Also says how schemas of tools are compiled.
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use serde_json::Value;
 
-use crate::document::{Node, NodeValue, Report, nearest};
+use crate::Diagnostic;
+use crate::document::{Entry, Node, NodeValue, Report, nearest};
 
 /// Keywords that assert something or that people read, all of draft 2020-12 that are enforced.
 /// `pii` marks what evidence keeps apart.
-const KEYWORDS: [&str; 48] = [
-    "$anchor",
+const KEYWORDS: [&str; 45] = [
     "$comment",
-    "$defs",
-    "$ref",
     "additionalProperties",
     "allOf",
     "anyOf",
@@ -61,7 +60,7 @@ const KEYWORDS: [&str; 48] = [
 ];
 
 /// Keywords whose value is a table of schemas by name.
-const NAMED: [&str; 4] = ["$defs", "dependentSchemas", "patternProperties", "properties"];
+const NAMED: [&str; 3] = ["dependentSchemas", "patternProperties", "properties"];
 
 /// Keywords whose value is a schema or a list of schemas.
 const NESTED: [&str; 14] = [
@@ -81,27 +80,83 @@ const NESTED: [&str; 14] = [
     "unevaluatedProperties",
 ];
 
-/// The validator of a schema, or why it is none. Regular expressions run in linear time.
+/// Keywords by which a schema refers to another, or is there to be referred to. Forty lines that
+/// each name the line before them twice would keep one value's judge busy for a million million
+/// steps, so schemas are trees.
+const REFERRING: [&str; 8] =
+    ["$anchor", "$defs", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$ref"];
+
+/// Keywords that judge what their siblings left over, for which the siblings are judged again.
+const LEFTOVER: [&str; 2] = ["unevaluatedItems", "unevaluatedProperties"];
+
+/// The deepest nesting of schemas with such keywords: each level doubles the work.
+const MAX_LEFTOVER: usize = 4;
+
+/// No schema has more regular expressions: each costs time and memory when it is compiled.
+const MAX_PATTERNS: usize = 16;
+
+/// A regular expression compiles to at most so many bytes: a few counted repetitions of one
+/// another would else take ten million.
+const MAX_PATTERN_SIZE: usize = 128 << 10;
+
+/// A message quotes at most so many characters: a refused value may be as large as its file.
+const MAX_MESSAGE: usize = 300;
+
+/// The validator of a schema of a program, or why it is none.
 pub(crate) fn compile(schema: &Value) -> Result<Validator, String> {
-    jsonschema::options()
-        .with_draft(Draft::Draft202012)
-        .should_validate_formats(true)
-        .should_ignore_unknown_formats(false)
-        .with_pattern_options(PatternOptions::regex())
-        .offline()
-        .build(schema)
-        .map_err(|error| error.to_string())
+    build(options().should_validate_formats(true).should_ignore_unknown_formats(false), schema)
 }
 
-/// Reads a schema, reporting what is wrong with it: `unknown_field` for keywords, else
-/// `invalid_field`.
+/// The validator of a tool's input schema, or why it is none.
+pub(crate) fn compile_of_tool(schema: &Value) -> Result<Validator, String> {
+    if is_unbounded(schema) {
+        return Err("it refers to schemas or judges leftovers, as those of components never do".into());
+    }
+    build(options(), schema)
+}
+
+/// Draft 2020-12; regular expressions run in linear time.
+fn options() -> ValidationOptions<'static> {
+    let patterns = PatternOptions::regex().size_limit(MAX_PATTERN_SIZE).dfa_size_limit(MAX_PATTERN_SIZE);
+    jsonschema::options().with_draft(Draft::Draft202012).with_pattern_options(patterns)
+}
+
+fn build(options: ValidationOptions<'static>, schema: &Value) -> Result<Validator, String> {
+    options.offline().build(schema).map_err(|error| error.to_string().chars().take(MAX_MESSAGE).collect())
+}
+
+/// Whether judging a value by a schema can take longer than both are long. Component types unfold
+/// to trees of plain keywords, and none of their names are written like these.
+fn is_unbounded(schema: &Value) -> bool {
+    let mut open = vec![schema];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(fields) => {
+                if fields.keys().any(|key| REFERRING.contains(&&**key) || LEFTOVER.contains(&&**key)) {
+                    return true;
+                }
+                open.extend(fields.values());
+            }
+            Value::Array(items) => open.extend(items),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Reads a schema, reporting what is wrong with it: `unknown_field` for keywords, `unenforceable`
+/// for references, else `invalid_field`.
 pub(crate) fn read(node: &Node, what: &str, report: &mut Report) -> Option<Value> {
     if node.as_table().is_none() {
         report.invalid(&node.span, format!("{what} is a table with a JSON Schema, not {}", node.kind()));
         return None;
     }
-    keywords(node, what, report);
+    let mut sound = Form { what, patterns: 0, unbounded: false };
+    sound.keywords(node, 0, report);
     let schema = node.to_json(report);
+    if sound.unbounded {
+        return None;
+    }
     match compile(&schema) {
         Ok(_) => Some(schema),
         Err(error) => {
@@ -111,29 +166,72 @@ pub(crate) fn read(node: &Node, what: &str, report: &mut Report) -> Option<Value
     }
 }
 
-fn keywords(node: &Node, what: &str, report: &mut Report) {
-    match &node.value {
-        NodeValue::Table(entries) => {
-            for entry in entries {
-                let key = &*entry.key;
-                if !KEYWORDS.contains(&key) {
-                    let shown: String = key.chars().take(60).collect();
-                    let message = format!("unknown keyword `{}` in {what}", shown.escape_debug());
-                    let finding = report.error("unknown_field", &entry.key_span, message);
-                    report.push(match nearest(key, KEYWORDS.into_iter()) {
-                        Some(near) => finding.help(format!("did you mean `{near}`?")),
-                        None => finding.help("keywords are those of JSON Schema, draft 2020-12"),
-                    });
-                } else if NAMED.contains(&key) {
-                    for named in entry.node.as_table().unwrap_or_default() {
-                        keywords(&named.node, what, report);
-                    }
-                } else if NESTED.contains(&key) {
-                    keywords(&entry.node, what, report);
+/// The form of one schema while it is walked.
+struct Form<'w> {
+    /// Whose schema it is, for messages.
+    what: &'w str,
+    patterns: usize,
+    /// Something was refused that must not be compiled, nor a value be judged by it.
+    unbounded: bool,
+}
+
+impl Form<'_> {
+    /// `leftover`: how many of the schemas around this one judge leftovers.
+    fn keywords(&mut self, node: &Node, leftover: usize, report: &mut Report) {
+        let entries = match &node.value {
+            NodeValue::Table(entries) => entries,
+            NodeValue::List(items) => {
+                return items.iter().for_each(|item| self.keywords(item, leftover, report));
+            }
+            _ => return,
+        };
+        let judges = entries.iter().find(|entry| LEFTOVER.contains(&&*entry.key));
+        let leftover = leftover + usize::from(judges.is_some());
+        if let Some(entry) = judges.filter(|_| leftover > MAX_LEFTOVER) {
+            let message = format!("`{}` nested deeper than {MAX_LEFTOVER} levels", entry.key);
+            self.refuse(report.error("invalid_field", &entry.key_span, message), report);
+        }
+        for entry in entries {
+            let key = &*entry.key;
+            if REFERRING.contains(&key) {
+                let message = format!("`{key}` in {}: schemas of programs do not refer", self.what);
+                let finding = report.error("unenforceable", &entry.key_span, message);
+                self.refuse(finding.help("write the schema out where it is meant"), report);
+                continue;
+            }
+            if !KEYWORDS.contains(&key) {
+                let shown: String = key.chars().take(60).collect();
+                let message = format!("unknown keyword `{}` in {}", shown.escape_debug(), self.what);
+                let finding = report.error("unknown_field", &entry.key_span, message);
+                report.push(match nearest(key, KEYWORDS.into_iter()) {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None => finding.help("keywords are those of JSON Schema, draft 2020-12"),
+                });
+            } else if NAMED.contains(&key) {
+                let named = entry.node.as_table().unwrap_or_default();
+                if key == "patternProperties" {
+                    self.count_patterns(named.len(), entry, report);
                 }
+                named.iter().for_each(|named| self.keywords(&named.node, leftover, report));
+            } else if NESTED.contains(&key) {
+                self.keywords(&entry.node, leftover, report);
+            } else if key == "pattern" {
+                self.count_patterns(1, entry, report);
             }
         }
-        NodeValue::List(items) => items.iter().for_each(|item| keywords(item, what, report)),
-        _ => {}
+    }
+
+    fn count_patterns(&mut self, more: usize, entry: &Entry, report: &mut Report) {
+        let before = self.patterns;
+        self.patterns += more;
+        if before <= MAX_PATTERNS && self.patterns > MAX_PATTERNS {
+            let message = format!("{} has more than {MAX_PATTERNS} regular expressions", self.what);
+            self.refuse(report.error("invalid_field", &entry.key_span, message), report);
+        }
+    }
+
+    fn refuse(&mut self, finding: Diagnostic, report: &mut Report) {
+        self.unbounded = true;
+        report.push(finding);
     }
 }
