@@ -1,12 +1,14 @@
 //! Generated programs against generated events: bytes are read as choices, so that what fails
 //! shrinks to the few choices that matter.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::world::{Order, World, moment, plan, tool};
 use super::*;
-use crate::OnError;
+use crate::{Diagnostics, OnError, Severity};
 
 /// Choices read from bytes; when they run out, the first choice is taken.
 struct Choices<'a>(std::slice::Iter<'a, u8>);
@@ -100,8 +102,162 @@ fn program(choices: &mut Choices<'_>) -> Value {
 }
 
 fn sound(program: &Value) -> bool {
+    examined(program).is_ok()
+}
+
+fn examined(program: &Value) -> Result<(), Diagnostics> {
     let source = crate::Source::new("program.json", program.to_string());
-    crate::Program::parse(source, crate::Format::Json).and_then(crate::Program::check).is_ok()
+    crate::Program::parse(source, crate::Format::Json).and_then(crate::Program::check).map(|_| ())
+}
+
+/// A program of guards that can go either way and tools that succeed. A target may be missing.
+fn graph(choices: &mut Choices<'_>) -> Value {
+    let count = 1 + choices.below(7);
+    let target = |choices: &mut Choices<'_>| match choices.below(40) {
+        39 => "nowhere".to_owned(),
+        _ => format!("s{}", choices.below(count)),
+    };
+    let mut list = Vec::new();
+    for at in 0..count {
+        let id = format!("s{at}");
+        let mut step = match choices.below(5) {
+            0 | 1 => {
+                let mut step = branch(&id, "$i", json!({}));
+                let sides = choices.below(3);
+                if sides != 1 {
+                    step["then"] = target(choices).into();
+                }
+                if sides != 0 {
+                    step["otherwise"] = target(choices).into();
+                }
+                list.push(step);
+                continue;
+            }
+            2 => block(&id, json!([call(&format!("p{at}"), json!({}))]), json!({})),
+            _ => call(&id, json!({})),
+        };
+        match choices.below(5) {
+            0 => step["is_terminal"] = true.into(),
+            1 | 2 => step["next_step"] = target(choices).into(),
+            _ => {}
+        }
+        list.push(step);
+    }
+    json!({ "max_steps": 500, "steps": list })
+}
+
+/// The steps that a run executes with these decisions, and the guard that needs one more.
+fn executed(plan: &Arc<Plan>, decisions: &[bool]) -> (BTreeSet<String>, Option<StepIndex>) {
+    // What the guards ask for is withheld, so that the machine accepts either side.
+    let mut run = Run::start_withheld(Arc::clone(plan), moment(0));
+    let mut decisions = decisions.iter();
+    let mut open = None;
+    loop {
+        match run.next() {
+            Next::Record(Event::Decided { place, .. }) => match decisions.next() {
+                Some(side) => run
+                    .record(Event::Decided { place, taken: Some(*side) }, moment(0))
+                    .expect("either side can be taken"),
+                None => {
+                    open = Some(place.step);
+                    break;
+                }
+            },
+            Next::Record(event) => run.record(event, moment(0)).expect("its own event"),
+            Next::Perform(Action::Call(call)) => {
+                let place = call.place;
+                let args = Slot::known(call.args);
+                run.record(Event::Started { place, tool: call.tool, args }, moment(0)).expect("a call");
+                let end = CallEnd::Success { output: Slot::known(json!(1)), recorded: false };
+                run.record(Event::Finished { place, end }, moment(0)).expect("its end");
+            }
+            Next::Ended => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    let id = |step: StepIndex| plan.program().step(step).id.to_string();
+    let steps = run.records().iter().map(|record| record.step).chain(open);
+    (steps.map(id).collect(), open)
+}
+
+/// Every step that some run executes which begins with these decisions. What follows a guard
+/// depends on nothing but its side, so each side of each guard is taken once.
+fn explored(plan: &Arc<Plan>, begin: &[bool]) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut guards = BTreeSet::new();
+    let mut open = vec![begin.to_vec()];
+    while let Some(decisions) = open.pop() {
+        let (steps, guard) = executed(plan, &decisions);
+        all.extend(steps);
+        if let Some(guard) = guard
+            && guards.insert(guard)
+        {
+            open.extend([true, false].map(|side| [&*decisions, &[side]].concat()));
+        }
+    }
+    all
+}
+
+/// The program with a gate before it that leads to each of these steps too, so that all are
+/// reachable and the program sound; with every gate shut it runs as it did.
+fn gated(program: &Value, steps: &[String]) -> Value {
+    let gate = |at: usize| if at < steps.len() { format!("gate{at}") } else { "go".to_owned() };
+    let mut list: Vec<Value> = steps
+        .iter()
+        .enumerate()
+        .map(|(at, step)| branch(&gate(at), "$i", json!({ "then": step, "otherwise": gate(at + 1) })))
+        .collect();
+    list.push(call("go", json!({ "next_step": "s0" })));
+    list.extend(program["steps"].as_array().into_iter().flatten().cloned());
+    json!({ "max_steps": 500, "steps": list })
+}
+
+/// A block of steps with tools of their own, so that who answers first decides no answer.
+fn side_by_side(choices: &mut Choices<'_>) -> (Value, Value) {
+    let calls = [
+        json!({ "return": 5 }),
+        json!({ "echo": true }),
+        json!({ "fail": "unavailable" }),
+        json!({ "fail": "rejected", "blocked": ["kv"] }),
+        json!({ "fault": "trap" }),
+    ];
+    let texts = [
+        json!({ "text": "ok", "tokens": 3 }),
+        json!({ "text": "other", "estimated": 2 }),
+        json!({ "hang": true }),
+        json!({ "fail": "unavailable" }),
+    ];
+    let mut script = json!({});
+    let mut subs = Vec::new();
+    for at in 0..2 + choices.below(4) {
+        let id = format!("p{at}");
+        let mut sub = if choices.chance() {
+            let tool = format!("look{at}");
+            script[&*tool] = (0..4).map(|_| choices.of(&calls)).collect();
+            call(&id, json!({ "tool": tool, "args": { "x": choices.of(&["$i", "$s", "text"]) } }))
+        } else {
+            script[&*id] = (0..4).map(|_| choices.of(&texts)).collect();
+            ask(&id, json!({ "allowed_outputs": ["ok"], "timeout_seconds": 1 }))
+        };
+        sub["on_error"] = choices.of(&["fail", "skip", "retry"]).into();
+        subs.push(sub);
+    }
+    let more = json!({ "on_error": choices.of(&["fail", "skip", "retry"]) });
+    let program = steps(json!([
+        call("s", json!({})),
+        block("p", json!(subs), more),
+        call("after", json!({ "args": { "x": "$p" } })),
+    ]));
+    (program, script)
+}
+
+/// What of a run does not depend on when things happened.
+fn told_without_time(run: &Run) -> Value {
+    let records = run.records().iter().map(|record| {
+        let timeless = StepRecord { started: moment(0), ended: moment(0), ..record.clone() };
+        format!("{timeless:?}")
+    });
+    json!([records.collect::<Vec<_>>(), format!("{:?} {:?}", run.tally(), run.end())])
 }
 
 fn script(choices: &mut Choices<'_>) -> Value {
@@ -281,9 +437,19 @@ proptest! {
         let mut world = World::new(&program, inputs, script(&mut choices));
         world.order = choices.of(&[Order::First, Order::Last]);
         let mut turns = 0;
+        let mut at = None;
         loop {
             while world.step() {
                 promises(&world.run);
+                // No step begins once the tokens are spent: only the last one can exceed them.
+                if let State::Active(active) = &world.run.state {
+                    let now = (active.step, active.lanes[0].visit);
+                    let tally = world.run.tally();
+                    let max = world.run.plan().program().budgets().max_tokens;
+                    if at.replace(now) != Some(now) {
+                        prop_assert!(max.is_none_or(|max| tally.tokens + tally.estimated_tokens < max.get()));
+                    }
+                }
                 turns += 1;
                 assert!(turns < 5_000, "it does not end");
             }
@@ -296,6 +462,17 @@ proptest! {
             }
         }
         prop_assert!(world.run.end().is_some() || world.run.suspension().is_some());
+        // An end absorbs whatever comes.
+        if world.run.end().is_some() {
+            let before = shown(&world.run);
+            for _ in 0..8 {
+                let event = garbage(&mut choices, near(&world.run));
+                prop_assert!(world.run.record(event, moment(world.clock)).is_err());
+            }
+            let cancelled = Event::Cancelled { reason: Slot::Withheld };
+            prop_assert!(world.run.record(cancelled, moment(world.clock)).is_err());
+            prop_assert_eq!(shown(&world.run), before);
+        }
         let trace = world.proved();
         prop_assert_eq!(trace.predicates().len(), world.handed.envelopes.len());
         // Nothing disclosed but what was admitted: shape only, and no fault.
@@ -306,6 +483,52 @@ proptest! {
             !content.role.is_document() && bytes.get(content.seq as usize % bytes.len().max(1)).is_some_and(|byte| byte % 2 == 0)
         });
         prop_assert_eq!(half.verify(false).0.fault, None);
+    }
+
+    #[test]
+    fn what_the_checker_calls_reachable_is_what_runs_reach(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+        let program = graph(&mut Choices(bytes.iter()));
+        let list = program["steps"].as_array().expect("a list");
+        let all: BTreeSet<String> =
+            list.iter().filter_map(|step| step["id"].as_str()).map(str::to_owned).collect();
+        let found = match examined(&program) {
+            Ok(()) => Vec::new(),
+            Err(found) => found
+                .iter()
+                .filter(|finding| finding.severity == Severity::Error)
+                .map(|finding| (finding.code, finding.step.clone().expect("a step")))
+                .collect(),
+        };
+        if program.to_string().contains("nowhere") {
+            prop_assert!(found.iter().any(|(code, _)| *code == "missing_target"));
+            return Ok(());
+        }
+        prop_assert!(found.iter().all(|(code, _)| *code == "unreachable_step"), "{found:?}");
+        let never: Vec<String> = found.into_iter().map(|(_, step)| step).collect();
+        let plan = plan(&gated(&program, &never));
+        let reached = explored(&plan, &vec![false; never.len()]);
+        for step in &all {
+            prop_assert_eq!(reached.contains(step), !never.contains(step), "{} in {}", step, program);
+        }
+    }
+
+    #[test]
+    fn who_answers_first_changes_no_record(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        let mut choices = Choices(bytes.iter());
+        let (mut program, script) = side_by_side(&mut choices);
+        let inputs = json!({ "i": 5 });
+        let mut told: Option<Value> = None;
+        for (order, at_a_time) in [(Order::First, 100), (Order::Last, 100), (Order::Last, 2), (Order::First, 1)] {
+            program["steps"][1]["max_concurrency"] = at_a_time.into();
+            let mut world = World::new(&program, inputs.clone(), script.clone());
+            world.order = order;
+            world.drive();
+            prop_assert!(world.run.end().is_some());
+            world.proved();
+            let now = told_without_time(&world.run);
+            let before = told.get_or_insert_with(|| now.clone());
+            prop_assert_eq!(before, &now);
+        }
     }
 
     #[test]
