@@ -17,6 +17,7 @@ mod export;
 mod guests;
 mod input;
 mod inspect;
+mod parallel;
 mod refund;
 mod store;
 mod strangers;
