@@ -1,6 +1,8 @@
 //! Verification: honest runs of every shape pass, whatever part of them is disclosed; and a
 //! process that holds the trusted key and signs nonsense is found out by the check that is named.
 
+mod going_on;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

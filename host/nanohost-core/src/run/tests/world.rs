@@ -200,6 +200,13 @@ impl Forgery {
         self.payloads.insert(at, payload);
     }
 
+    /// A committed value.
+    pub(crate) fn value(&self, at: usize, role: &Role) -> Value {
+        let content = self.contents.iter().find(|content| content.seq == at as u64 && content.role == *role);
+        let content = content.unwrap_or_else(|| panic!("{at} has no {role}"));
+        serde_json::from_slice(&content.bytes).expect("JSON")
+    }
+
     /// Another value in the place of a committed one, with a commitment that fits it.
     pub(crate) fn commit(&mut self, at: usize, role: &Role, value: &Value) {
         let content =
