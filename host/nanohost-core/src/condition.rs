@@ -16,10 +16,10 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::template::{Reference, Resolved, Scope};
-use decimal::Decimal;
+use decimal::{Decimal, Literal, double_of};
 
 /// A text that parsed as a condition.
 #[derive(Debug, Clone)]
@@ -83,7 +83,7 @@ enum Operand {
     Reference(Reference),
     /// Text, a truth value or `None`.
     Plain(Value),
-    Number(Decimal),
+    Number(Literal),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ enum Operator {
 #[derive(Clone, Copy)]
 enum Datum<'a> {
     Value(&'a Value),
-    Number(&'a Decimal),
+    Number(&'a Literal),
 }
 
 impl Condition {
@@ -248,19 +248,35 @@ impl<'a> Datum<'a> {
 
     fn number(self) -> Option<Cow<'a, Decimal>> {
         match self {
-            Self::Number(number) => Some(Cow::Borrowed(number)),
+            Self::Number(number) => Some(Cow::Borrowed(&number.decimal)),
             Self::Value(Value::Number(number)) => Some(Cow::Owned(Decimal::of(number))),
             Self::Value(_) => None,
         }
+    }
+
+    fn double(self) -> Option<f64> {
+        match self {
+            Self::Number(number) => number.double,
+            Self::Value(Value::Number(number)) => double_of(number),
+            Self::Value(_) => None,
+        }
+    }
+
+    /// The order of two numbers: that of their doubles where it is exact, else digit by digit.
+    fn compare(self, other: Self) -> Option<Ordering> {
+        if let (Some(left), Some(right)) = (self.double(), other.double()) {
+            return left.partial_cmp(&right);
+        }
+        Some(self.number()?.cmp(&other.number()?))
     }
 }
 
 fn is_true(datum: Datum<'_>) -> bool {
     match datum {
-        Datum::Number(number) => !number.is_zero(),
+        Datum::Number(number) => !number.decimal.is_zero(),
         Datum::Value(Value::Null) => false,
         Datum::Value(Value::Bool(truth)) => *truth,
-        Datum::Value(Value::Number(number)) => !Decimal::of(number).is_zero(),
+        Datum::Value(Value::Number(number)) => number.as_f64() != Some(0.0),
         Datum::Value(Value::String(text)) => !text.is_empty(),
         Datum::Value(Value::Array(items)) => !items.is_empty(),
         Datum::Value(Value::Object(fields)) => !fields.is_empty(),
@@ -270,7 +286,7 @@ fn is_true(datum: Datum<'_>) -> bool {
 /// Deep and typed; a list of pairs yet to compare stands in for recursion.
 fn equal(left: Datum<'_>, right: Datum<'_>) -> bool {
     let (Datum::Value(left), Datum::Value(right)) = (left, right) else {
-        return matches!((left.number(), right.number()), (Some(left), Some(right)) if left == right);
+        return left.compare(right) == Some(Ordering::Equal);
     };
     let mut pairs = vec![(left, right)];
     while let Some(pair) = pairs.pop() {
@@ -278,7 +294,7 @@ fn equal(left: Datum<'_>, right: Datum<'_>) -> bool {
             (Value::Null, Value::Null) => true,
             (Value::Bool(left), Value::Bool(right)) => left == right,
             (Value::Number(left), Value::Number(right)) => {
-                left == right || Decimal::of(left) == Decimal::of(right)
+                left == right || number_order(left, right) == Ordering::Equal
             }
             (Value::String(left), Value::String(right)) => left == right,
             (Value::Array(left), Value::Array(right)) => {
@@ -308,8 +324,13 @@ fn equal(left: Datum<'_>, right: Datum<'_>) -> bool {
 fn order(left: Datum<'_>, right: Datum<'_>) -> Option<Ordering> {
     match (left, right) {
         (Datum::Value(Value::String(left)), Datum::Value(Value::String(right))) => Some(left.cmp(right)),
-        _ => Some(left.number()?.cmp(&right.number()?)),
+        _ => left.compare(right),
     }
+}
+
+fn number_order(left: &Number, right: &Number) -> Ordering {
+    let doubles = double_of(left).zip(double_of(right)).and_then(|(left, right)| left.partial_cmp(&right));
+    doubles.unwrap_or_else(|| Decimal::of(left).cmp(&Decimal::of(right)))
 }
 
 /// Substring, list member, object key.

@@ -2,6 +2,7 @@
 //! its place.
 
 use super::ConditionError;
+use super::decimal::Literal;
 use crate::template::{Reference, is_word_char};
 
 /// The longest condition, bytes: bounds what one guard of a hostile file can cost.
@@ -20,8 +21,7 @@ pub(super) struct Token {
 pub(super) enum TokenKind {
     Reference(Reference),
     Text(String),
-    /// `-?digits[.digits]`, as written.
-    Number(String),
+    Number(Literal),
     True,
     False,
     None,
@@ -44,7 +44,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, ConditionError> {
     if text.len() > MAX_TEXT {
         return fail(MAX_TEXT, format!("a condition is at most {MAX_TEXT} bytes long"));
     }
-    let mut tokens = Vec::new();
+    let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
         if matches!(first, ' ' | '\t' | '\r' | '\n') {
@@ -75,8 +75,10 @@ fn token(rest: &str, first: char) -> Result<(TokenKind, usize), ConditionError> 
 }
 
 fn string(rest: &str, quote: char) -> Result<(TokenKind, usize), ConditionError> {
-    let mut text = String::new();
-    let mut chars = rest.char_indices().skip(1);
+    // What lies before the first quote or backslash stands for itself.
+    let plain = rest[1..].find([quote, '\\']).unwrap_or(0);
+    let mut text = String::from(&rest[1..=plain]);
+    let mut chars = rest[1 + plain..].char_indices().map(|(at, c)| (1 + plain + at, c));
     while let Some((at, c)) = chars.next() {
         match c {
             '\\' => match chars.next() {
@@ -84,7 +86,7 @@ fn string(rest: &str, quote: char) -> Result<(TokenKind, usize), ConditionError>
                 _ => return fail(at, "a backslash escapes only `'`, `\"` and `\\`"),
             },
             c if c == quote => {
-                if Reference::parse(&text).is_ok() {
+                if text.starts_with('$') && Reference::parse(&text).is_ok() {
                     return fail(0, format!("the text is a reference in quotes; write {text} without them"));
                 }
                 return Ok((TokenKind::Text(text), at + 1));
@@ -117,7 +119,7 @@ fn number(rest: &str) -> Result<(TokenKind, usize), ConditionError> {
     if rest[length..].starts_with(is_word_char) {
         return fail(length, "a number ends where a letter, digit or `_` touches it; put a space between");
     }
-    Ok((TokenKind::Number(rest[..length].into()), length))
+    Ok((TokenKind::Number(Literal::read(&rest[..length])), length))
 }
 
 fn word(rest: &str) -> Result<(TokenKind, usize), ConditionError> {
@@ -150,21 +152,22 @@ fn word(rest: &str) -> Result<(TokenKind, usize), ConditionError> {
 }
 
 fn symbol(rest: &str, first: char) -> Result<(TokenKind, usize), ConditionError> {
-    const SYMBOLS: [(&str, TokenKind); 8] = [
-        ("==", TokenKind::Equal),
-        ("!=", TokenKind::NotEqual),
-        (">=", TokenKind::GreaterOrEqual),
-        ("<=", TokenKind::LessOrEqual),
-        (">", TokenKind::Greater),
-        ("<", TokenKind::Less),
-        ("(", TokenKind::Open),
-        (")", TokenKind::Close),
-    ];
-    for (text, kind) in SYMBOLS {
-        if rest.starts_with(text) {
-            return Ok((kind, text.len()));
-        }
-    }
+    let follows = rest[first.len_utf8()..].starts_with('=');
+    let (kind, length) = match (first, follows) {
+        ('=', true) => (TokenKind::Equal, 2),
+        ('!', true) => (TokenKind::NotEqual, 2),
+        ('>', true) => (TokenKind::GreaterOrEqual, 2),
+        ('<', true) => (TokenKind::LessOrEqual, 2),
+        ('>', false) => (TokenKind::Greater, 1),
+        ('<', false) => (TokenKind::Less, 1),
+        ('(', _) => (TokenKind::Open, 1),
+        (')', _) => (TokenKind::Close, 1),
+        _ => return unexpected(first),
+    };
+    Ok((kind, length))
+}
+
+fn unexpected<T>(first: char) -> Result<T, ConditionError> {
     let hint = match first {
         '=' => "; equality is `==`",
         '!' => "; write `not` or `!=`",

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::decimal::Decimal;
 use super::lexer::{Token, TokenKind, fail, tokens};
 use super::{Comparison, ConditionError, Op, Operand, Operator};
 
@@ -10,7 +9,7 @@ use super::{Comparison, ConditionError, Op, Operand, Operator};
 const MAX_NESTING: usize = 64;
 
 pub(super) fn parse(text: &str) -> Result<Vec<Op>, ConditionError> {
-    let mut parser = Parser { tokens: &tokens(text)?, at: 0, end: text.len(), code: Vec::new() };
+    let mut parser = Parser { tokens: tokens(text)?, at: 0, end: text.len(), code: Vec::new() };
     parser.either(0)?;
     match parser.peek() {
         None => Ok(parser.code),
@@ -19,15 +18,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<Op>, ConditionError> {
     }
 }
 
-struct Parser<'t> {
-    tokens: &'t [Token],
+struct Parser {
+    tokens: Vec<Token>,
     at: usize,
     /// The length of the text: where an error at the end stands.
     end: usize,
     code: Vec<Op>,
 }
 
-impl Parser<'_> {
+impl Parser {
     /// `or := and {"or" and}`
     fn either(&mut self, nesting: usize) -> Result<(), ConditionError> {
         self.chain(&TokenKind::Or, true, |parser| parser.both(nesting))
@@ -114,10 +113,13 @@ impl Parser<'_> {
     }
 
     fn operand(&mut self) -> Result<Operand, ConditionError> {
-        let operand = match self.peek() {
-            Some(TokenKind::Reference(reference)) => Operand::Reference(reference.clone()),
-            Some(TokenKind::Text(text)) => Operand::Plain(Value::String(text.clone())),
-            Some(TokenKind::Number(text)) => Operand::Number(Decimal::read(text)),
+        // What was read is not looked at again, so a value is taken out of its token.
+        let kind =
+            self.tokens.get_mut(self.at).map(|token| std::mem::replace(&mut token.kind, TokenKind::None));
+        let operand = match kind {
+            Some(TokenKind::Reference(reference)) => Operand::Reference(reference),
+            Some(TokenKind::Text(text)) => Operand::Plain(Value::String(text)),
+            Some(TokenKind::Number(number)) => Operand::Number(number),
             Some(TokenKind::True) => Operand::Plain(Value::Bool(true)),
             Some(TokenKind::False) => Operand::Plain(Value::Bool(false)),
             Some(TokenKind::None) => Operand::Plain(Value::Null),

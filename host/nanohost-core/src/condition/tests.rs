@@ -143,3 +143,58 @@ fn lists_its_references() {
     let haystacks: Vec<_> = condition.haystacks().map(ToString::to_string).collect();
     assert_eq!(haystacks, ["$d", "$e"]);
 }
+
+#[test]
+fn doubles_and_digits_agree() {
+    // Comparisons that take the short way through doubles come out as those of the digits do.
+    let texts = [
+        "0",
+        "-0.0",
+        "0.1",
+        "0.10",
+        "0.30000000000000004",
+        "0.3",
+        "1",
+        "1.0",
+        "-1",
+        "4.35",
+        "123456789012345",
+        "1234567890123456",
+        "9007199254740991",
+        "9007199254740992",
+        "9007199254740993",
+        "9007199254740994.5",
+        "18446744073709551615",
+        "18446744073709551616",
+        "100000000000000000000000",
+        "0.000000000000001",
+        "123456789.123456",
+        "129.5",
+        "500",
+        "2.5",
+        "99999999999999.9",
+        "999999999999999.9",
+    ];
+    let values =
+        ["5e-324", "1e300", "1.7976931348623157e308", "1e22", "1e23", "0.1", "4.35", "9007199254740993.0"];
+    let json = texts.iter().filter(|text| text.len() < 20).chain(&values);
+    for number in json {
+        let value: Value = serde_json::from_str(number).expect("a number");
+        let Value::Number(parsed) = &value else { panic!("{number}") };
+        let exact = super::Decimal::of(parsed);
+        for literal in texts {
+            let expected = exact.cmp(&super::Decimal::read(literal));
+            let inputs = || json!({ "x": value });
+            check(&format!("$x < {literal}"), inputs(), expected.is_lt());
+            check(&format!("$x == {literal}"), inputs(), expected.is_eq());
+            check(&format!("$x >= {literal}"), inputs(), expected.is_ge());
+        }
+        for other in texts.iter().filter(|text| text.len() < 20).chain(&values) {
+            let other: Value = serde_json::from_str(other).expect("a number");
+            let Value::Number(second) = &other else { panic!("{other}") };
+            let expected = exact.cmp(&super::Decimal::of(second));
+            check("$x < $y", json!({ "x": value, "y": other }), expected.is_lt());
+            check("$x == $y", json!({ "x": [value], "y": [other] }), expected.is_eq());
+        }
+    }
+}
