@@ -52,7 +52,7 @@ pub struct CheckedProgram {
     /// All steps; parallel sub-steps follow their block.
     pub(crate) steps: Vec<Step>,
     pub(crate) first: StepIndex,
-    pub(crate) by_id: HashMap<StepId, StepIndex>,
+    pub(crate) by_id: HashMap<Arc<str>, StepIndex>,
 }
 
 /// A step with its targets resolved.
@@ -195,7 +195,7 @@ impl Program {
         let mut report = Report::new(&self.draft.source);
         let graph = examine(&self.draft, &mut report);
         let warnings = report.finish()?;
-        Ok((CheckedProgram::new(self.draft, &graph)?, warnings))
+        Ok((CheckedProgram::new(self.draft, graph)?, warnings))
     }
 }
 
@@ -208,14 +208,12 @@ pub(crate) fn examine(draft: &Draft, report: &mut Report) -> Graph {
 }
 
 impl CheckedProgram {
-    fn new(draft: Draft, graph: &Graph) -> Result<Self, Diagnostics> {
-        let digest = Digest::of(draft.source.text.as_bytes());
+    fn new(draft: Draft, graph: Graph) -> Result<Self, Diagnostics> {
         let mut steps = Vec::with_capacity(draft.steps.len());
-        let mut by_id = HashMap::with_capacity(draft.steps.len());
-        for (at, (step, edges)) in draft.steps.into_iter().zip(&graph.edges).enumerate() {
+        for (step, edges) in draft.steps.into_iter().zip(graph.edges) {
             // A `Program` has only well-formed steps; a broken one would stand for a broken promise
             // of `Program::parse`, and is refused rather than left out.
-            let (Ok(id), Some(mut kind)) = (StepId::new(&step.id), step.body) else {
+            let (Ok(id), Some(mut kind)) = (StepId::of_shared(step.id), step.body) else {
                 return Err(Diagnostic::error("invalid_id", "a step is not well formed")
                     .at(&draft.source, step.span)
                     .into());
@@ -225,10 +223,9 @@ impl CheckedProgram {
                     condition.then = edges.then;
                     condition.otherwise = edges.otherwise;
                 }
-                StepKind::Parallel(parallel) => parallel.steps.clone_from(&edges.subs),
+                StepKind::Parallel(parallel) => parallel.steps = edges.subs,
                 StepKind::Tool(_) | StepKind::Llm(_) => {}
             }
-            by_id.insert(id.clone(), StepIndex::of(at));
             steps.push(Step {
                 id,
                 kind,
@@ -242,7 +239,7 @@ impl CheckedProgram {
         }
         Ok(Self {
             source: draft.source,
-            digest,
+            digest: draft.digest,
             name: draft.name,
             version: draft.version,
             description: draft.description,
@@ -254,7 +251,7 @@ impl CheckedProgram {
             budgets: draft.budgets,
             steps,
             first: StepIndex(0),
-            by_id,
+            by_id: draft.by_id,
         })
     }
 
@@ -335,7 +332,7 @@ impl CheckedProgram {
 }
 
 impl StepIndex {
-    fn of(at: usize) -> Self {
+    pub(crate) fn of(at: usize) -> Self {
         // Programs have far fewer steps; `Program::parse` bounds them.
         Self(u32::try_from(at).unwrap_or(u32::MAX))
     }

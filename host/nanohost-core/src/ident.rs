@@ -22,12 +22,16 @@ macro_rules! text_ident {
         impl $name {
             /// Checks the form of `text`.
             pub fn new(text: &str) -> Result<Self, BadIdent> {
-                let valid: fn(&str) -> bool = $valid;
-                if valid(text) {
+                if Self::is_valid(text) {
                     Ok(Self(text.into()))
                 } else {
                     Err(BadIdent { what: $what, rule: $rule, text: text.chars().take(80).collect() })
                 }
+            }
+
+            fn is_valid(text: &str) -> bool {
+                let valid: fn(&str) -> bool = $valid;
+                valid(text)
             }
 
             /// The name as text.
@@ -90,6 +94,13 @@ text_ident!(
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
     }
 );
+
+impl StepId {
+    /// Checks the form of a text that others share.
+    pub(crate) fn of_shared(text: Arc<str>) -> Result<Self, BadIdent> {
+        if Self::is_valid(&text) { Ok(Self(text)) } else { Self::new(&text) }
+    }
+}
 
 text_ident!(
     /// The name of a tool, local to a program or of a package: `[A-Za-z_][A-Za-z0-9_-]*`, at most 128 bytes.

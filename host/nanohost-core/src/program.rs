@@ -7,7 +7,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, hash_map};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -17,10 +17,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::capability::{Access, Clock, Folder, Random, Socket};
-use crate::check::{self, OnError, StepKind};
+use crate::check::{self, OnError, StepIndex, StepKind};
 use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report};
 use crate::template::{Reference, Template, is_identifier};
-use crate::{Diagnostics, Source, ToolName};
+use crate::{Diagnostics, Digest, Source, ToolName};
 
 /// The alias of the offline model, which answers from a file.
 const SCRIPTED: &str = "scripted";
@@ -149,13 +149,19 @@ pub(crate) struct Draft {
     pub(crate) budgets: Budgets,
     /// All steps; parallel sub-steps follow their block.
     pub(crate) steps: Vec<DraftStep>,
+    /// The place of each id's first step.
+    pub(crate) by_id: HashMap<Arc<str>, StepIndex>,
+    /// Steps whose id is taken, each with the step that has it.
+    pub(crate) taken: Vec<(usize, usize)>,
+    /// SHA-256 of the file's exact bytes.
+    pub(crate) digest: Digest,
 }
 
 /// A step: its place in the graph, by names, and its body where that is sound.
 #[derive(Debug)]
 pub(crate) struct DraftStep {
     /// As written, also where it is no valid id: others may name it.
-    pub(crate) id: String,
+    pub(crate) id: Arc<str>,
     pub(crate) id_span: Range<usize>,
     /// The whole step.
     pub(crate) span: Range<usize>,
@@ -243,7 +249,20 @@ impl Draft {
             steps.truncate(MAX_STEPS);
         }
         fields.finish(report);
+        let mut by_id = HashMap::with_capacity(steps.len());
+        let mut taken = Vec::new();
+        for (at, step) in steps.iter().enumerate() {
+            match by_id.entry(Arc::clone(&step.id)) {
+                hash_map::Entry::Vacant(entry) => {
+                    entry.insert(StepIndex::of(at));
+                }
+                hash_map::Entry::Occupied(entry) => taken.push((at, entry.get().as_usize())),
+            }
+        }
         Some(Self {
+            digest: Digest::of(source.text.as_bytes()),
+            by_id,
+            taken,
             source,
             name,
             version,

@@ -44,11 +44,6 @@ impl State {
 impl Graph {
     /// Resolves every target; `missing_target` where there is none.
     pub(super) fn of(draft: &Draft, report: &mut Report) -> Self {
-        let mut by_id: HashMap<&str, usize> = HashMap::with_capacity(draft.steps.len());
-        for (at, step) in draft.steps.iter().enumerate() {
-            // Of two steps with one id, which is an error of its own, the first is meant.
-            by_id.entry(&step.id).or_insert(at);
-        }
         let mut subs: HashMap<usize, Vec<StepIndex>> = HashMap::new();
         for (at, step) in draft.steps.iter().enumerate() {
             if let Some(block) = step.block {
@@ -67,7 +62,8 @@ impl Graph {
         for (at, step) in draft.steps.iter().enumerate() {
             let mut find = |key: &str, target: &Option<Target>| {
                 let target = target.as_ref()?;
-                let found = by_id.get(&*target.id).copied();
+                // Of two steps with one id, which is an error of its own, the first is meant.
+                let found = draft.by_id.get(&*target.id).map(|found| found.as_usize());
                 let why = match found {
                     Some(found) if draft.steps[found].block.is_none() => return Some(StepIndex::of(found)),
                     Some(_) => "it is a sub-step of a parallel step",
@@ -132,7 +128,7 @@ impl Graph {
             for (from, to) in closing {
                 let (from, to) = (&draft.steps[from], &draft.steps[to]);
                 let named = [&from.next_step, &from.then, &from.otherwise];
-                let target = named.into_iter().flatten().find(|target| target.id == to.id);
+                let target = named.into_iter().flatten().find(|target| *target.id == *to.id);
                 let span = target.map_or(&from.id_span, |target| &target.span);
                 let message = format!("nothing bounds the cycle from `{}` back to `{}`", from.id, to.id);
                 let finding = report.error("unbounded_cycle", span, message).step(&*from.id);

@@ -1,30 +1,33 @@
 //! The one namespace: ids are unique, names do not collide, what is referred to exists, and what
 //! is easily misread is warned about.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::StepKind;
 use crate::document::{Report, nearest};
 use crate::program::{Draft, DraftStep, Places, is_reserved};
 
 pub(super) fn check(draft: &Draft, report: &mut Report) {
-    let mut ids: HashMap<&str, &DraftStep> = HashMap::with_capacity(draft.steps.len());
-    for step in draft.steps.iter().filter(|step| !step.id.is_empty()) {
-        if let Some(first) = ids.get(&*step.id) {
-            let (line, _) = draft.source.line_column(if report.is_full() { 0 } else { first.id_span.start });
-            let message = format!("the id `{}` is taken by the step in line {line}", step.id.escape_debug());
-            report.push(report.error("duplicate_step_id", &step.id_span, message).step(&*step.id));
-        } else {
-            ids.insert(&step.id, step);
+    for (step, first) in draft.taken.iter().map(|(step, first)| (&draft.steps[*step], &draft.steps[*first])) {
+        if step.id.is_empty() {
+            continue;
         }
+        let (line, _) = draft.source.line_column(if report.is_full() { 0 } else { first.id_span.start });
+        let message = format!("the id `{}` is taken by the step in line {line}", step.id.escape_debug());
+        report.push(report.error("duplicate_step_id", &step.id_span, message).step(&*step.id));
     }
-    collisions(draft, &ids, report);
-    variables(draft, &ids, report);
+    collisions(draft, report);
+    variables(draft, report);
     tools(draft, report);
-    warnings(draft, &ids, report);
+    warnings(draft, report);
 }
 
-fn collisions(draft: &Draft, ids: &HashMap<&str, &DraftStep>, report: &mut Report) {
+/// Whether a step has that id; one without an id is called nothing.
+fn is_step(draft: &Draft, name: &str) -> bool {
+    !name.is_empty() && draft.by_id.contains_key(name)
+}
+
+fn collisions(draft: &Draft, report: &mut Report) {
     let declared = |name: &str| draft.input_names.as_ref().is_some_and(|inputs| inputs.contains(name));
     for step in &draft.steps {
         if declared(&step.id) {
@@ -33,7 +36,7 @@ fn collisions(draft: &Draft, ids: &HashMap<&str, &DraftStep>, report: &mut Repor
             report.push(report.error("invalid_field", &step.id_span, message).step(&*step.id));
         }
         if let Some((key, span)) = &step.output_key {
-            let owner = match (ids.contains_key(&**key), declared(key)) {
+            let owner = match (is_step(draft, key), declared(key)) {
                 (true, _) => "a step's id",
                 (_, true) => "a declared input",
                 _ => continue,
@@ -44,15 +47,17 @@ fn collisions(draft: &Draft, ids: &HashMap<&str, &DraftStep>, report: &mut Repor
     }
 }
 
-fn variables(draft: &Draft, ids: &HashMap<&str, &DraftStep>, report: &mut Report) {
-    let mut known: BTreeSet<&str> = ids.keys().copied().collect();
-    known.extend(draft.steps.iter().filter_map(|step| step.output_key.as_ref().map(|(key, _)| &**key)));
-    known.extend(draft.input_names.iter().flatten().map(|name| &**name));
+fn variables(draft: &Draft, report: &mut Report) {
+    let output_keys = draft.steps.iter().filter_map(|step| step.output_key.as_ref().map(|(key, _)| &**key));
+    let inputs = draft.input_names.iter().flatten().map(|name| &**name);
+    let others: BTreeSet<&str> = output_keys.chain(inputs).collect();
+    let ids = || draft.steps.iter().map(|step| &*step.id).filter(|id| !id.is_empty());
+    let names = || ids().chain(others.iter().copied());
     let mut check = |references: &Places, step: Option<&str>| {
         let mut told: BTreeSet<&str> = BTreeSet::new();
         for (reference, span) in references {
             let root = reference.root();
-            if known.contains(root) || is_reserved(root) || !told.insert(root) {
+            if is_step(draft, root) || others.contains(root) || is_reserved(root) || !told.insert(root) {
                 continue;
             }
             let message = format!("`${}` is no input, output key or step", root.escape_debug());
@@ -65,7 +70,7 @@ fn variables(draft: &Draft, ids: &HashMap<&str, &DraftStep>, report: &mut Report
                     .help("declare it under `inputs`; without them it is whatever the run is given"),
             };
             if !report.is_full()
-                && let Some(near) = nearest(root, known.iter().copied())
+                && let Some(near) = nearest(root, names())
             {
                 finding = finding.help(format!("did you mean `${near}`?"));
             }
@@ -99,7 +104,7 @@ fn tools(draft: &Draft, report: &mut Report) {
     }
 }
 
-fn warnings(draft: &Draft, ids: &HashMap<&str, &DraftStep>, report: &mut Report) {
+fn warnings(draft: &Draft, report: &mut Report) {
     if draft.input_names.is_none() {
         let message = "the program declares no `inputs`, so a run accepts any";
         let finding = report.warning("open_inputs", &super::graph::whole(draft), message);
@@ -134,10 +139,9 @@ fn warnings(draft: &Draft, ids: &HashMap<&str, &DraftStep>, report: &mut Report)
             let mut names = std::iter::once(reference.root()).chain(reference.path());
             // A model's answer, or a model's answer in the output of its block.
             llm_keys.contains(reference.root())
-                || ids
-                    .get(reference.root())
-                    .is_some_and(|block| matches!(block.body, Some(StepKind::Parallel(_))))
-                    && names.any(|name| llm_keys.contains(name))
+                || draft.by_id.get(reference.root()).is_some_and(|block| {
+                    matches!(draft.steps[block.as_usize()].body, Some(StepKind::Parallel(_)))
+                }) && names.any(|name| llm_keys.contains(name))
         });
         if let Some(reference) = of_model {
             let message = format!("`{reference}` is a model's text: a part of it can mean the opposite");

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -140,10 +141,10 @@ fn one(node: &Node, model: &str, block: Option<usize>, steps: &mut Vec<DraftStep
     }
 }
 
-fn read_id(fields: &mut Fields<'_>, report: &mut Report) -> (String, Range<usize>) {
+fn read_id(fields: &mut Fields<'_>, report: &mut Report) -> (Arc<str>, Range<usize>) {
     let Some(node) = fields.node("id") else {
         fields.missing("id", report);
-        return (String::new(), fields.span().clone());
+        return ("".into(), fields.span().clone());
     };
     let Some(text) = node.as_text() else {
         report.push(report.error(
@@ -151,7 +152,7 @@ fn read_id(fields: &mut Fields<'_>, report: &mut Report) -> (String, Range<usize
             &node.span,
             format!("a step's id is a string, not {}", node.kind()),
         ));
-        return (String::new(), node.span.clone());
+        return ("".into(), node.span.clone());
     };
     if let Err(error) = StepId::new(text) {
         report.push(report.error("invalid_id", &node.span, error.to_string()).step(text));
