@@ -52,14 +52,9 @@ impl Run {
             Err(Unresolved::Withheld { .. }) => None,
             Err(Unresolved::Absent { .. }) => return Due::Failed(unresolved()),
         };
-        let idempotency = match call.idempotency.as_ref().map(|key| key.resolve(&scope)) {
-            None => Some(None),
-            Some(Ok(Value::String(key))) if !key.is_empty() => Some(Some(key)),
-            Some(Ok(Value::Null | Value::String(_)) | Err(Unresolved::Absent { .. })) => {
-                return Due::Failed(unresolved());
-            }
-            Some(Ok(key)) => Some(Some(key.to_string())),
-            Some(Err(Unresolved::Withheld { .. })) => None,
+        let idempotency = match self.due_key(call) {
+            Ok(key) => key,
+            Err(failure) => return Due::Failed(failure),
         };
         let Some(row) = self.plan.row(&call.tool) else {
             return Due::Denied(Denial::no_row(Slot::known(call.tool.as_str().into())));
@@ -78,6 +73,18 @@ impl Run {
             Err(ArgsRefused::Require { rule, .. }) => {
                 Due::Denied(Denial::require(ErrorKind::Authority, rule, Slot::known(args)))
             }
+        }
+    }
+
+    /// The idempotency value of a call, `None` within where the step has none, and `None` where it is
+    /// withheld.
+    fn due_key(&self, call: &ToolStep) -> Result<Option<Option<String>>, Failure> {
+        let Some(key) = &call.idempotency else { return Ok(Some(None)) };
+        match key.resolve(&self.scope()) {
+            Ok(Value::String(key)) if !key.is_empty() => Ok(Some(Some(key))),
+            Ok(Value::Null | Value::String(_)) | Err(Unresolved::Absent { .. }) => Err(unresolved()),
+            Ok(key) => Ok(Some(Some(key.to_string()))),
+            Err(Unresolved::Withheld { .. }) => Ok(None),
         }
     }
 
@@ -138,6 +145,9 @@ impl Run {
         if self.lane(place)?.phase == Phase::Calling {
             return Err(IllegalTransition("the call has already begun"));
         }
+        if let (StepKind::Tool(call), Slot::Known(args)) = (self.kind(place.step)?, args) {
+            return self.may_make(call, tool, args);
+        }
         let (due_tool, due_args) = match self.due_at(place)? {
             Due::Call { tool, args, .. } => (Some(tool), Some(args)),
             Due::Partly { tool, args } => (tool, args),
@@ -150,9 +160,8 @@ impl Run {
             StepKind::Llm(llm) => llm.allowed_tools.contains(tool),
             _ => true,
         };
-        let same_args = match (args, &due_args, self.kind(place.step)?) {
-            (Slot::Known(args), Some(due), _) => **args == *due,
-            (Slot::Known(args), None, StepKind::Tool(call)) => call.args.fits(&self.scope(), args),
+        let same_args = match (args, &due_args) {
+            (Slot::Known(args), Some(due)) => **args == *due,
             _ => true,
         };
         if due_tool.is_some_and(|due| due != *tool) || !listed || !same_args {
@@ -163,6 +172,21 @@ impl Run {
             && self.check_args(row, args).is_err()
         {
             return Err(IllegalTransition("the arguments are not admitted"));
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    /// [`Run::may_call`] for a tool step whose arguments are known: they are compared where they
+    /// are, rather than made a second time.
+    fn may_make(&self, call: &ToolStep, tool: &ToolName, args: &Value) -> Result<(), IllegalTransition> {
+        if call.tool != *tool || !call.args.fits(&self.scope(), args) {
+            return Err(IllegalTransition("the call is not the one the program makes"));
+        }
+        let row = self.plan.row(tool).ok_or(IllegalTransition("the table has no row for the tool"))?;
+        if self.due_key(call).is_err() || self.check_args(row, args).is_err() {
+            return Err(IllegalTransition("the call is not admitted"));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
@@ -23,6 +23,12 @@ impl Slot {
     /// A value that is there.
     pub fn known(value: Value) -> Self {
         Self::Known(Arc::new(value))
+    }
+
+    /// Nothing, as null: shared, since every step begins with it.
+    pub(crate) fn null() -> Self {
+        static NULL: LazyLock<Arc<Value>> = LazyLock::new(Arc::default);
+        Self::Known(Arc::clone(&NULL))
     }
 
     /// The value, where it is there.
@@ -226,7 +232,7 @@ pub struct Failure {
 impl Failure {
     /// A failure without a message.
     pub fn new(kind: ErrorKind, code: Code, retry: Retry) -> Self {
-        Self { kind, code, retry, message: Slot::known(Value::Null) }
+        Self { kind, code, retry, message: Slot::null() }
     }
 
     /// With the words of whoever failed.

@@ -201,7 +201,7 @@ impl Run {
             let value = match (record.status, on_error) {
                 (StepStatus::Failed, OnError::Skip) if halted.is_none() && !doubt_failed => {
                     record.status = StepStatus::Skipped;
-                    Slot::known(Value::Null)
+                    Slot::null()
                 }
                 (StepStatus::Failed, _) => {
                     unsettled = true;
@@ -221,13 +221,13 @@ impl Run {
         }
         block.output = output.map_or(Slot::Withheld, |map| Slot::known(Value::Object(map)));
         if doubt_failed {
-            block.output = Slot::known(Value::Null);
+            block.output = Slot::null();
             self.fail_run(block, Failure::new(ErrorKind::InDoubt, Code::SETTLED_AS_FAILED, Retry::Never));
         } else if let Some(kind) = halted {
-            block.output = Slot::known(Value::Null);
+            block.output = Slot::null();
             self.fail_run(block, Failure::new(kind, Code::AUTHORITY, Retry::Never));
         } else if unsettled {
-            block.output = Slot::known(Value::Null);
+            block.output = Slot::null();
             self.fail_run(
                 block,
                 Failure::new(ErrorKind::ParallelFailed, Code::PARALLEL_FAILED, Retry::Never),

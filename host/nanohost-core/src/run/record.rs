@@ -3,7 +3,6 @@
 use super::event::{Failure, Slot, text_enum};
 use crate::Timestamp;
 use crate::check::StepIndex;
-use serde_json::Value;
 use std::fmt;
 
 text_enum!(
@@ -55,7 +54,7 @@ impl StepRecord {
             step,
             visit,
             status: StepStatus::Failed,
-            output: Slot::known(Value::Null),
+            output: Slot::null(),
             proposal: None,
             error: None,
             retries: 0,

@@ -45,6 +45,7 @@ impl Values {
         // What an earlier visit proposed is not what this output came from.
         match &record.proposal {
             Some(proposal) => self.proposals.insert(record.step, proposal.clone()),
+            None if self.proposals.is_empty() => None,
             None => self.proposals.remove(&record.step),
         };
         changed
