@@ -1,0 +1,21 @@
+//! Exports: what is read is written the same, and is verified.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use nanohost_core::export::Export;
+use nanohost_core::trace::{Evidence, verify};
+use nanohost_core::{Signer, TrustRoot};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(export) = Export::parse(bytes) else { return };
+    let _ = export.check_places(true).and(export.check_places(false));
+    let trust = TrustRoot::new([Signer::from_seed([7; 32]).public().clone()]);
+    let evidence = Evidence {
+        run: &export.run,
+        envelopes: &export.envelopes,
+        contents: &export.contents,
+        expected: None,
+        complete: false,
+    };
+    let _ = verify(evidence, &trust);
+});

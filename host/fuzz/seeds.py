@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""seeds.py FOLDER: writes what each fuzz target begins with, from the examples and the vectors.
+
+The names of the files are digests of their contents, so that nothing is there twice.
+"""
+import base64
+import hashlib
+import json
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+VECTORS = HERE.parent / "nanohost-core" / "tests" / "vectors"
+
+corpus = Path(sys.argv[1])
+for name in HERE.glob("fuzz_targets/*.rs"):
+    (corpus / name.stem).mkdir(parents=True, exist_ok=True)
+
+
+def seed(target, content):
+    content = content.encode() if isinstance(content, str) else content
+    folder = corpus / f"{target}-seeds"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / hashlib.sha256(content).hexdigest()[:16]).write_bytes(content)
+
+
+def cases(*path):
+    return json.loads(VECTORS.joinpath(*path).read_text())["cases"]
+
+
+def texts(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for field in value.values():
+            yield from texts(field)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+def schemas(program):
+    for schema in (program.get("inputs") or {}).values():
+        seed("inputs", json.dumps(schema) + "\n" + json.dumps(schema.get("default", "x")))
+
+
+programs = list(ROOT.glob("examples/*/**/program.toml")) + list(ROOT.glob("examples/**/granted.toml"))
+for file in programs:
+    seed("program_toml", file.read_bytes())
+for file in ROOT.glob("tools/*/manifest.toml"):
+    seed("manifest", file.read_bytes())
+for file in ROOT.glob("policies/*.toml"):
+    seed("policy", file.read_bytes())
+for case in cases("validator.json") + cases("runs.json"):
+    program = case.get("program")
+    if not isinstance(program, dict):
+        continue
+    seed("program_json", json.dumps(program))
+    if isinstance(program.get("inputs"), dict):
+        schemas(program)
+    for text in texts(program.get("steps")):
+        if "$" in text:
+            seed("template", text)
+for case in cases("conditions.json"):
+    seed("condition", case["expr"])
+for schema, value in [
+    ({"type": "string", "minLength": 1, "pattern": "^[a-z]+$"}, "abc"),
+    ({"type": ["integer", "null"], "minimum": 1, "multipleOf": 3, "default": None}, 9),
+    ({"enum": ["a", 1, True, None]}, 1),
+    ({"type": "array", "items": {"oneOf": [{"type": "string"}, {"const": 1}]}, "maxItems": 3}, ["x", 1]),
+    ({"type": "object", "properties": {"a": {"format": "date-time"}}, "required": ["a"],
+      "additionalProperties": False}, {"a": "2026-01-01T00:00:00Z"}),
+    ({"if": {"type": "string"}, "then": {"maxLength": 3}, "unevaluatedProperties": False}, "x"),
+]:
+    seed("inputs", json.dumps(schema) + "\n" + json.dumps(value))
+for case in cases("evidence", "dsse.json"):
+    seed("envelope", case["envelope"])
+    try:
+        payload = base64.b64decode(json.loads(case["envelope"])["payload"], validate=True)
+    except (ValueError, TypeError, KeyError):
+        continue
+    seed("statement", payload)
+for case in cases("evidence", "export.json"):
+    if "file" in case:
+        seed("export", case["file"])
+for case in cases("evidence", "jcs.json"):
+    seed("jcs", case["text"] if "text" in case else bytes.fromhex(case["hex"]))
+for name in ("dsse.json", "export.json"):
+    seed("keys", json.loads((VECTORS / "evidence" / name).read_text())["publicKey"])
+for word in ["00112233445566778899aabbccddeeff", "a" * 64, "sha256:" + "a" * 64, "find_order", "json", "args",
+             '"2026-01-01T00:00:00.000Z"', '{"runs":{}}']:
+    seed("words", word)
+
+# A run's beginning, as the reference of the envelope has it, and what an admission is decided from.
+hexes = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("program", "state", "key", "tool", "commitment")}
+run = "252abfdefe6baf6d35a0bbcc1663573e"
+opening = {
+    "_type": "https://in-toto.io/Statement/v1",
+    "predicate": {
+        "host": {"binary": hexes["tool"], "config": hexes["tool"], "engine": "wasmtime 48", "version": "0.1.0"},
+        "kind": "run-open",
+        "policies": [{"digest": hexes["key"], "trusted": True}],
+        "principal": "local",
+        "run": {"id": run, "program": hexes["program"], "seq": 0, "state": hexes["state"]},
+        "signer": {"development": True, "key": hexes["key"]},
+        "time": "2026-11-23T04:03:45.828Z",
+    },
+    "predicateType": "https://nanohost.dev/evidence/v1",
+    "subject": [
+        {"digest": {"sha256": hexes["program"]}, "name": f"run/{run}"},
+        {"digest": {"nanohostCommitV1": hexes["commitment"]}, "name": f"run/{run}/0/input"},
+    ],
+}
+seed("statement", json.dumps(opening, sort_keys=True, separators=(",", ":")))
+manifest = 'name = "t"\nversion = "1.0.0"\n[functions.f]\neffect = "pure"\n[capabilities]\nkv = ["k"]\n'
+record = {
+    "program": {"name": "p.json", "text": json.dumps({"inputs": {"i": {"type": "string"}}, "steps": [
+        {"id": "a", "type": "tool", "tool": "t", "args": {"x": "$i"}}]})},
+    "tools": [{"local": "t", "manifest": {"name": "manifest.toml", "text": manifest}, "facts": {
+        "component": hexes["tool"], "size": 1, "imports": [{"name": "nanohost:tool/kv@0.1.0", "functions": ["get"]}],
+        "exports": [{"function": "f", "interface": None, "input": {"type": "object"}, "output": {}}]}}],
+    "policies": [{"source": {"name": "policy.toml", "text": '[[permit]]\nid = "r"\ntool = "t"\nkv = ["k"]\n'},
+                  "baseDir": "/base"}],
+    "today": "2026-11-23T04:03:45.828Z",
+}
+seed("admission_record", json.dumps(record))
+# The examples in the documentation, each for every reader of TOML.
+for file in [*ROOT.glob("host/docs/*.md"), *ROOT.glob("examples/*/README.md")]:
+    for block in re.findall(r"```toml\n(.*?)```", file.read_text(), re.DOTALL):
+        for target in ("program_toml", "manifest", "policy"):
+            seed(target, block)
