@@ -1,10 +1,22 @@
 //! The receipt of a run: what a person or a program needs to know of it, a pure function of the
-//! trace. Two who hold the same evidence compute the same bytes.
+//! trace. Two who hold the same evidence compute the same bytes, whatever part of the run's values
+//! is disclosed to them. Knows no file and no key but in `signed`.
+
+mod signed;
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU64;
+use std::time::Duration;
 
 use serde::Serialize;
 
+pub use signed::{RECEIPT_TYPE, ReceiptFault, Unsignable, check};
+
 use crate::envelope::{AuthorityRef, Kind, PREDICATE_TYPE};
-use crate::run::{StepStatus, SuspensionCause};
+use crate::program::Budgets;
+use crate::run::{Run, StepStatus, SuspensionCause};
 use crate::trace::{RunState, Trace};
 use crate::{Digest, RunId, StepId, Timestamp, ToolName};
 
@@ -38,6 +50,8 @@ pub struct Receipt {
     pub last: Timestamp,
     /// Executed steps.
     pub steps: StepCounts,
+    /// The steps that failed, in trace order: transitions that were not made.
+    pub rejected: Vec<Rejected>,
     /// Calls and imports that were refused.
     pub blocked: Vec<Blocked>,
     /// How often it waited for somebody outside.
@@ -48,6 +62,11 @@ pub struct Receipt {
     pub authority: Vec<Authority>,
     /// Whether an event from outside can continue it.
     pub resumable: bool,
+    /// Whether its events, taken again through the state machine, are the whole of it: so they are
+    /// unless it has no end.
+    pub replayable: bool,
+    /// The key that signs the run; it signs the receipt too.
+    pub signer: Option<Signed>,
     /// The number of envelopes.
     pub envelopes: u64,
     /// The digest of the last envelope.
@@ -66,12 +85,28 @@ pub struct StepCounts {
     pub failed: u64,
     /// Passed over.
     pub skipped: u64,
+    /// Tried more than once.
+    pub retried: u64,
     /// Attempts after a first one.
     pub retries: u64,
     /// With a fallback standing in for a model's answer.
     pub substituted: u64,
     /// With the recorded result of an earlier run.
     pub recorded: u64,
+}
+
+/// A step that failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rejected {
+    /// The step.
+    pub step: StepId,
+    /// How often it had been entered.
+    pub visit: u32,
+    /// The error kind.
+    pub kind: &'static str,
+    /// What exactly went wrong.
+    pub code: String,
 }
 
 /// Something that was refused.
@@ -94,8 +129,18 @@ pub struct Blocked {
     pub culprit: String,
 }
 
-/// What a run spent.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// The key that signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Signed {
+    /// SHA-256 of the public key's SPKI DER.
+    pub key: Digest,
+    /// Whether it is a development key, made by the host and not encrypted.
+    pub development: bool,
+}
+
+/// What a run spent, and of how much.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
     /// Steps as the budget counts them: a parallel block is one.
@@ -106,6 +151,26 @@ pub struct Budget {
     pub estimated_tokens: u64,
     /// Milliseconds from the opening to the last envelope.
     pub wall_ms: u64,
+    /// Milliseconds of them spent suspended, which do not count.
+    pub suspended_ms: u64,
+    /// The program's own bounds.
+    pub limits: Limits,
+    /// The bounds that the run went beyond with its last step, by key.
+    pub overruns: Vec<&'static str>,
+}
+
+/// The bounds of a program, where it has them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// `max_steps`.
+    pub steps: Option<NonZeroU64>,
+    /// `max_tokens`, estimated ones included.
+    pub tokens: Option<NonZeroU64>,
+    /// `max_stalled_steps`.
+    pub stalled_steps: Option<NonZeroU64>,
+    /// `max_wall_seconds`, in milliseconds, rounded up.
+    pub wall_ms: Option<u64>,
 }
 
 /// What one tool was allowed.
@@ -139,36 +204,20 @@ impl From<&Trace> for Receipt {
             opened: trace.opened(),
             last: trace.last(),
             steps: StepCounts::default(),
+            rejected: Vec::new(),
             blocked: Vec::new(),
             escalations: 0,
             budget: Budget { wall_ms: trace.last().millis_since(trace.opened()), ..Budget::default() },
             authority: Vec::new(),
             resumable: false,
+            replayable: trace.state() != RunState::Open,
+            signer: None,
             envelopes: trace.predicates().len() as u64,
             head: trace.head(),
         };
         receipt.read_predicates(trace);
         if let Some(run) = machine {
-            let tally = run.tally();
-            receipt.budget.steps = tally.steps;
-            receipt.budget.tokens = tally.tokens;
-            receipt.budget.estimated_tokens = tally.estimated_tokens;
-            receipt.steps.retries = tally.retries;
-            for record in run.records() {
-                let steps = &mut receipt.steps;
-                steps.executed += 1;
-                match record.status {
-                    StepStatus::Success => steps.succeeded += 1,
-                    StepStatus::Failed => steps.failed += 1,
-                    StepStatus::Skipped => steps.skipped += 1,
-                    StepStatus::Pending => {}
-                }
-                steps.substituted += u64::from(record.substituted);
-                steps.recorded += u64::from(record.recorded);
-            }
-            if let Some(suspension) = run.suspension() {
-                receipt.resumable = matches!(suspension.cause, SuspensionCause::Tool { .. });
-            }
+            receipt.read_machine(run);
         }
         if trace.state() == RunState::Suspended {
             receipt.status = "suspended".to_owned();
@@ -178,6 +227,40 @@ impl From<&Trace> for Receipt {
 }
 
 impl Receipt {
+    fn read_machine(&mut self, run: &Run) {
+        let tally = run.tally();
+        self.budget.steps = tally.steps;
+        self.budget.tokens = tally.tokens;
+        self.budget.estimated_tokens = tally.estimated_tokens;
+        self.budget.suspended_ms = tally.suspended_ms;
+        self.budget.hold_against(run.plan().program().budgets());
+        self.steps.retries = tally.retries;
+        for record in run.records() {
+            let steps = &mut self.steps;
+            steps.executed += 1;
+            match record.status {
+                StepStatus::Success => steps.succeeded += 1,
+                StepStatus::Failed => steps.failed += 1,
+                StepStatus::Skipped => steps.skipped += 1,
+                StepStatus::Pending => {}
+            }
+            steps.retried += u64::from(record.retries > 0);
+            steps.substituted += u64::from(record.substituted);
+            steps.recorded += u64::from(record.recorded);
+            if let (StepStatus::Failed, Some(failure)) = (record.status, &record.error) {
+                self.rejected.push(Rejected {
+                    step: run.plan().program().step(record.step).id.clone(),
+                    visit: record.visit,
+                    kind: failure.kind.as_str(),
+                    code: failure.code.to_string(),
+                });
+            }
+        }
+        if let Some(suspension) = run.suspension() {
+            self.resumable = matches!(suspension.cause, SuspensionCause::Tool { .. });
+        }
+    }
+
     fn read_predicates(&mut self, trace: &Trace) {
         for predicate in trace.predicates() {
             for denial in &predicate.denials {
@@ -192,8 +275,15 @@ impl Receipt {
                 });
             }
             // Within a block a tool that wants to wait fails instead, so only the transition tells.
-            let waits = predicate.step.as_ref().is_some_and(|step| step.to == "suspended");
+            // A refused event leaves the run waiting, which is no wait of its own.
+            let waits = predicate
+                .step
+                .as_ref()
+                .is_some_and(|step| step.to == "suspended" && step.from != "suspended");
             self.escalations += u64::from(waits);
+            if let Some(signer) = &predicate.signer {
+                self.signer = Some(Signed { key: signer.key, development: signer.development });
+            }
             match predicate.kind {
                 Kind::Plan => self.authority = predicate.authority.iter().map(Authority::of).collect(),
                 Kind::RunClose => {
@@ -206,6 +296,27 @@ impl Receipt {
                 _ => {}
             }
         }
+    }
+}
+
+impl Budget {
+    /// Budgets are looked at before each step, so that only the last one can go beyond them.
+    fn hold_against(&mut self, budgets: Budgets) {
+        let millis = |wall: Duration| u64::try_from(wall.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        self.limits = Limits {
+            steps: budgets.max_steps,
+            tokens: budgets.max_tokens,
+            stalled_steps: budgets.max_stalled_steps,
+            wall_ms: budgets.max_wall.map(millis),
+        };
+        let beyond = |used: u64, max: Option<NonZeroU64>| max.is_some_and(|max| used > max.get());
+        let wall = Duration::from_millis(self.wall_ms.saturating_sub(self.suspended_ms));
+        let found = [
+            ("max_steps", beyond(self.steps, budgets.max_steps)),
+            ("max_tokens", beyond(self.tokens.saturating_add(self.estimated_tokens), budgets.max_tokens)),
+            ("max_wall_seconds", budgets.max_wall.is_some_and(|max| wall > max)),
+        ];
+        self.overruns = found.into_iter().filter_map(|(key, over)| over.then_some(key)).collect();
     }
 }
 
