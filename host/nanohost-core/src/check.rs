@@ -10,6 +10,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use crate::template::{Template, TextTemplate};
 use crate::{Diagnostic, Diagnostics, Digest, Source, StepId, ToolName};
 use graph::Graph;
 
+pub(crate) use graph::Entered;
 pub(crate) use inputs::fits_schema;
 pub use inputs::read_json;
 
@@ -74,6 +76,8 @@ pub struct Step {
     pub outcome: Option<String>,
     /// The parallel block it belongs to.
     pub block: Option<StepIndex>,
+    /// The place of its id in the program's file.
+    pub(crate) span: Range<usize>,
 }
 
 /// What a step does.
@@ -235,6 +239,7 @@ impl CheckedProgram {
                 follow: edges.follow,
                 outcome: step.outcome,
                 block: step.block.map(StepIndex::of),
+                span: step.id_span,
             });
         }
         Ok(Self {

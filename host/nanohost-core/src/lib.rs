@@ -19,6 +19,7 @@ mod condition;
 mod diagnostic;
 mod digest;
 mod document;
+pub mod drawing;
 pub mod dsse;
 pub mod envelope;
 pub mod export;

@@ -35,6 +35,15 @@ struct State {
     by_branch: bool,
 }
 
+/// In which ways a run can come to a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Entered {
+    /// As the first, or the one after another.
+    pub(crate) in_order: bool,
+    /// As a side of a condition.
+    pub(crate) by_branch: bool,
+}
+
 impl State {
     fn slot(self) -> usize {
         2 * self.step + usize::from(self.by_branch)
@@ -98,6 +107,25 @@ impl Graph {
             edges.push(Edges { then, otherwise, follow, subs: subs.remove(&at).unwrap_or_default(), lost });
         }
         Self { edges }
+    }
+
+    /// In which ways runs come to each step, in the order of [`Draft::steps`].
+    pub(crate) fn entered(&self, draft: &Draft) -> Vec<Entered> {
+        if draft.steps.is_empty() {
+            return Vec::new();
+        }
+        let (seen, _) = self.walk(draft);
+        seen.chunks_exact(2).map(|pair| Entered { in_order: pair[0], by_branch: pair[1] }).collect()
+    }
+
+    /// Where a condition leads: `then` and `otherwise`.
+    pub(crate) fn branches(&self, at: usize) -> (Option<StepIndex>, Option<StepIndex>) {
+        (self.edges[at].then, self.edges[at].otherwise)
+    }
+
+    /// Where any other step leads; nowhere where `next_step` names a step that does not exist.
+    pub(crate) fn follow(&self, at: usize) -> Follow {
+        self.edges[at].follow
     }
 
     /// Where a state leads: at most two states.
