@@ -1,6 +1,8 @@
 //! The graph and the namespace, warnings included, and the values a run is given.
 
 mod hostile;
+mod places;
+mod scale;
 
 use serde_json::{Map, Value, json};
 

@@ -43,6 +43,10 @@ const OWN_KEYS: [(&str, Kind); 16] = [
     ("max_concurrency", Kind::Parallel),
 ];
 
+/// Keys that several kinds have.
+const SHARED_KEYS: [&str; 6] =
+    ["timeout_seconds", "output_key", "on_error", "max_retries", "is_terminal", "outcome"];
+
 impl Kind {
     const WORDS: [(&'static str, Self); 4] = [
         ("tool", Self::Tool),
@@ -101,8 +105,12 @@ fn one(node: &Node, model: &str, block: Option<usize>, steps: &mut Vec<DraftStep
     };
     let at = steps.len();
     let Some(kind) = kind else {
-        // What its keys mean is unknown, but where it leads is not.
+        // What its keys mean is unknown, but where it leads is not, nor which keys no kind has.
         step.next_step = target(&mut fields, "next_step", report);
+        for key in OWN_KEYS.iter().map(|(key, _)| *key).chain(SHARED_KEYS) {
+            let _ = fields.node(key);
+        }
+        fields.finish(report);
         steps.push(step);
         return;
     };
