@@ -6,6 +6,7 @@
 //! granted or refused here: no tool runs with less than it was written for, to find out midway.
 //! Knows nothing of how grants are enforced.
 
+mod args;
 mod gap;
 mod judge;
 mod plan;
@@ -72,8 +73,9 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
     }
 
     let mut rows = Vec::new();
+    let mut exports = BTreeMap::new();
     for (local, mention) in mentions(&program) {
-        let Some(offer) = offered.remove(&local) else {
+        let Some(offer) = offered.get(&local) else {
             if let Mention::Needed { step } = mention {
                 let finding = Diagnostic::error("unknown_tool", format!("there is no tool `{local}`")).help(
                     "name where it comes from in [tools], or give the folder that holds it with --tools",
@@ -85,14 +87,17 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
             }
             continue;
         };
-        let mut case = judge::Case::new(&program, &offer, &policies, today);
+        let mut case = judge::Case::new(&program, offer, &policies, today);
         if let Some(row) = case.judge() {
             rows.push(row);
         }
+        exports.extend(case.called.map(|export| (local, export)));
         invalid.extend(case.invalid);
         warnings.extend(case.warnings);
         gaps.extend(case.gaps);
     }
+
+    invalid.extend(args::check(&program, &exports, &rows));
 
     let denied = Denied { gaps };
     if !invalid.is_empty() {

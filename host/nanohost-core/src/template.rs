@@ -355,8 +355,9 @@ pub struct Template {
     node: Node,
 }
 
+/// A part of a template.
 #[derive(Debug, Clone, PartialEq)]
-enum Node {
+pub(crate) enum Node {
     Literal(Value),
     /// A string that is exactly one reference: it keeps the value's type.
     Reference(Reference),
@@ -386,6 +387,25 @@ impl Template {
         let mut found = Vec::new();
         self.node.collect(&mut found);
         found.into_iter()
+    }
+
+    /// The value, where it refers to nothing and so is the same in every run.
+    pub(crate) fn literal(&self) -> Option<Value> {
+        if self.references().next().is_some() { None } else { self.resolve(&Nothing).ok() }
+    }
+
+    /// Its parts, for who looks at the form of a value before there is one.
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
+    }
+}
+
+/// A scope without names.
+struct Nothing;
+
+impl Scope for Nothing {
+    fn root(&self, _: &str) -> Root<'_> {
+        Root::Absent
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Case<'a> {
     pub(super) invalid: Diagnostics,
     pub(super) warnings: Diagnostics,
     pub(super) gaps: Vec<Gap>,
+    /// The function that is called, known also where a call of it is refused.
+    pub(super) called: Option<&'a ToolExport>,
     rules: Vec<RuleGrant>,
 }
 
@@ -73,6 +75,7 @@ impl<'a> Case<'a> {
             invalid: Diagnostics::new(),
             warnings: Diagnostics::new(),
             gaps: Vec::new(),
+            called: None,
             rules: Vec::new(),
         }
     }
@@ -83,6 +86,7 @@ impl<'a> Case<'a> {
         self.check_pin();
         self.check_claims();
         let export = self.export()?;
+        self.called = Some(export);
         let subject = Subject {
             program: &self.program.name,
             tool: manifest.name(),

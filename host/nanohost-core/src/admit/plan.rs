@@ -224,7 +224,7 @@ impl ArgsValidator {
         schema::compile_of_tool(&export.input).map(Self)
     }
 
-    fn misfits(&self, args: &Value) -> Vec<Misfit> {
+    pub(super) fn misfits(&self, args: &Value) -> Vec<Misfit> {
         self.0
             .iter_errors(args)
             .take(MAX_MISFITS)

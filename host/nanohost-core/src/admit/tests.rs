@@ -103,7 +103,7 @@ fn name(text: &str) -> ToolName {
 }
 
 fn call(tool: &str) -> String {
-    format!("[[steps]]\nid = \"call_{tool}\"\ntype = \"tool\"\ntool = \"{tool}\"")
+    format!("[[steps]]\nid = \"call_{tool}\"\ntype = \"tool\"\ntool = \"{tool}\"\nargs = {{ amount = 1 }}")
 }
 
 fn ask_model(allowed: &[&str]) -> String {
@@ -727,4 +727,72 @@ fn inert_requests_need_no_row_and_name_none() {
     assert_eq!(plan.rows()[0].granted, ["clock virtual", "random seeded"]);
     assert_eq!(plan.rows()[0].rules, []);
     assert!(Capability::Random(Random::Seeded).is_inert());
+}
+
+/// What admission says of a step with these keys, whose tool `t` is called and whose tools `u` and
+/// `v` may check events. `u` is pure, `v` writes.
+fn with_step(keys: &str) -> String {
+    let step = format!("[[steps]]\nid = \"s\"\ntype = \"tool\"\ntool = \"t\"\n{keys}");
+    let pure = "[functions.f]\neffect = \"pure\"";
+    let mut checker = offer("u", pure, &[]);
+    checker.facts.exports[0].input = json!({
+        "type": "object",
+        "properties": { "body": { "type": "string" }, "signature": { "type": "string" } },
+        "required": ["body", "signature"],
+        "additionalProperties": false,
+    });
+    let mut writer = offer("v", &format!("{pure}\n{WRITE}"), &[FILES]);
+    writer.facts.exports[0].input = checker.facts.exports[0].input.clone();
+    let policy = permit(MAY_WRITE).replace("[folders.t]", "[folders.v]");
+    let admission = Admission {
+        program: program(&step),
+        offers: vec![offer("t", pure, &[]), checker, writer],
+        policies: vec![
+            Policy::parse(Source::new("policy.toml", policy), "/srv", Trust::Trusted).expect("a policy"),
+        ],
+        today: "2026-11-23T00:00:00.000Z".parse().expect("a moment"),
+    };
+    match admit(admission) {
+        Ok(_) => "ok".into(),
+        Err(refusal) => {
+            if let Refusal::Invalid(found) = &refusal {
+                let placed = |finding: &Diagnostic| {
+                    finding.place().as_deref() == Some("program.toml:3:6")
+                        && finding.step.as_deref() == Some("s")
+                };
+                assert!(found.iter().filter(|finding| finding.code != "unknown_tool").all(placed), "{found}");
+            }
+            shown(&refusal)
+        }
+    }
+}
+
+#[test]
+fn arguments_that_fit_no_run() {
+    for (args, expect) in [
+        ("args = { amount = 1 }", "ok"),
+        ("args = { amount = \"$x\" }", "ok"),
+        ("args = { amount = 1, order = { id = \"a\", more = 1 } }", "ok"),
+        ("", "invalid: missing_argument"),
+        ("args = { amonut = 1 }", "invalid: unknown_argument, missing_argument"),
+        ("args = { amount = \"$x\", x = 1, y = 2 }", "invalid: unknown_argument, unknown_argument"),
+        ("args = { amount = \"1\" }", "invalid: invalid_args"),
+        ("args = { amount = 1.5 }", "invalid: invalid_args"),
+        ("args = { amount = 1, order = { id = 1 } }", "invalid: invalid_args"),
+        // What a reference will bring is only known then.
+        ("args = { amount = \"no. $x\" }", "ok"),
+    ] {
+        assert_eq!(with_step(args), expect, "{args}");
+    }
+}
+
+#[test]
+fn events_are_checked_by_pure_tools() {
+    let verify =
+        |tool: &str| with_step(&format!("args = {{ amount = 1 }}\nresume = {{ verify = \"{tool}\" }}"));
+    assert_eq!(verify("u"), "ok");
+    assert_eq!(verify("v"), "invalid: verify_not_pure");
+    assert_eq!(verify("nobody"), "invalid: unknown_tool");
+    // It takes the event's text and its signature, and nothing else.
+    assert_eq!(verify("t"), "invalid: unknown_argument, unknown_argument, missing_argument");
 }

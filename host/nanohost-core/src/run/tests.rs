@@ -263,11 +263,12 @@ fn authority_is_never_retried_or_skipped() {
 #[test]
 fn arguments_that_do_not_fit() {
     for on_error in ["fail", "retry"] {
-        check(
+        check_with(
             steps(json!([call(
                 "a",
-                json!({ "tool": "pay", "args": { "amount": "1" }, "on_error": on_error })
+                json!({ "tool": "pay", "args": { "amount": "$v" }, "on_error": on_error })
             )])),
+            json!({ "v": "1" }),
             json!({}),
             "a failed(step_failed/invalid_args), failed(step_failed) at a",
         );
