@@ -65,12 +65,16 @@ pub enum Command {
     Plan(PlanArgs),
     /// Check a program without its tools
     Check(CheckArgs),
+    /// Draw a program as a graph, also one that the checker refuses
+    Graph(GraphArgs),
     /// List runs
     List(ListArgs),
     /// Show what a run did, step by step, from its verified evidence
-    Trace(RunRef),
-    /// Compute the receipt of a run from its verified evidence
-    Receipt(RunRef),
+    Trace(EvidenceRef),
+    /// Compute the receipt of a run from its verified evidence; sign it, or check a signed one
+    Receipt(ReceiptArgs),
+    /// Measure how a run went, or all of them: retries, failures, the paths they took
+    Health(HealthArgs),
     /// Verify the evidence of a run, or of an exported file
     Verify(VerifyArgs),
     /// Write the evidence of a run into one file that verifies without this machine
@@ -99,10 +103,12 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::Check(args) => args.json,
             Self::List(args) => args.json,
-            Self::Trace(args) | Self::Receipt(args) => args.json,
+            Self::Trace(args) => args.json,
+            Self::Receipt(args) => args.evidence.json,
+            Self::Health(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
-            Self::Export(_) | Self::Trust(_) | Self::Completions { .. } => false,
+            Self::Graph(_) | Self::Export(_) | Self::Trust(_) | Self::Completions { .. } => false,
         }
     }
 }
@@ -321,12 +327,74 @@ pub struct ListArgs {
     pub json: bool,
 }
 
-/// A command about one run.
+/// `nanohost graph`.
 #[derive(Debug, Args)]
-pub struct RunRef {
-    /// The run's id, or the start of it
-    #[arg(value_name = "RUN")]
-    pub run: String,
+pub struct GraphArgs {
+    /// The program, TOML or JSON
+    #[arg(value_name = "PROGRAM")]
+    pub program: PathBuf,
+    /// The language of the drawing
+    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+    pub format: GraphFormat,
+    /// The file to write [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// The language of a drawing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Mermaid, which forges and editors show
+    Mermaid,
+    /// DOT, which Graphviz draws
+    Dot,
+}
+
+/// A command about the evidence of one run.
+#[derive(Debug, Args)]
+pub struct EvidenceRef {
+    /// The run's id, the start of it, or an exported file
+    #[arg(value_name = "RUN|FILE")]
+    pub evidence: String,
+    /// The public key, or keys, that may sign: PEM [default: this machine's own]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost receipt`.
+#[derive(Debug, Args)]
+pub struct ReceiptArgs {
+    #[command(flatten)]
+    pub evidence: EvidenceRef,
+    /// Write it as a signed document, under the key that signed the run
+    #[arg(long, requires = "output")]
+    pub sign: bool,
+    /// The file to write the signed receipt to; it must not exist
+    #[arg(long, short, value_name = "FILE", requires = "sign")]
+    pub output: Option<PathBuf>,
+    /// Check a signed receipt: computed again from the evidence, it has to be the same to the byte
+    #[arg(long, value_name = "FILE", conflicts_with = "sign")]
+    pub check: Option<PathBuf>,
+}
+
+/// `nanohost health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// The run's id, the start of it, or an exported file
+    #[arg(value_name = "RUN|FILE", required_unless_present = "all")]
+    pub evidence: Option<String>,
+    /// Another run of the program, to compare with
+    #[arg(long, value_name = "RUN|FILE")]
+    pub baseline: Option<String>,
+    /// All runs of the store, by program and by model
+    #[arg(long, conflicts_with_all = ["evidence", "baseline"])]
+    pub all: bool,
+    /// The public key, or keys, that may sign: PEM [default: this machine's own]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -50,10 +50,14 @@ pub struct PreparedTool {
 
 /// Reads and checks a program.
 pub fn program(path: &Path) -> anyhow::Result<(CheckedProgram, Diagnostics)> {
+    parsed(path)?.check().map_err(Failure::usage)
+}
+
+/// Reads a program whose graph nobody has looked at.
+pub fn parsed(path: &Path) -> anyhow::Result<Program> {
     let source = project::read_source(path, "the program")?;
     let format = Format::of_name(&source.name);
-    let program = Program::parse(source, format).map_err(Failure::usage)?;
-    program.check().map_err(Failure::usage)
+    Program::parse(source, format).map_err(Failure::usage)
 }
 
 impl Prepared {

@@ -1,5 +1,5 @@
-//! Commands about runs that were: list, trace, receipt, verify, export. They read the store, or
-//! a file, and believe neither.
+//! Commands about runs that were: list, trace, verify, export. They read the store, or a file, and
+//! believe neither; so do `receipt` and `health`, through what stands here.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -13,7 +13,7 @@ use nanohost_store::{
     Found, OpenOptions, Records as _, RunRecord, SqliteReader, VaultError, development_public_key,
 };
 
-use crate::cli::{Disclose, ExportArgs, ListArgs, RunRef, VerifyArgs};
+use crate::cli::{Disclose, EvidenceRef, ExportArgs, ListArgs, VerifyArgs};
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, read_bounded};
@@ -52,8 +52,8 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
 }
 
 /// `nanohost trace`.
-pub fn trace(args: &RunRef, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let (_, trace) = verified(&args.run, places, console)?;
+pub fn trace(args: &EvidenceRef, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let trace = verified(&args.evidence, args.trust.as_deref(), places, console)?;
     if args.json {
         console.json(&console::trace_json(&trace))?;
     } else {
@@ -62,33 +62,9 @@ pub fn trace(args: &RunRef, places: &Places, console: &Console) -> anyhow::Resul
     Ok(Exit::Success)
 }
 
-/// `nanohost receipt`.
-pub fn receipt(args: &RunRef, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let (_, trace) = verified(&args.run, places, console)?;
-    let receipt = Receipt::from(&trace);
-    if args.json {
-        console.json(&serde_json::to_value(&receipt).context("a receipt has a JSON form")?)?;
-    } else {
-        console.print(&console::receipt(&receipt))?;
-    }
-    Ok(Exit::Success)
-}
-
 /// `nanohost verify`.
 pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let trust = match &args.trust {
-        Some(path) => trust_file(path)?,
-        None => own_trust(places)?,
-    };
-    let file = Path::new(&args.evidence);
-    // A path is a path: what merely looks like the start of a run id and is no file is looked up.
-    let (mut report, trace, envelopes) = if file.is_file() || args.evidence.contains(['/', '.', '\\']) {
-        verify_file(file, &trust)?
-    } else {
-        let record = load(&args.evidence, places)?;
-        let (report, trace) = verify_record(&record, &trust);
-        (report, trace, record.envelopes)
-    };
+    let (mut report, trace, envelopes) = judge(&args.evidence, args.trust.as_deref(), places)?;
     if let Some(path) = &args.state {
         remember(path, &mut report, &envelopes)?;
     }
@@ -112,7 +88,9 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
 
 /// `nanohost export`.
 pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let (record, trace) = verified(&args.run, places, console)?;
+    let record = load(&args.run, places)?;
+    let (report, trace) = verify_record(&record, &own_trust(places)?);
+    let trace = good(&args.run, &report, trace, console)?;
     let personal = trace.machine().is_none_or(|run| run.plan().rows().iter().any(|row| !row.pii.is_empty()));
     // The values of variables stand in the policy, and the policy in the documents.
     let holds_env = trace.machine().is_none_or(|run| run.plan().policies().iter().any(Policy::has_env));
@@ -169,27 +147,70 @@ pub fn exit_of(report: &Report) -> Exit {
     }
 }
 
-/// A run of the store whose evidence is good, its end apart; anything else is shown and refused.
-fn verified(run: &str, places: &Places, console: &Console) -> anyhow::Result<(RunRecord, Trace)> {
-    let record = load(run, places)?;
-    let (report, trace) = verify_record(&record, &own_trust(places)?);
+/// The keys that may sign: those that were named, or this machine's own.
+pub(super) fn trusted(file: Option<&Path>, places: &Places) -> anyhow::Result<TrustRoot> {
+    match file {
+        Some(path) => trust_file(path),
+        None => own_trust(places),
+    }
+}
+
+/// Judges a run of the store, or an exported file, with the keys of [`trusted`]; with the envelopes
+/// as they lie there.
+fn judge(
+    evidence: &str,
+    trust: Option<&Path>,
+    places: &Places,
+) -> anyhow::Result<(Report, Option<Trace>, Vec<Vec<u8>>)> {
+    let file = Path::new(evidence);
+    // A path is a path: what merely looks like the start of a run id and is no file is looked up.
+    if file.is_file() || evidence.contains(['/', '.', '\\']) {
+        return verify_file(file, &trusted(trust, places)?);
+    }
+    // Whether there is such a run is said before whether anybody is trusted with it.
+    let record = load(evidence, places)?;
+    let (report, trace) = verify_record(&record, &trusted(trust, places)?);
+    Ok((report, trace, record.envelopes))
+}
+
+/// A run whose evidence is good, its end apart; anything else is shown and refused.
+pub(super) fn verified(
+    evidence: &str,
+    trust: Option<&Path>,
+    places: &Places,
+    console: &Console,
+) -> anyhow::Result<Trace> {
+    let (report, trace, _) = judge(evidence, trust, places)?;
+    good(evidence, &report, trace, console)
+}
+
+fn good(evidence: &str, report: &Report, trace: Option<Trace>, console: &Console) -> anyhow::Result<Trace> {
     match trace {
-        Some(trace) if report.fault.is_none() => Ok((record, trace)),
+        Some(trace) if report.fault.is_none() => Ok(trace),
         _ => {
-            console.note(&console::report(&report, None));
-            let message = report.fault.as_ref().map_or_else(
-                || "the evidence does not hold the program, so the run cannot be told".to_owned(),
-                |fault| format!("the evidence of this run does not verify: {fault}"),
-            );
-            let exit = match exit_of(&report) {
-                Exit::Success => Exit::Truncated,
-                exit => exit,
-            };
+            console.note(&console::report(report, None));
+            let message = why_bad(report);
             let findings = Diagnostic::error("evidence_bad", message)
-                .help(format!("`{} verify {run}` shows every check", console::program_name()))
+                .help(format!("`{} verify {evidence}` shows every check", console::program_name()))
                 .into();
-            Err(Failure { exit, findings }.into())
+            Err(Failure { exit: exit_of_bad(report), findings }.into())
         }
+    }
+}
+
+/// Why evidence without a trace, or with a fault, is of no use.
+pub(super) fn why_bad(report: &Report) -> String {
+    report.fault.as_ref().map_or_else(
+        || "the evidence does not hold the program, so the run cannot be told".to_owned(),
+        |fault| format!("the evidence of this run does not verify: {fault}"),
+    )
+}
+
+/// The exit code for it.
+pub(super) fn exit_of_bad(report: &Report) -> Exit {
+    match exit_of(report) {
+        Exit::Success => Exit::Truncated,
+        exit => exit,
     }
 }
 

@@ -1,11 +1,14 @@
-//! `nanohost plan` and `nanohost check`: what would happen, without a tool running. `plan` builds tools
-//! that are not built, where that is allowed.
+//! `nanohost plan`, `nanohost check` and `nanohost graph`: what would happen, without a tool running.
+//! `plan` builds tools that are not built, where that is allowed.
+
+use std::io::Write as _;
+use std::path::Path;
 
 use nanohost_core::{Refusal, admit};
 use nanohost_sandbox::Engine;
 use serde_json::json;
 
-use crate::cli::{CheckArgs, PlanArgs};
+use crate::cli::{CheckArgs, GraphArgs, GraphFormat, PlanArgs};
 use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
 use crate::ledger;
@@ -31,6 +34,27 @@ pub fn check(args: &CheckArgs, console: &Console) -> anyhow::Result<Exit> {
             program.steps().len()
         ))?;
     }
+    Ok(Exit::Success)
+}
+
+/// `nanohost graph`. What the checker finds is said beside the drawing, which shows it.
+pub fn graph(args: &GraphArgs, console: &Console) -> anyhow::Result<Exit> {
+    let (drawing, findings) = prepare::parsed(&args.program)?.draw();
+    console.note(&console::render(&findings, console.colour_err()));
+    let text = match args.format {
+        GraphFormat::Mermaid => drawing.to_mermaid(),
+        GraphFormat::Dot => drawing.to_dot(),
+    };
+    let Some(path) = &args.output else {
+        console.print(&text)?;
+        return Ok(Exit::Success);
+    };
+    let io = |error: std::io::Error| Failure::io("graph_unwritable", "write", path, &error);
+    // Drawn again after every change of the program: the file of before is replaced, as a whole.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    file.write_all(text.as_bytes()).map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
     Ok(Exit::Success)
 }
 

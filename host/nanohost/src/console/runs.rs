@@ -180,11 +180,12 @@ pub fn receipt(receipt: &Receipt) -> String {
     push(
         "steps",
         format!(
-            "{} executed: {} succeeded, {} failed, {} skipped; {} retries, {} substituted, {} reused",
+            "{} executed: {} succeeded, {} failed, {} skipped; {} retried ({} retries), {} substituted, {} reused",
             steps.executed,
             steps.succeeded,
             steps.failed,
             steps.skipped,
+            steps.retried,
             steps.retries,
             steps.substituted,
             steps.recorded
@@ -198,8 +199,22 @@ pub fn receipt(receipt: &Receipt) -> String {
             budget.steps, budget.tokens, budget.estimated_tokens, budget.wall_ms
         ),
     );
+    if !budget.overruns.is_empty() {
+        push("overrun", budget.overruns.join(", "));
+    }
+    let rejected: Vec<String> =
+        receipt.rejected.iter().map(|step| format!("{} ({} {})", step.step, step.kind, step.code)).collect();
+    if !rejected.is_empty() {
+        push("rejected", rejected.join(", "));
+    }
     push("escalations", receipt.escalations.to_string());
-    push("resumable", if receipt.resumable { "yes" } else { "no" }.to_owned());
+    let yes_or_no = |truth: bool| if truth { "yes" } else { "no" }.to_owned();
+    push("resumable", yes_or_no(receipt.resumable));
+    push("replayable", yes_or_no(receipt.replayable));
+    if let Some(signer) = &receipt.signer {
+        let kind = if signer.development { " (development key)" } else { "" };
+        push("signer", format!("{}{kind}", signer.key));
+    }
     push("envelopes", receipt.envelopes.to_string());
     push("head", receipt.head.to_string());
     out.push_str(&columns(&[], rows));

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 
 /// No program, policy or manifest is longer, bytes: `/dev/zero` and a file of gigabytes must not
 /// fill the memory.
-const MAX_TEXT: u64 = 8 << 20;
+const MAX_TEXT: u64 = 64 << 20;
 
 /// The text of `path`, named as the person named it; `what` it should be: `the program`.
 ///

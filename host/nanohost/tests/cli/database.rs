@@ -48,16 +48,19 @@ fn check(edit: &str, exit: i32, says: &str) {
     }
 }
 
+/// One byte in the middle of the payload, by a letter of base64 that is not there.
+const ONE_BYTE: &str = "UPDATE envelope SET bytes = CAST(substr(bytes, 1, 199) || \
+     CASE substr(bytes, 200, 1) WHEN X'41' THEN X'42' ELSE X'41' END || substr(bytes, 201) AS BLOB) \
+     WHERE run = RUN AND seq = 4";
+
+/// Changes a byte of a run's evidence.
+pub(crate) fn change_an_envelope(home: &Home, run: &str) {
+    open(home).execute_batch(&ONE_BYTE.replace("RUN", &format!("'{run}'"))).expect("the edit is SQL");
+}
+
 #[test]
 fn a_changed_envelope_is_tampering() {
-    // One byte in the middle of the payload, by a letter of base64 that is not there.
-    check(
-        "UPDATE envelope SET bytes = CAST(substr(bytes, 1, 199) || \
-         CASE substr(bytes, 200, 1) WHEN X'41' THEN X'42' ELSE X'41' END || substr(bytes, 201) AS BLOB) \
-         WHERE run = RUN AND seq = 4",
-        10,
-        "TAMPERED",
-    );
+    check(ONE_BYTE, 10, "TAMPERED");
 }
 
 #[test]

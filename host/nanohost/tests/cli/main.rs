@@ -9,6 +9,7 @@
 mod harness;
 mod interop;
 
+mod analysis;
 mod attacks;
 mod commands;
 mod crash;
