@@ -105,7 +105,7 @@ impl Place<'_> {
             if !fields.iter().any(|(given, _)| given == name) {
                 good = false;
                 let message = format!("`{}` needs `{at}{name}`, and `{}` gives none", self.tool, self.step);
-                self.push("missing_argument", message, "add it to the step's `args`");
+                self.push("absent_argument", message, "add it to the step's `args`");
             }
         }
         good

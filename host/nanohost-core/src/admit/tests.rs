@@ -773,8 +773,8 @@ fn arguments_that_fit_no_run() {
         ("args = { amount = 1 }", "ok"),
         ("args = { amount = \"$x\" }", "ok"),
         ("args = { amount = 1, order = { id = \"a\", more = 1 } }", "ok"),
-        ("", "invalid: missing_argument"),
-        ("args = { amonut = 1 }", "invalid: unknown_argument, missing_argument"),
+        ("", "invalid: absent_argument"),
+        ("args = { amonut = 1 }", "invalid: unknown_argument, absent_argument"),
         ("args = { amount = \"$x\", x = 1, y = 2 }", "invalid: unknown_argument, unknown_argument"),
         ("args = { amount = \"1\" }", "invalid: invalid_args"),
         ("args = { amount = 1.5 }", "invalid: invalid_args"),
@@ -794,5 +794,5 @@ fn events_are_checked_by_pure_tools() {
     assert_eq!(verify("v"), "invalid: verify_not_pure");
     assert_eq!(verify("nobody"), "invalid: unknown_tool");
     // It takes the event's text and its signature, and nothing else.
-    assert_eq!(verify("t"), "invalid: unknown_argument, unknown_argument, missing_argument");
+    assert_eq!(verify("t"), "invalid: unknown_argument, unknown_argument, absent_argument");
 }
