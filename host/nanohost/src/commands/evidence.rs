@@ -216,8 +216,15 @@ pub(super) fn exit_of_bad(report: &Report) -> Exit {
 
 /// The run that `prefix` begins.
 pub fn find(prefix: &str, places: &Places) -> anyhow::Result<RunId> {
-    let store = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
-    find_in(&store, prefix, places)
+    find_in(&store_of(prefix, places)?, prefix, places)
+}
+
+/// The store, to look for a run in: a wrong id is wrong whether or not there is one.
+fn store_of(run: &str, places: &Places) -> anyhow::Result<SqliteReader> {
+    if run.is_empty() || !run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        return Err(unknown(format!("{run:?} is neither a file nor the start of a run's id")));
+    }
+    SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)
 }
 
 fn unknown(message: String) -> anyhow::Error {
@@ -226,9 +233,6 @@ fn unknown(message: String) -> anyhow::Error {
 }
 
 fn find_in(store: &SqliteReader, run: &str, places: &Places) -> anyhow::Result<RunId> {
-    if run.is_empty() || !run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-        return Err(unknown(format!("{run:?} is neither a file nor the start of a run's id")));
-    }
     match store.find(run).map_err(store_failure)? {
         Found::One(id) => Ok(id),
         Found::None => Err(unknown(format!("no run in {} begins with {run}", places.store.display()))),
@@ -240,7 +244,7 @@ fn find_in(store: &SqliteReader, run: &str, places: &Places) -> anyhow::Result<R
 }
 
 fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
-    let store = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    let store = store_of(run, places)?;
     let id = find_in(&store, run, places)?;
     store
         .load(&id)
