@@ -9,6 +9,7 @@
 mod args;
 mod gap;
 mod judge;
+mod model;
 mod plan;
 mod remedy;
 
@@ -22,6 +23,7 @@ use crate::policy::Policy;
 use crate::{Diagnostic, Diagnostics, Digest, Timestamp, ToolName, jcs};
 
 pub use gap::{Denied, Gap, GapCode, Place, Refusal, Withheld};
+pub use model::ModelRow;
 pub use plan::{ArgsRefused, Misfit, Plan, Requirement, Row, RuleGrant};
 
 /// A tool on offer: what stands behind one of the names a program uses.
@@ -98,6 +100,9 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
     }
 
     invalid.extend(args::check(&program, &exports, &rows));
+    let models = model::judge(&program, &policies);
+    gaps.extend(models.gaps);
+    warnings.extend(models.warnings);
 
     let denied = Denied { gaps };
     if !invalid.is_empty() {
@@ -107,12 +112,12 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
     if !denied.gaps.is_empty() {
         return Err(Refusal::Denied(denied));
     }
-    let table = jcs::canonical(&plan::table_json(&rows)).map_err(|error| {
+    let table = jcs::canonical(&plan::table_json(&rows, &models.rows)).map_err(|error| {
         Refusal::Invalid(
             Diagnostic::error("table_form", format!("the table has no canonical form: {error}")).into(),
         )
     })?;
-    Ok(Plan { program, rows, policies, warnings, digest: Digest::of(&table) })
+    Ok(Plan { program, rows, models: models.rows, policies, warnings, digest: Digest::of(&table) })
 }
 
 /// How a program speaks of a tool.

@@ -8,7 +8,7 @@ mod names;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::condition::Condition;
 use crate::document::Report;
-use crate::program::{Budgets, Draft, InputDecl, Program, ToolUse};
+use crate::program::{Budgets, Draft, InputDecl, Program, SCRIPTED, ToolUse};
 use crate::template::{Template, TextTemplate};
 use crate::{Diagnostic, Diagnostics, Digest, Source, StepId, ToolName};
 use graph::Graph;
@@ -318,6 +318,20 @@ impl CheckedProgram {
     /// The alias of the model that steps use unless they name another.
     pub fn model(&self) -> &str {
         &self.model
+    }
+
+    /// The aliases of the models that its steps ask, sorted, each with the first step that does.
+    /// The scripted one, which needs no grant, is not among them.
+    pub fn models(&self) -> BTreeMap<&str, &StepId> {
+        let mut asked = BTreeMap::new();
+        for step in &self.steps {
+            if let StepKind::Llm(llm) = &step.kind
+                && llm.model != SCRIPTED
+            {
+                asked.entry(llm.model.as_str()).or_insert(&step.id);
+            }
+        }
+        asked
     }
 
     /// The file of answers for the scripted model, as the program names it.

@@ -41,8 +41,8 @@ pub mod trace;
 
 pub use admission_record::{AdmissionRecord, RepeatError};
 pub use admit::{
-    Admission, ArgsRefused, Denied, Gap, GapCode, Misfit, Offer, Place, Plan, Refusal, Requirement, Row,
-    RuleGrant, Withheld, admit,
+    Admission, ArgsRefused, Denied, Gap, GapCode, Misfit, ModelRow, Offer, Place, Plan, Refusal, Requirement,
+    Row, RuleGrant, Withheld, admit,
 };
 pub use capability::{
     Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Limits, Random, Socket,
@@ -64,7 +64,7 @@ pub use ident::{BadIdent, Principal, RunId, StepId, ToolName};
 pub use jcs::JcsError;
 pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
 pub use manifest::{Ask, Function, Manifest, Spanned};
-pub use policy::{Policy, Trust};
+pub use policy::{BaseUrl, ModelParams, ModelPii, Policy, Provider, Trust, decimal};
 pub use program::{Budgets, GrantTable, InputDecl, Program, ToolOrigin, ToolUse};
 pub use template::{Reference, Resolved, Root, Scope, Template, TemplateError, TextTemplate, Unresolved};
 pub use time::Timestamp;

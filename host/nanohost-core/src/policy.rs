@@ -1,6 +1,8 @@
 //! What an operator grants: rows that permit and forbid, host folders, variables, ceilings. Knows
 //! of tools only their names; deciding about a program is [`crate::admit()`]'s.
 
+mod base_url;
+mod model;
 mod parse;
 mod path;
 
@@ -14,6 +16,10 @@ use crate::facts::{Import, ImportPattern};
 use crate::manifest::{GivenLimits, Spanned};
 use crate::{Digest, Source, Timestamp, ToolName};
 
+pub use base_url::BaseUrl;
+pub use model::{ModelParams, ModelPii, Provider, decimal};
+pub(crate) use model::{ModelRule, is_alias, is_decimal};
+
 /// How a policy came to be in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
@@ -21,7 +27,7 @@ pub enum Trust {
     Trusted,
     /// It was found by walking up and may be a stranger's. Whatever its rows permit, it grants
     /// only reading below `project`, kv, virtual time and seeded randomness; what it forbids and
-    /// requires counts in full.
+    /// requires counts in full. It grants no model.
     Found {
         /// Absolute path of the folder that is the policy's own project.
         project: String,
@@ -44,6 +50,7 @@ pub struct Policy {
     ceilings: GivenLimits,
     /// Who has which role.
     roles: BTreeMap<String, Vec<String>>,
+    models: Vec<ModelRule>,
 }
 
 /// Whether a row gives or takes.
@@ -123,6 +130,7 @@ impl Policy {
             env: BTreeMap::new(),
             ceilings: GivenLimits::default(),
             roles: BTreeMap::new(),
+            models: Vec::new(),
         }
     }
 
@@ -217,6 +225,11 @@ impl Policy {
     /// below a granted one is not derived, since another tool may have put a symlink there.
     pub(crate) fn folder(&self, tool: &ToolName, guest: &str) -> Option<&Spanned<String>> {
         self.folders.get(&(tool.clone(), guest.to_owned()))
+    }
+
+    /// The row of a model, whether or not the policy is trusted.
+    pub(crate) fn model(&self, alias: &str) -> Option<&ModelRule> {
+        self.models.iter().find(|row| row.alias == alias)
     }
 
     /// The value of a variable of a tool.

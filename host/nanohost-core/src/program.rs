@@ -23,7 +23,7 @@ use crate::template::{Reference, Template, is_identifier};
 use crate::{Diagnostics, Digest, Source, ToolName};
 
 /// The alias of the offline model, which answers from a file.
-const SCRIPTED: &str = "scripted";
+pub(crate) const SCRIPTED: &str = "scripted";
 
 /// No program declares more inputs: the schema of each is compiled, and each value checked by it.
 const MAX_INPUTS: usize = 1000;

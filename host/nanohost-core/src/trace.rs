@@ -16,8 +16,8 @@ use crate::admit::{Plan, Refusal};
 use crate::capability::Effect;
 use crate::check::StepKind;
 use crate::envelope::{
-    AuthorityRef, DenialRef, Disclosed, Kind, OpenError, Opened, Predicate, StepRef, authority_of, events_of,
-    state_after, step_of,
+    AuthorityRef, DenialRef, Disclosed, Kind, ModelGrantRef, OpenError, Opened, Predicate, StepRef,
+    authority_of, events_of, model_behind, state_after, step_of,
 };
 use crate::export::{Content, Role};
 use crate::resume::entitled;
@@ -390,7 +390,11 @@ fn repeat(
         (Err(_), None) => Ok(None),
         (Ok(plan), Some(planned)) if planned.kind == Kind::Plan => {
             let rows: Vec<AuthorityRef> = plan.rows().iter().map(authority_of).collect();
-            if planned.run.plan != Some(plan.digest()) || planned.authority != rows {
+            let models: Vec<ModelGrantRef> = plan.models().iter().map(ModelGrantRef::of_row).collect();
+            if planned.run.plan != Some(plan.digest())
+                || planned.authority != rows
+                || planned.models != models
+            {
                 let message = "decided again, the capability table is another one".to_owned();
                 return Err(Fault::tampered(CheckName::Admission, 1, message));
             }
@@ -500,6 +504,7 @@ fn replay(
         if !asks_alias(&plan, predicate) {
             return Err(illegal("the step asks another model".to_owned()));
         }
+        model_row(&plan, predicate).map_err(|message| Fault::tampered(CheckName::Authority, at, message))?;
     }
     let detail = match withheld {
         0 => "every transition, with its values".to_owned(),
@@ -567,6 +572,17 @@ fn asks_alias(plan: &Plan, predicate: &Predicate) -> bool {
     let (Some(model), Some(step)) = (&predicate.model, &predicate.step) else { return true };
     let step = plan.program().index_of(step.id.as_str()).map(|index| &plan.program().step(index).kind);
     matches!(step, Some(StepKind::Llm(llm)) if llm.model == model.alias)
+}
+
+/// What an envelope says of the model that was asked is what its row says.
+fn model_row(plan: &Plan, predicate: &Predicate) -> Result<(), String> {
+    let Some(model) = &predicate.model else { return Ok(()) };
+    let said = (model.host.clone(), model.name.clone(), model.params.clone());
+    if model_behind(plan, &model.alias) == Some(said) {
+        Ok(())
+    } else {
+        Err(format!("the table has another model behind `{}`", model.alias.escape_debug()))
+    }
 }
 
 /// What an envelope says of a call's authority is what its row says.

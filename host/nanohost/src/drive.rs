@@ -244,10 +244,7 @@ impl<'a> Drive<'a> {
             Done::Answered(ask, answered) => {
                 let in_block = self.in_block(ask.place);
                 let event = self.run.judge(&ask, answered.reply);
-                let observed = Observed {
-                    model: Some(("local".to_owned(), SCRIPTED.to_owned())),
-                    ..Observed::default()
-                };
+                let observed = Observed { cost: answered.cost, ..Observed::default() };
                 self.journal.record(&mut self.run, event, observed)?;
                 // What was paid for, or came while others go on, is durable as it arrives.
                 if in_block || ask.model != SCRIPTED { self.journal.commit() } else { Ok(()) }

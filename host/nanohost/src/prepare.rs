@@ -14,7 +14,7 @@ use nanohost_core::{
 use nanohost_sandbox::{Engine, Loaded, Tool};
 
 use crate::cli::ProgramArgs;
-use crate::console::{Progress, escaped};
+use crate::console::Progress;
 use crate::failure::Failure;
 use crate::model::{SCRIPTED, Scripted};
 use crate::project::{
@@ -181,24 +181,13 @@ impl Prepared {
         }
     }
 
-    /// The model the program's steps ask: only `scripted` is built in.
+    /// The scripted model, where a step asks it. Others are the policy's.
     pub fn scripted(&self, program: &Path) -> anyhow::Result<Option<Scripted>> {
-        let asked: Vec<(&str, &str)> = self
-            .program
-            .steps()
-            .iter()
-            .filter_map(|step| match &step.kind {
-                StepKind::Llm(llm) => Some((step.id.as_str(), llm.model.as_str())),
-                _ => None,
-            })
-            .collect();
-        if let Some((step, model)) = asked.iter().find(|(_, model)| *model != SCRIPTED) {
-            return Err(Failure::usage(
-                Diagnostic::error("unknown_model", format!("step `{step}` asks the model `{}`", escaped(model)))
-                    .help("this version knows `scripted`, which answers from a file: models.scripted = \"answers.toml\""),
-            ));
-        }
-        match (asked.first(), self.program.scripted()) {
+        let asked = self.program.steps().iter().find_map(|step| match &step.kind {
+            StepKind::Llm(llm) if llm.model == SCRIPTED => Some(step.id.as_str()),
+            _ => None,
+        });
+        match (asked, self.program.scripted()) {
             (None, _) => Ok(None),
             (Some(_), Some(file)) => {
                 let folder = program.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -219,7 +208,7 @@ impl Prepared {
                 }
                 Ok(Some(Scripted::read(&path)?))
             }
-            (Some((step, _)), None) => Err(Failure::usage(
+            (Some(step), None) => Err(Failure::usage(
                 Diagnostic::error(
                     "no_scripted_answers",
                     format!("step `{step}` asks the scripted model, and there are no answers"),

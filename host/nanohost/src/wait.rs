@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use nanohost_sandbox::Cancellation;
+use tokio::time::Instant;
 
 use crate::signals;
 
@@ -18,6 +19,13 @@ pub async fn pause(backoff: Option<Duration>) {
     // Without randomness the pause is whole.
     let share = if getrandom::fill(&mut byte).is_ok() { u32::from(byte[0]) } else { 0 };
     tokio::time::sleep(backoff - backoff * share / 512).await;
+}
+
+/// Ends at that moment; without one, at once.
+pub async fn until(moment: Option<Instant>) {
+    if let Some(moment) = moment {
+        tokio::time::sleep_until(moment).await;
+    }
 }
 
 /// Ends when the time is up; without one, never.

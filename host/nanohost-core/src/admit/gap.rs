@@ -27,7 +27,7 @@ pub struct Denied {
 }
 
 impl Denied {
-    /// The gaps, by tool in the order of their names. Never empty.
+    /// The gaps, by tool in the order of their names, then by model. Never empty.
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
     }
@@ -64,12 +64,14 @@ impl std::error::Error for Denied {}
 pub struct Gap {
     /// What kind of refusal it is.
     pub code: GapCode,
-    /// The tool, by the name the program gives it.
-    pub tool: ToolName,
-    /// The class of authority; `None` for an import nobody knows and for a tool that is forbidden
-    /// as a whole.
+    /// The tool, by the name the program gives it; `None`: steps of the program itself ask, for a
+    /// model.
+    pub tool: Option<ToolName>,
+    /// The class of authority; `None` for an import nobody knows, for a tool that is forbidden as a
+    /// whole and for a model.
     pub class: Option<Class>,
-    /// What was asked for: a capability's value or an import's full name. Chosen by an author.
+    /// What was asked for: a capability's value, an import's full name, a model's alias. Chosen by
+    /// an author.
     pub value: String,
     /// Where it is asked for, in the manifest; `None` where only the component does.
     pub asks: Option<Place>,
@@ -121,6 +123,8 @@ pub enum GapCode {
     EnvMissing,
     /// Two policies give the variable two different values.
     EnvConflict,
+    /// Two policies mean different models by one alias.
+    ModelConflict,
 }
 
 impl GapCode {
@@ -136,6 +140,7 @@ impl GapCode {
             Self::GrantCoversControlFiles => "grant_covers_control_files",
             Self::EnvMissing => "env_missing",
             Self::EnvConflict => "env_conflict",
+            Self::ModelConflict => "model_conflict",
         }
     }
 }

@@ -227,7 +227,7 @@ impl<'a> Case<'a> {
             if let Verdict::Forbidden(rule, span) = policy.verdict(subject, Wanted::Call) {
                 self.gaps.push(Gap {
                     code: GapCode::Forbidden,
-                    tool: self.offer.local.clone(),
+                    tool: Some(self.offer.local.clone()),
                     class: None,
                     value: subject.function.to_owned(),
                     asks: None,
@@ -359,7 +359,7 @@ impl<'a> Case<'a> {
     ) -> Gap {
         Gap {
             code,
-            tool: self.offer.local.clone(),
+            tool: Some(self.offer.local.clone()),
             class,
             value: import.name.clone(),
             asks: None,
@@ -378,7 +378,7 @@ impl<'a> Case<'a> {
         let place = self.uses.map(|uses| Place::new(&self.program.source, &uses.span));
         Gap {
             code: GapCode::NotGranted,
-            tool: self.offer.local.clone(),
+            tool: Some(self.offer.local.clone()),
             class: Some(class),
             value: import.name.clone(),
             asks: asks.and_then(|ask| Some(Place::new(self.offer.manifest.source(), ask.span.as_ref()?))),
@@ -545,7 +545,7 @@ impl<'a> Case<'a> {
             let place = place.map(|span| Place::new(policy.source(), span));
             self.gaps.push(Gap {
                 code,
-                tool: self.offer.local.clone(),
+                tool: Some(self.offer.local.clone()),
                 class: Some(class),
                 value: value.clone(),
                 asks: asks.clone(),
@@ -638,7 +638,7 @@ impl<'a> Case<'a> {
         let file = conflict.as_ref().map_or(&policy.source().name, |place| &place.source.name).clone();
         Gap {
             code,
-            tool: self.offer.local.clone(),
+            tool: Some(self.offer.local.clone()),
             class: Some(capability.class()),
             value: capability.value(),
             asks: ask.span.map(|span| Place::new(self.offer.manifest.source(), span)),

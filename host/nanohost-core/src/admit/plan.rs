@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::gap::Place;
+use super::model::ModelRow;
 use crate::capability::{Effect, Grants, Limits};
 use crate::check::CheckedProgram;
 use crate::condition::{Condition, EvalError};
@@ -16,7 +17,7 @@ use crate::template::{Root, Scope};
 use crate::{Diagnostics, Digest, ToolName};
 
 /// The form of the table that [`Plan::digest`] covers. A change of the form changes the name.
-const TABLE_FORMAT: &str = "nanohost/table/v1";
+const TABLE_FORMAT: &str = "nanohost/table/v2";
 
 /// No refusal of arguments lists more places: a hostile value must not make the answer large.
 const MAX_MISFITS: usize = 16;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub(super) program: Arc<CheckedProgram>,
     /// Sorted by local name.
     pub(super) rows: Vec<Row>,
+    /// Sorted by alias.
+    pub(super) models: Vec<ModelRow>,
     pub(super) policies: Vec<Policy>,
     pub(super) warnings: Diagnostics,
     pub(super) digest: Digest,
@@ -157,6 +160,16 @@ impl Plan {
         self.rows.binary_search_by(|row| row.local.cmp(local)).ok().map(|at| &self.rows[at])
     }
 
+    /// The models, sorted by alias. The scripted one, which asks nobody, is not among them.
+    pub fn models(&self) -> &[ModelRow] {
+        &self.models
+    }
+
+    /// The row of a model; `None`: the program asks no such one, or it is the scripted one.
+    pub fn model(&self, alias: &str) -> Option<&ModelRow> {
+        self.models.binary_search_by(|row| row.alias.as_str().cmp(alias)).ok().map(|at| &self.models[at])
+    }
+
     /// The policies it was admitted under.
     pub fn policies(&self) -> &[Policy] {
         &self.policies
@@ -177,7 +190,7 @@ impl Plan {
     /// calls, and a digest over a guessable value would give it away. Neither is the policy's
     /// digest, since the same rows under a newer policy are the same table.
     pub fn to_json(&self) -> Value {
-        table_json(&self.rows)
+        table_json(&self.rows, &self.models)
     }
 
     /// Judges the final arguments of one call, before anything is instantiated.
@@ -243,8 +256,12 @@ impl fmt::Debug for ArgsValidator {
 }
 
 /// The table as data, rows in their order.
-pub(super) fn table_json(rows: &[Row]) -> Value {
-    json!({ "format": TABLE_FORMAT, "rows": rows.iter().map(Row::to_json).collect::<Vec<_>>() })
+pub(super) fn table_json(rows: &[Row], models: &[ModelRow]) -> Value {
+    json!({
+        "format": TABLE_FORMAT,
+        "rows": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+        "models": models.iter().map(ModelRow::to_json).collect::<Vec<_>>(),
+    })
 }
 
 impl Row {

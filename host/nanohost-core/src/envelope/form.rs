@@ -1,8 +1,10 @@
 //! Which members belong to which kind of envelope. What does not belong is refused, since readers
 //! and receipts would believe it and no transition vouches for it. Knows no program.
 
-use super::predicate::{CallRef, Kind, Predicate};
+use super::predicate::{CallRef, DenialRef, Kind, Predicate};
+use super::write::MODEL;
 use crate::export::Role;
+use crate::policy::is_decimal;
 
 /// Checks the members and commitments of a predicate against its kind; the fault in a few words.
 pub(super) fn check(predicate: &Predicate, commits: impl Fn(&Role) -> bool) -> Result<(), &'static str> {
@@ -53,6 +55,7 @@ enum Member {
     Step,
     Call,
     Model,
+    Models,
     Authority,
     Used,
     Usage,
@@ -61,7 +64,7 @@ enum Member {
     Close,
 }
 
-fn members(predicate: &Predicate) -> [(Member, bool); 13] {
+fn members(predicate: &Predicate) -> [(Member, bool); 14] {
     [
         (Member::Resolver, predicate.resolver.is_some()),
         (Member::Host, predicate.host.is_some()),
@@ -70,6 +73,7 @@ fn members(predicate: &Predicate) -> [(Member, bool); 13] {
         (Member::Step, predicate.step.is_some()),
         (Member::Call, predicate.call.is_some()),
         (Member::Model, predicate.model.is_some()),
+        (Member::Models, !predicate.models.is_empty()),
         (Member::Authority, !predicate.authority.is_empty()),
         (Member::Used, !predicate.used.is_empty()),
         (Member::Usage, predicate.usage.is_some()),
@@ -83,7 +87,7 @@ fn allowed(predicate: &Predicate) -> Result<&'static [Member], &'static str> {
     let event = predicate.step.as_ref().map(|step| step.event.as_str());
     Ok(match (predicate.kind, event) {
         (Kind::RunOpen, None) => &[Member::Host, Member::Signer, Member::Policies],
-        (Kind::Plan, None) => &[Member::Authority],
+        (Kind::Plan, None) => &[Member::Models, Member::Authority],
         (Kind::Intent, Some("started")) => &[Member::Step, Member::Call, Member::Authority],
         (Kind::Result, Some("finished")) => {
             &[Member::Step, Member::Call, Member::Authority, Member::Used, Member::Usage, Member::Failure]
@@ -139,8 +143,10 @@ fn denied(predicate: &Predicate) -> Result<(), &'static str> {
     let of_admission = predicate.step.is_none();
     let count = predicate.denials.len();
     let fits = if of_admission { count > 0 } else { count == 1 };
-    // The step says which tool it is, and one commitment covers what all of them asked for.
-    let named = predicate.denials.iter().all(|denial| denial.tool.is_some() == of_admission);
+    // The step says which tool it is, and one commitment covers what all of them asked for. For a
+    // model the program itself asks.
+    let names = |denial: &DenialRef| of_admission && denial.capability != MODEL;
+    let named = predicate.denials.iter().all(|denial| denial.tool.is_some() == names(denial));
     let once = predicate.denials.iter().skip(1).all(|denial| denial.value.is_none());
     let event = predicate.step.as_ref().map(|step| step.event.as_str());
     let resolved = (event == Some("refused")) == predicate.resolver.is_some();
@@ -199,7 +205,9 @@ fn transition(predicate: &Predicate) -> Result<(), &'static str> {
     let event = predicate.step.as_ref().map_or("", |step| step.event.as_str());
     let failed = predicate.failure.is_some();
     let fits = match (&predicate.model, event) {
-        (Some(model), _) => failed == (model.verdict == "failed"),
+        (Some(model), _) => {
+            failed == (model.verdict == "failed") && model.cost.as_deref().is_none_or(is_decimal)
+        }
         (None, "answered") => false,
         (None, "failed") => failed,
         (None, _) => true,

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::commit::Commitment;
-use crate::{Digest, RunId, StepId, Timestamp, ToolName};
+use crate::{Digest, ModelParams, RunId, StepId, Timestamp, ToolName};
 
 /// What an envelope records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,6 +62,9 @@ pub struct Predicate {
     /// The model attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelRef>,
+    /// The models of the table; in `plan`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<ModelGrantRef>,
     /// The rows of the table; in `plan` all, in `intent` and `result` the one of the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub authority: Vec<AuthorityRef>,
@@ -210,10 +213,13 @@ pub struct CallRef {
 pub struct ModelRef {
     /// The alias the program uses.
     pub alias: String,
-    /// Where the model ran: `local` for the scripted one.
+    /// Where the model ran, `scheme://host:port`: `local` for the scripted one.
     pub host: String,
-    /// The model's name.
+    /// The server's name of the model.
     pub name: String,
+    /// What it was told beside the prompt.
+    #[serde(default, skip_serializing_if = "ModelParams::is_empty")]
+    pub params: ModelParams,
     /// The prompt.
     pub prompt: Commitment,
     /// The system text.
@@ -226,8 +232,28 @@ pub struct ModelRef {
     pub tokens: u64,
     /// Tokens as estimated where none were reported.
     pub estimated_tokens: u64,
+    /// What the server says it cost, in its own unit, a decimal; absent where it does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
     /// `accepted`, `not-allowed`, `proposed`, `timed-out` or `failed`.
     pub verdict: String,
+}
+
+/// A model of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ModelGrantRef {
+    /// The alias the program uses.
+    pub alias: String,
+    /// Where the model runs, `scheme://host:port`.
+    pub host: String,
+    /// The server's name of the model.
+    pub name: String,
+    /// What it is told beside the prompt.
+    #[serde(default, skip_serializing_if = "ModelParams::is_empty")]
+    pub params: ModelParams,
+    /// What becomes of personal data: `never` or `redacted`.
+    pub pii: String,
 }
 
 /// A row of the table.

@@ -9,19 +9,24 @@ use serde_json::Value;
 use sha2::Digest as _;
 
 use super::predicate::{
-    AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelRef, PolicyRef, Predicate,
-    ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
+    AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelGrantRef, ModelRef,
+    PolicyRef, Predicate, ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
 };
 use super::read::MAX_PAYLOAD;
 use super::{COMMIT_DIGEST, PREDICATE_TYPE, STATEMENT_TYPE};
-use crate::admit::{Gap, Row};
+use crate::admit::{Gap, ModelRow, Plan, Row};
 use crate::capability::Effect;
 use crate::export::{Content, Role};
+use crate::policy::ModelParams;
+use crate::program::SCRIPTED;
 use crate::run::{
     Answer, CallEnd, Check, CheckEnd, Culprit, Denial, End, Event, Failure, Place, Retry, Run, Settlement,
     Slot, Verdict,
 };
 use crate::{Commitment, Digest, Encoding, JcsError, RunId, Salt, Signer, Timestamp, commit, dsse, jcs};
+
+/// `capability` of a refusal that is about a model.
+pub(super) const MODEL: &str = "model";
 
 /// A sealed envelope and the content it commits to.
 #[derive(Debug)]
@@ -87,6 +92,7 @@ pub struct Parts {
     pub step: Option<StepRef>,
     pub call: Option<CallRef>,
     pub model: Option<ModelRef>,
+    pub models: Vec<ModelGrantRef>,
     pub authority: Vec<AuthorityRef>,
     pub used: Vec<UseRef>,
     pub usage: Option<UsageRef>,
@@ -106,8 +112,8 @@ pub struct Observed {
     pub idempotency_key: Option<String>,
     /// The run and envelope whose result is reused, `run/<id>/<seq>`.
     pub recorded: Option<String>,
-    /// Where the model ran and what it is called.
-    pub model: Option<(String, String)>,
+    /// What the model's server says the attempt cost, a decimal.
+    pub cost: Option<String>,
     /// The arguments of a call without an intent: they stand in its result.
     pub input: Option<Slot>,
     /// The row of the call, where the step's own kind does not tell (a proposal).
@@ -303,6 +309,7 @@ impl Chain {
                 step: parts.step,
                 call: parts.call,
                 model: parts.model,
+                models: parts.models,
                 authority: parts.authority,
                 used: parts.used,
                 usage: parts.usage,
@@ -430,11 +437,10 @@ fn parts_of(
                 crate::check::StepKind::Llm(llm) => llm.model.clone(),
                 _ => String::new(),
             };
-            let (host, name) = observed.model.unwrap_or_default();
             if let Verdict::Failed(failed) = &answer.verdict {
                 parts.failure = Some(failure(failed, committer));
             }
-            parts.model = Some(model(answer, alias, host, name, committer));
+            parts.model = Some(model(answer, alias, run.plan(), observed.cost, committer));
         }
         Event::Failed { failure: failed, .. } => {
             parts.failure = Some(failure(failed, committer));
@@ -562,10 +568,20 @@ impl DenialRef {
     pub fn of_gap(gap: &Gap) -> Self {
         Self {
             code: gap.code.as_str().to_owned(),
-            capability: gap.class.map_or("import", |class| class.as_str()).to_owned(),
+            capability: match (gap.class, &gap.tool) {
+                (Some(class), _) => class.as_str(),
+                (None, Some(_)) => "import",
+                (None, None) => MODEL,
+            }
+            .to_owned(),
             rule: gap.rule().unwrap_or("table:no-grant").to_owned(),
-            culprit: Culprit::Component.as_str().to_owned(),
-            tool: Some(gap.tool.clone()),
+            culprit: match gap.tool {
+                Some(_) => Culprit::Component,
+                None => Culprit::Program,
+            }
+            .as_str()
+            .to_owned(),
+            tool: gap.tool.clone(),
             value: None,
         }
     }
@@ -591,11 +607,33 @@ pub(crate) fn authority(row: &Row) -> AuthorityRef {
     }
 }
 
+impl ModelGrantRef {
+    /// A model of the table as envelopes show it.
+    pub fn of_row(row: &ModelRow) -> Self {
+        Self {
+            alias: row.alias.clone(),
+            host: row.base_url.origin(),
+            name: row.model.clone(),
+            params: row.params.clone(),
+            pii: row.pii.as_str().to_owned(),
+        }
+    }
+}
+
+/// Host, name and parameters of the model that an alias stands for; `None`: it stands for none.
+pub(crate) fn model_behind(plan: &Plan, alias: &str) -> Option<(String, String, ModelParams)> {
+    if alias == SCRIPTED {
+        return Some(("local".to_owned(), SCRIPTED.to_owned(), ModelParams::default()));
+    }
+    let row = plan.model(alias)?;
+    Some((row.base_url.origin(), row.model.clone(), row.params.clone()))
+}
+
 fn model(
     answer: &Answer,
     alias: String,
-    host: String,
-    name: String,
+    plan: &Plan,
+    cost: Option<String>,
     committer: &mut Committer<'_>,
 ) -> ModelRef {
     let verdict = match &answer.verdict {
@@ -606,15 +644,18 @@ fn model(
         Verdict::Failed(_) => "failed",
     };
     let prompt = answer.prompt.value().cloned().unwrap_or_default();
+    let (host, name, params) = model_behind(plan, &alias).unwrap_or_default();
     ModelRef {
         alias,
         host,
         name,
+        params,
         prompt: committer.json(Role::PROMPT, &prompt),
         system: answer.system.as_ref().and_then(|system| committer.slot(Role::SYSTEM, system)),
         answer: answer.text.as_ref().and_then(|text| committer.slot(Role::ANSWER, text)),
         tokens: answer.tokens,
         estimated_tokens: answer.estimated_tokens,
+        cost,
         verdict: verdict.to_owned(),
     }
 }

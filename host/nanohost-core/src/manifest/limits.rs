@@ -69,6 +69,26 @@ pub(crate) fn read_limits(fields: &mut Fields<'_>, report: &mut Report) -> Given
     }
 }
 
+/// A time such as `"2s"`, from the least to the most milliseconds.
+pub(crate) fn read_time(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    (least, most): (u64, u64),
+    report: &mut Report,
+) -> Option<Duration> {
+    quantity(fields, key, &TIME, Range { least, most }, report).map(Duration::from_millis)
+}
+
+/// A size such as `"1MiB"`, from the least to the most bytes.
+pub(crate) fn read_bytes(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    (least, most): (u64, u64),
+    report: &mut Report,
+) -> Option<u64> {
+    quantity(fields, key, &BYTES, Range { least, most }, report)
+}
+
 /// How a quantity is written.
 struct Form {
     example: &'static str,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Policy, Rule, Stance, Trust, path};
+use super::{Policy, Rule, Stance, Trust, model, path};
 use crate::capability::{Capability, Clock, Random, is_guest_path};
 use crate::condition::Condition;
 use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report};
@@ -45,8 +45,9 @@ impl Policy {
                 env: variables(&mut fields, &mut report),
                 ceilings: ceilings(&mut fields, &mut report),
                 roles: roles(&mut fields, &mut report),
+                models: model::models(&mut fields, &mut report),
             };
-            refuse_unenforceable(&mut fields, &["models", "publishers", "retention"], &mut report);
+            refuse_unenforceable(&mut fields, &["publishers", "retention"], &mut report);
             fields.finish(&mut report);
             policy
         });

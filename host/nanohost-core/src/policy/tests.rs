@@ -60,7 +60,6 @@ fn one_line_a_case() {
         (row("http = []"), "unenforceable"),
         (row("forbid_origin = { amount = [\"model\"] }"), "unenforceable"),
         (row("digest = \"x\"\npublisher = \"y\""), "unenforceable unenforceable"),
-        ("[models.a]\nprovider = \"x\"".into(), "unenforceable"),
         ("[publishers]\n[retention]".into(), "unenforceable unenforceable"),
         // Folders, variables, ceilings.
         ("[folders.t]\n\"/data\" = \"../data\"".into(), "ok"),

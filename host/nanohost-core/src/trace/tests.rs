@@ -21,7 +21,7 @@ fn everything() -> Value {
         { "id": "both", "type": "parallel", "max_concurrency": 2, "on_error": "skip", "parallel_steps": [
             { "id": "one", "type": "tool", "tool": "pay", "args": { "amount": 1 }, "output_key": "paid" },
             { "id": "two", "type": "tool", "tool": "look_too", "on_error": "skip" },
-            { "id": "three", "type": "llm", "prompt": "say $seen.amount", "on_error": "retry" }
+            { "id": "three", "type": "llm", "prompt": "say $seen.amount", "model": "fast", "on_error": "retry" }
         ]},
         { "id": "act", "type": "llm", "prompt": "$both.three", "system": "be $who",
           "allowed_tools": ["pay_too", "tell"], "on_error": "retry", "output_key": "acted" },
@@ -162,7 +162,9 @@ fn shapes() -> Vec<(&'static str, World)> {
 }
 
 fn refusal() -> Handed {
-    refused(&json!({ "steps": [{ "id": "a", "type": "tool", "tool": "steal" }] }))
+    refused(&json!({ "steps": [
+        { "id": "a", "type": "tool", "tool": "steal" },
+        { "id": "m", "type": "llm", "prompt": "?", "model": "nobody" }] }))
 }
 
 #[test]
@@ -181,7 +183,7 @@ fn honest_runs_pass() {
     assert!(report.is_good(), "{report:?}");
     let trace = trace.expect("a trace");
     assert!(trace.machine().is_none());
-    assert_eq!(Receipt::from(&trace).blocked.len(), 1);
+    assert_eq!(Receipt::from(&trace).blocked.len(), 2);
 }
 
 /// An honest run never fails, whatever is withheld; what is missing is missed where all has to be
@@ -349,6 +351,7 @@ fn members_of_other_kinds_are_refused() {
         "step",
         "call",
         "model",
+        "models",
         "authority",
         "used",
         "usage",
@@ -414,6 +417,20 @@ fn admission_is_repeated() {
         CheckName::Admission,
     );
     forged(
+        "a model less",
+        |it| drop(it.predicate(1).as_object_mut().expect("a plan").remove("models")),
+        CheckName::Admission,
+    );
+    for (member, value) in [
+        ("alias", json!("faster")),
+        ("host", json!("https://api.example.org:443")),
+        ("name", json!("m-2")),
+        ("params", json!({ "temperature": "0.5", "seed": 8 })),
+        ("pii", json!("never")),
+    ] {
+        forged(member, |it| it.predicate(1)["models"][0][member] = value.clone(), CheckName::Admission);
+    }
+    forged(
         "a policy less",
         |it| it.predicate(0)["policies"] = json!([{ "digest": "2".repeat(64), "trusted": true }]),
         CheckName::Admission,
@@ -478,6 +495,16 @@ fn admission_is_repeated() {
         refuse(member, &|it| it.predicate(1)["denials"][0][member] = value.into(), CheckName::Admission);
     }
     refuse(
+        "a model that a tool asks",
+        &|it| it.predicate(1)["denials"][1]["tool"] = "tell".into(),
+        CheckName::Canonical,
+    );
+    refuse(
+        "another class",
+        &|it| it.predicate(1)["denials"][0]["capability"] = "model".into(),
+        CheckName::Canonical,
+    );
+    refuse(
         "a gap more",
         &|it| {
             let mut more = it.predicate(1)["denials"][0].clone();
@@ -494,6 +521,77 @@ fn admission_is_repeated() {
     );
     refuse("no refusal", &|it| it.remove(1), CheckName::Admission);
     refuse("another value", &|it| it.commit(1, &Role::DENIED, &json!(["silver"])), CheckName::Admission);
+}
+
+#[test]
+fn a_model_is_the_one_of_the_table() {
+    let scripted = |it: &Forgery, is: bool| {
+        it.payloads
+            .iter()
+            .position(|it| {
+                it["predicate"]["model"].is_object() && (it["predicate"]["model"]["host"] == "local") == is
+            })
+            .expect("an attempt")
+    };
+    for (member, value) in [
+        ("host", json!("https://api.example.org:443")),
+        ("host", json!("https://api.example.com")),
+        ("host", json!("local")),
+        ("name", json!("m-2")),
+        ("name", json!("scripted")),
+        ("params", json!({})),
+        ("params", json!({ "temperature": "0.5" })),
+        ("params", json!({ "temperature": "0.5", "seed": 7, "max_tokens": 1 })),
+    ] {
+        let what = format!("{member} is {value}");
+        for of_scripted in [false, true] {
+            let same = of_scripted && matches!(value.as_str(), Some("local" | "scripted"));
+            // Empty parameters are left out: written, they are another form.
+            if same || value == json!({}) && of_scripted {
+                continue;
+            }
+            forged(
+                &what,
+                |it| {
+                    let at = scripted(it, of_scripted);
+                    it.predicate(at)["model"][member] = value.clone();
+                },
+                CheckName::Authority,
+            );
+        }
+    }
+    forged(
+        "no parameters",
+        |it| {
+            let at = scripted(it, false);
+            it.predicate(at)["model"].as_object_mut().expect("a model").remove("params");
+        },
+        CheckName::Authority,
+    );
+    for (member, value) in [
+        ("params", json!({ "stop": "x" })),
+        ("params", json!({ "seed": "7" })),
+        ("cost", json!("-1")),
+        ("cost", json!("0.10")),
+        ("cost", json!("free")),
+        ("cost", json!(1)),
+        ("key", json!("sk-1")),
+    ] {
+        forged(
+            member,
+            |it| {
+                let at = scripted(it, false);
+                it.predicate(at)["model"][member] = value.clone();
+            },
+            CheckName::Canonical,
+        );
+    }
+    // What it cost is the server's word, as tokens are.
+    let mut honest = whole(Order::Last).handed.forge();
+    let at = scripted(&honest, false);
+    assert_eq!(honest.predicate(at)["model"]["cost"], "0.25");
+    honest.predicate(at)["model"]["cost"] = "0.3".into();
+    assert!(honest.seal().verify(true).0.is_good());
 }
 
 #[test]

@@ -18,12 +18,14 @@ use crate::project::Places;
 /// `nanohost check`.
 pub fn check(args: &CheckArgs, console: &Console) -> anyhow::Result<Exit> {
     let (program, warnings) = prepare::program(&args.program)?;
+    let models: Vec<&str> = program.models().into_keys().collect();
     if args.json {
         console.json(&json!({
             "valid": true,
             "program": program.name(),
             "digest": program.digest(),
             "steps": program.steps().len(),
+            "models": models,
             "findings": console::findings_json(&warnings),
         }))?;
     } else {
@@ -33,6 +35,13 @@ pub fn check(args: &CheckArgs, console: &Console) -> anyhow::Result<Exit> {
             console::escaped(program.name()),
             program.steps().len()
         ))?;
+        if !models.is_empty() {
+            let names: Vec<String> = models.iter().map(|alias| console::escaped(alias)).collect();
+            console.print(&format!(
+                "it asks models that the policy has to grant, each with a row in [models]: {}\n",
+                names.join(", ")
+            ))?;
+        }
     }
     Ok(Exit::Success)
 }

@@ -238,7 +238,7 @@ impl Reopened {
         let model = scripted.as_ref().map(|model| model.path().to_owned());
         let tools = Tools {
             linked,
-            models: Models::new(scripted),
+            models: Models::open(&plan, scripted)?,
             seed,
             domain: launch.domain,
             interrupted: run.going_on().collect(),

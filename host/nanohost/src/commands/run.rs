@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use nanohost_core::envelope::{AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, Parts, SignerRef};
+use nanohost_core::envelope::{
+    AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, ModelGrantRef, Parts, SignerRef,
+};
 use nanohost_core::export::Role;
 use nanohost_core::run::{ErrorKind, Run, Status};
 use nanohost_core::{
@@ -59,20 +61,14 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).context("the operating system gives no randomness")?;
     let model_file = scripted.as_ref().map(|model| model.path().to_owned());
-    let linked = match &decided {
-        Ok(plan) => prepared.link(plan, &engine)?,
-        Err(_) => HashMap::new(),
+    let (linked, models) = match &decided {
+        Ok(plan) => (prepared.link(plan, &engine)?, Models::open(plan, scripted)?),
+        Err(_) => (HashMap::new(), Models::none()),
     };
     let trust = super::evidence::own_trust(places)?;
     let launch = Launch::of(&args.program, &prepared);
-    let tools = Tools {
-        linked,
-        models: Models::new(scripted),
-        seed,
-        domain: launch.domain.clone(),
-        interrupted: HashSet::new(),
-        trust,
-    };
+    let tools =
+        Tools { linked, models, seed, domain: launch.domain.clone(), interrupted: HashSet::new(), trust };
     let fence = match begin(&store, args, &prepared, &inputs, opened)? {
         Begun::Owned(fence) => fence,
         Begun::Held { run, same: true } => match first::look(&store, &run, places)? {
@@ -216,8 +212,9 @@ fn seal_open(
 fn seal_plan(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<()> {
     ledger.bind(plan.digest());
     let authority: Vec<AuthorityRef> = plan.rows().iter().map(AuthorityRef::of_row).collect();
+    let models = plan.models().iter().map(ModelGrantRef::of_row).collect();
     let now = ledger.now();
-    ledger.seal(Kind::Plan, now, |_| Parts { authority, ..Parts::default() })?;
+    ledger.seal(Kind::Plan, now, |_| Parts { authority, models, ..Parts::default() })?;
     // The listing knows the run from its first step on.
     ledger.commit()
 }

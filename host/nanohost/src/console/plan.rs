@@ -1,7 +1,7 @@
 //! The capability table: what a reviewer reads before anything runs.
 
 use nanohost_core::Limits;
-use nanohost_core::{Diagnostics, Plan, Row};
+use nanohost_core::{Diagnostics, ModelParams, ModelRow, Plan, Row};
 use serde_json::{Value, json};
 
 use super::escape::escaped;
@@ -26,7 +26,39 @@ pub fn plan(plan: &Plan, policy: &FoundPolicy) -> String {
     if plan.rows().is_empty() {
         out.push_str("\nno tools: nothing can be called\n");
     }
+    for row in plan.models() {
+        out.push('\n');
+        out.push_str(&model(row));
+    }
     out
+}
+
+fn model(row: &ModelRow) -> String {
+    let mut out =
+        format!("{} {}\n", bold(&escaped(&row.alias)), dim(&format!("model · {}", escaped(&row.model))));
+    let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<10} {text}\n"));
+    line("server", row.base_url.to_string());
+    line("key", row.key_env.as_ref().map_or("none".to_owned(), |name| format!("from the variable {name}")));
+    line("personal", row.pii.to_string());
+    line("told", params(&row.params));
+    line("limits", format!("time {} · answer {}", super::duration(row.timeout), bytes(row.answer)));
+    out
+}
+
+fn params(params: &ModelParams) -> String {
+    let fraction = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name} {value}"));
+    let integer = |name: &str, value: Option<u64>| value.map(|value| format!("{name} {value}"));
+    let told: Vec<String> = [
+        fraction("temperature", &params.temperature),
+        fraction("top_p", &params.top_p),
+        integer("max_tokens", params.max_tokens),
+        integer("max_completion_tokens", params.max_completion_tokens),
+        integer("seed", params.seed),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if told.is_empty() { "the prompt alone".to_owned() } else { told.join(", ") }
 }
 
 fn policy_line(policy: &FoundPolicy) -> String {

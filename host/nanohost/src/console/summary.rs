@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use nanohost_core::run::{Run, Slot, Status, StepRecord, SuspensionCause};
-use nanohost_core::{Diagnostics, RunId, StepKind};
+use nanohost_core::{Diagnostics, ModelRow, RunId, StepKind};
 use nanohost_store::Head;
 use serde_json::{Value, json};
 
@@ -121,6 +121,10 @@ pub fn summary(summary: &Summary<'_>) -> String {
             "model     scripted: answers from {}; no model was asked\n",
             super::path(path)
         ));
+    }
+    for row in run.plan().models() {
+        let (alias, model) = (escaped(&row.alias), escaped(&row.model));
+        out.push_str(&format!("model     {alias}: {model} at {}\n", row.base_url.origin()));
     }
     let policy = match &summary.policy.path {
         Some(path) if summary.policy.trusted => super::path(path),
@@ -323,6 +327,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
         "granted": granted,
         "budget": { "steps": tally.steps, "tokens": tally.tokens, "estimatedTokens": tally.estimated_tokens },
         "model": summary.model.map(|path| json!({ "alias": "scripted", "answers": path })),
+        "models": run.plan().models().iter().map(ModelRow::to_json).collect::<Vec<_>>(),
         "policy": { "path": summary.policy.path, "trusted": summary.policy.trusted },
         "warnings": findings_json(warnings),
         "evidence": {

@@ -7,7 +7,7 @@ use nanohost_core::run::{Ask, Reply, Retry};
 use nanohost_core::{Diagnostic, Source};
 use serde::Deserialize;
 
-use super::{Answered, estimate, failed};
+use super::{Answered, estimate};
 use crate::failure::Failure;
 use crate::project::read_bounded;
 
@@ -91,7 +91,7 @@ impl Scripted {
             None => {
                 let path = self.path.display();
                 let message = format!("{path} has no answer for step `{step}` and this prompt");
-                Answered::of(failed("no_scripted_answer", Retry::Never, message))
+                Answered::failed("no_scripted_answer", Retry::Never, message)
             }
         }
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::envelope::{
-    AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, Observed, Parts, PolicyRef, RecordError,
-    ResolverRef, SignerRef, TakeOver,
+    AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, ModelGrantRef, Observed, Parts, PolicyRef,
+    RecordError, ResolverRef, SignerRef, TakeOver,
 };
 use crate::export::{Content, Role};
 use crate::run::{
@@ -24,11 +24,13 @@ use crate::{
 
 const MOMENT: i64 = 1_795_000_000_000;
 
-/// `pay…` may pay 500 at most; the authority of `steal` is missing.
-/// `wire` may write to a folder.
+/// `pay…` may pay 500 at most; the authority of `steal` is missing;
+/// `wire` may write to a folder; there is the model `fast`.
 const POLICY: &str = "[[permit]]\nid = \"wires\"\ntool = \"wire\"\nfilesystem = [{ guest = \"/out\", access = \"write\" }]\n\
                       [folders.wire]\n\"/out\" = \"/srv/out\"\n[[permit]]\nid = \"small\"\ntool = \"pay\"\nrequire = \"$args.amount <= 500\"\n\
-                      [[permit]]\nid = \"twin\"\ntool = \"pay_too\"\nrequire = \"$args.amount <= 500\"\n";
+                      [[permit]]\nid = \"twin\"\ntool = \"pay_too\"\nrequire = \"$args.amount <= 500\"\n\
+                      [models.fast]\nprovider = \"openai\"\nbase_url = \"https://api.example.com/v1\"\n\
+                      model = \"m-1\"\ntemperature = 0.5\nseed = 7\n";
 
 pub(crate) fn moment(after: i64) -> Timestamp {
     Timestamp::from_millis(MOMENT + after)
@@ -319,8 +321,10 @@ impl World {
         open(&mut chain, &mut handed, &record, &inputs, policies, &mut salts);
         chain.bind(plan.digest());
         let authority = plan.rows().iter().map(AuthorityRef::of_row).collect();
+        let models = plan.models().iter().map(ModelGrantRef::of_row).collect();
         let sealed = chain.seal(Kind::Plan, moment(0), &mut || salt(&mut salts), |_| Parts {
             authority,
+            models,
             ..Parts::default()
         });
         keep(&mut handed, sealed.expect("a table that can be signed"));
@@ -461,8 +465,8 @@ impl World {
                 let id = self.run.plan().program().step(ask.place.step).id.to_string();
                 let reply = reply_of(&self.answer(&id));
                 let event = self.run.judge(&ask, reply);
-                let model = Some(("local".to_owned(), "scripted".to_owned()));
-                self.record(event, Observed { model, ..Observed::default() }).expect("an answer is legal");
+                let cost = (ask.model != "scripted").then(|| "0.25".to_owned());
+                self.record(event, Observed { cost, ..Observed::default() }).expect("an answer is legal");
             }
             Action::Call(call) => {
                 let answer = self.answer(call.tool.as_str());
