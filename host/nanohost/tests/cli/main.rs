@@ -8,6 +8,7 @@
 
 mod harness;
 mod interop;
+mod model_server;
 
 mod analysis;
 mod attacks;
@@ -18,6 +19,7 @@ mod export;
 mod guests;
 mod input;
 mod inspect;
+mod model;
 mod parallel;
 mod refund;
 mod store;

@@ -160,11 +160,11 @@ fn keys_are_keys() {
 #[tokio::test(start_paused = true)]
 async fn time_is_up_for_the_step_or_for_the_row() {
     let server = ModelServer::new([Act::Hang]);
-    let model = model(&server.base_url(), "timeout = \"30s\"\n");
+    let model = model(&server.base_url(), "timeout = \"5s\"\n");
     let mut ask = ask("hello");
     let begin = Instant::now();
     assert_eq!(shown(&model.ask(&ask).await).0, "model_timeout may pass");
-    assert!(begin.elapsed() >= Duration::from_secs(9), "the server hangs, or the connection does");
+    assert!(begin.elapsed() >= Duration::from_secs(5));
     ask.timeout = Some(Duration::from_secs(2));
     let begin = Instant::now();
     assert_eq!(shown(&model.ask(&ask).await).0, "timed out");
