@@ -264,4 +264,4 @@ impl std::fmt::Debug for OpenAi {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,8 +1,8 @@
 use nanohost_core::run::{Ask, Reply, Retry};
 use serde_json::{Value, json};
 
-use super::super::openai::tests::{ask, row};
 use super::{answered, request};
+use crate::model::openai::tests::{ask, row};
 
 fn body(content: Value, finish: &str, usage: Value) -> Vec<u8> {
     let choice = json!({ "message": { "content": content }, "finish_reason": finish });
@@ -25,19 +25,18 @@ fn shown(ask: &Ask, body: &[u8]) -> String {
 
 #[test]
 fn what_is_asked() {
-    let row = row("http://127.0.0.1:1", "temperature = 0.7\ntop_p = 1\nmax_tokens = 9\nseed = 3\n");
+    let told = row("http://127.0.0.1:1", "temperature = 0.7\ntop_p = 1\nmax_tokens = 9\nseed = 3\n");
     let mut ask = ask("hello");
     assert_eq!(
-        request(&row, &ask),
+        request(&told, &ask),
         json!({
             "model": "m-1", "stream": false, "messages": [{ "role": "user", "content": "hello" }],
             "temperature": 0.7, "top_p": 1.0, "max_tokens": 9, "seed": 3,
         })
     );
     ask.system = Some("be brief".into());
-    let row = super::super::openai::tests::row("http://127.0.0.1:1", "");
     assert_eq!(
-        request(&row, &ask),
+        request(&row("http://127.0.0.1:1", ""), &ask),
         json!({
             "model": "m-1", "stream": false,
             "messages": [{ "role": "system", "content": "be brief" }, { "role": "user", "content": "hello" }],

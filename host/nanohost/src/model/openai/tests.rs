@@ -29,12 +29,12 @@ fn plan(prompt: &str, base_url: &str, more: &str) -> Plan {
 }
 
 /// The row of a model of that server.
-pub(in super::super) fn row(base_url: &str, more: &str) -> ModelRow {
+pub(in crate::model) fn row(base_url: &str, more: &str) -> ModelRow {
     plan("x", base_url, more).model("m").expect("a row").clone()
 }
 
 /// An attempt, as the machine hands it out.
-pub(in super::super) fn ask(prompt: &str) -> Ask {
+pub(in crate::model) fn ask(prompt: &str) -> Ask {
     let plan = plan(prompt, "http://127.0.0.1:1", "");
     let mut run = Run::start(plan.into(), Map::new(), Timestamp::from_millis(1_795_000_000_000));
     match run.next() {
