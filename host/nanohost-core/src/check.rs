@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::condition::Condition;
 use crate::document::Report;
 use crate::program::{Budgets, Draft, InputDecl, Program, SCRIPTED, ToolUse};
+use crate::projection::{Detector, MarkedPlace};
 use crate::template::{Template, TextTemplate};
 use crate::{Diagnostic, Diagnostics, Digest, Source, StepId, ToolName};
 use graph::Graph;
@@ -50,6 +51,8 @@ pub struct CheckedProgram {
     /// The file of answers for the scripted model, as the program names it.
     pub(crate) scripted: Option<String>,
     pub(crate) subject: Option<Template>,
+    pub(crate) pii: Vec<MarkedPlace>,
+    pub(crate) pii_detectors: Vec<Detector>,
     pub(crate) budgets: Budgets,
     /// All steps; parallel sub-steps follow their block.
     pub(crate) steps: Vec<Step>,
@@ -253,6 +256,8 @@ impl CheckedProgram {
             model: draft.model,
             scripted: draft.scripted,
             subject: draft.subject,
+            pii: draft.pii.into_iter().map(|(place, _)| place).collect(),
+            pii_detectors: draft.pii_detectors,
             budgets: draft.budgets,
             steps,
             first: StepIndex(0),

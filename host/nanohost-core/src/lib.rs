@@ -32,6 +32,7 @@ mod keys;
 mod manifest;
 mod policy;
 mod program;
+mod projection;
 pub mod receipt;
 pub mod resume;
 pub mod run;
@@ -66,5 +67,10 @@ pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
 pub use manifest::{Ask, Function, Manifest, Spanned};
 pub use policy::{BaseUrl, ModelParams, ModelPii, Policy, Provider, Trust, decimal};
 pub use program::{Budgets, GrantTable, InputDecl, Program, ToolOrigin, ToolUse};
-pub use template::{Reference, Resolved, Root, Scope, Template, TemplateError, TextTemplate, Unresolved};
+pub use projection::{
+    Detector, Held, Known, Personal, Projection, REDACTED, SECRET_TOKEN, TOMBSTONE, Target, View,
+};
+pub use template::{
+    Reference, Rendered, Resolved, Root, Scope, Template, TemplateError, TextTemplate, Unresolved,
+};
 pub use time::Timestamp;

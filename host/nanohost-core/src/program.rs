@@ -18,7 +18,8 @@ use serde_json::Value;
 
 use crate::capability::{Access, Clock, Folder, Random, Socket};
 use crate::check::{self, OnError, StepIndex, StepKind};
-use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report};
+use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report, nearest};
+use crate::projection::{Detector, MarkedPlace};
 use crate::template::{Reference, Template, is_identifier};
 use crate::{Diagnostics, Digest, Source, ToolName};
 
@@ -27,6 +28,9 @@ pub(crate) const SCRIPTED: &str = "scripted";
 
 /// No program declares more inputs: the schema of each is compiled, and each value checked by it.
 const MAX_INPUTS: usize = 1000;
+
+/// No program marks more places: each value that is looked at is looked at for each of them.
+const MAX_MARKS: usize = 256;
 
 /// No program has more steps: it bounds what one file can make the checker hold.
 const MAX_STEPS: usize = 1_000_000;
@@ -143,6 +147,9 @@ pub(crate) struct Draft {
     pub(crate) scripted: Option<String>,
     pub(crate) subject: Option<Template>,
     pub(crate) subject_references: Places,
+    /// Places of personal data, with their own places in the file.
+    pub(crate) pii: Vec<(MarkedPlace, Range<usize>)>,
+    pub(crate) pii_detectors: Vec<Detector>,
     /// The names of all rows of `inputs` and `tools`, also of broken ones.
     pub(crate) input_names: Option<BTreeSet<String>>,
     pub(crate) tool_names: Option<BTreeSet<String>>,
@@ -213,6 +220,8 @@ impl Draft {
         let subject = subject
             .and_then(|node| step::template(node, &mut subject_references, report))
             .and_then(|value| Template::parse(&value).ok());
+        let pii = marked_places(&mut fields, report);
+        let pii_detectors = detectors(&mut fields, report);
         let budgets = Budgets {
             max_steps: fields.count("max_steps", report),
             max_tokens: fields.count("max_tokens", report),
@@ -273,6 +282,8 @@ impl Draft {
             scripted,
             subject,
             subject_references,
+            pii,
+            pii_detectors,
             input_names,
             tool_names,
             budgets,
@@ -288,6 +299,49 @@ fn stem(name: &str) -> &str {
         Some((stem, _)) if !stem.is_empty() => stem,
         _ => file,
     }
+}
+
+/// `pii = ["$order.customer.email", …]`.
+fn marked_places(fields: &mut Fields<'_>, report: &mut Report) -> Vec<(MarkedPlace, Range<usize>)> {
+    let texts = fields.texts("pii", report).unwrap_or_default();
+    if texts.len() > MAX_MARKS {
+        report.invalid(fields.span(), format!("`pii` names at most {MAX_MARKS} places"));
+        return Vec::new();
+    }
+    let mut places = Vec::with_capacity(texts.len());
+    for (text, span) in texts {
+        match MarkedPlace::parse(text) {
+            Ok(place) => places.push((place, span)),
+            Err(error) => {
+                let finding = report.error("invalid_field", &span, "`pii` names places of personal data");
+                report.push(finding.help(error.message));
+            }
+        }
+    }
+    places
+}
+
+/// `pii_detectors = ["email", "phone", "card"]`.
+fn detectors(fields: &mut Fields<'_>, report: &mut Report) -> Vec<Detector> {
+    let mut detectors = Vec::new();
+    for (text, span) in fields.texts("pii_detectors", report).unwrap_or_default() {
+        match Detector::parse(text) {
+            Some(detector) if detectors.contains(&detector) => {
+                report.invalid(&span, format!("the detector `{detector}` is listed twice"));
+            }
+            Some(detector) => detectors.push(detector),
+            None => {
+                let message = "`pii_detectors` lists kinds of personal data that have a look of their own";
+                let finding = report.error("invalid_field", &span, message);
+                let words: Vec<_> = Detector::ALL.iter().map(|known| format!("`{known}`")).collect();
+                report.push(match nearest(text, Detector::ALL.into_iter().map(Detector::as_str)) {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None => finding.help(format!("there are {}", words.join(", "))),
+                });
+            }
+        }
+    }
+    detectors
 }
 
 /// Whether a name stands for what a run is resumed with.

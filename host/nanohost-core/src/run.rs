@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+pub(crate) use event::text_enum;
 pub use event::{
     Answer, CallEnd, Check, CheckEnd, Code, Culprit, Denial, End, ErrorKind, Event, Failure, Place, Proposal,
     Reply, Retry, Settlement, Slot, Status, Verdict, WebhookSource,
@@ -29,6 +30,7 @@ pub use suspension::{EventRefused, PendingCall, Suspension, SuspensionCause};
 
 use crate::admit::Plan;
 use crate::check::{CheckedProgram, StepIndex, StepKind};
+use crate::projection::{Projection, Target, View};
 use crate::{Timestamp, ToolName};
 use scope::Values;
 use suspension::Waiting;
@@ -164,7 +166,7 @@ impl Run {
         let steps = plan.program().steps().len();
         let first = plan.program().first();
         let mut run = Self {
-            values: Values::new(inputs, steps),
+            values: Values::new(&plan, inputs),
             plan,
             state: State::Closing(End::success()),
             records: Vec::new(),
@@ -378,6 +380,18 @@ impl Run {
             .ok_or(IllegalTransition("no such step"))
     }
 
+    /// The values of the run as `target` sees them: the one way to them from outside the machine
+    /// that keeps personal data back.
+    pub fn projection(&self, target: Target) -> Projection<'_> {
+        self.values.projection(target)
+    }
+
+    /// What templates for `target` resolve against.
+    fn view<'a>(&'a self, scope: &'a scope::RunScope<'a>, target: Target) -> View<'a> {
+        View::new(scope, self.projection(target))
+    }
+
+    /// The values as they are, for conditions.
     fn scope(&self) -> scope::RunScope<'_> {
         scope::RunScope { program: self.plan.program(), values: &self.values }
     }

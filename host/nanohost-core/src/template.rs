@@ -1,11 +1,15 @@
 //! References (`$name.path`) and templates: how values reach arguments and prompts.
-//! Conditions and templates share one resolver, [`Reference::resolve`]. Knows nothing of steps,
-//! runs or where a [`Scope`] has its values from.
+//! Conditions and templates share one resolver; a condition sees the values of a [`Scope`], a
+//! template those of a [`View`], as its target sees them. Knows nothing of steps, runs or where a
+//! scope has its values from.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::{Map, Value};
 use unicode_ident::{is_xid_continue, is_xid_start};
+
+use crate::projection::{Seen, View};
 
 #[cfg(test)]
 mod tests;
@@ -13,6 +17,11 @@ mod tests;
 /// Arguments nested deeper than this are refused: resolving and serialising recurse on the depth.
 /// The same bound serde_json has for JSON that it reads.
 const MAX_DEPTH: usize = 128;
+
+/// What one template resolves to has no more bytes, inserted values counted as compact JSON. A
+/// program of a few steps that inserts a text twice, and the result twice again, would otherwise
+/// fill the host's memory.
+pub(crate) const MAX_RESOLVED: usize = 16 << 20;
 
 /// What a root name stands for at one moment of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,6 +100,35 @@ pub enum Unresolved {
         /// The reference as text.
         reference: String,
     },
+    /// The result would be larger than [`MAX_RESOLVED`].
+    #[error("the text is larger than {} MiB once its references are replaced", MAX_RESOLVED >> 20)]
+    TooLarge,
+}
+
+/// A text as its target sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The text.
+    pub text: String,
+    /// Whether anything was kept back from the target.
+    pub redacted: bool,
+}
+
+/// Which value of a step a reference leads into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// The value that the name stands for; of a step, its output.
+    Whole,
+    /// What the step's model proposed.
+    Proposal,
+}
+
+/// What a reference leads to, and the way there.
+pub(crate) struct Located<'r, 's> {
+    pub(crate) part: Part,
+    /// Each segment with the value it was followed in.
+    pub(crate) steps: Vec<(&'s Value, &'r str)>,
+    pub(crate) value: Resolved<'s>,
 }
 
 impl Reference {
@@ -157,41 +195,50 @@ impl Reference {
 
     /// What it leads to in `scope`.
     pub fn resolve<'s>(&self, scope: &'s dyn Scope) -> Resolved<'s> {
+        self.locate(scope).value
+    }
+
+    /// What it leads to in `scope`, and the way there.
+    pub(crate) fn locate<'s>(&self, scope: &'s dyn Scope) -> Located<'_, 's> {
+        let mut located = Located { part: Part::Whole, steps: Vec::new(), value: Resolved::Absent };
         let mut path = &*self.path;
-        let mut value = match scope.root(&self.root) {
-            Root::Plain(value) => value,
-            Root::Step { output, proposal } => match (path.split_first(), proposal) {
-                (Some((first, rest)), _) if &**first == "output" => {
-                    path = rest;
-                    output
-                }
-                (Some((first, rest)), Some(proposal)) if &**first == "proposal" => {
-                    path = rest;
-                    proposal
-                }
-                _ => output,
-            },
-            Root::Partly { output, proposal } => {
-                let part = match path.split_first() {
-                    Some((first, rest)) if &**first == "output" => {
-                        path = rest;
-                        output
-                    }
-                    Some((first, rest)) if &**first == "proposal" => {
-                        path = rest;
-                        proposal
-                    }
-                    _ => output,
-                };
-                match part {
-                    Some(part) => part,
-                    None => return Resolved::Withheld,
-                }
+        let (output, proposal) = match scope.root(&self.root) {
+            Root::Plain(value) => {
+                located.follow(value, path);
+                return located;
             }
-            Root::Absent => return Resolved::Absent,
-            Root::Withheld => return Resolved::Withheld,
+            Root::Step { output, proposal } => (Some(output), proposal.map(Some)),
+            Root::Partly { output, proposal } => (output, Some(proposal)),
+            Root::Absent => return located,
+            Root::Withheld => {
+                located.value = Resolved::Withheld;
+                return located;
+            }
         };
+        let part = match (path.split_first(), proposal) {
+            (Some((first, rest)), _) if &**first == "output" => {
+                path = rest;
+                output
+            }
+            (Some((first, rest)), Some(proposal)) if &**first == "proposal" => {
+                path = rest;
+                located.part = Part::Proposal;
+                proposal
+            }
+            _ => output,
+        };
+        match part {
+            Some(part) => located.follow(part, path),
+            None => located.value = Resolved::Withheld,
+        }
+        located
+    }
+}
+
+impl<'r, 's> Located<'r, 's> {
+    fn follow(&mut self, mut value: &'s Value, path: &'r [Box<str>]) {
         for segment in path {
+            self.steps.push((value, segment));
             let next = match value {
                 Value::Object(fields) => fields.get(&**segment),
                 Value::Array(items) if is_index(segment) => {
@@ -201,18 +248,10 @@ impl Reference {
             };
             match next {
                 Some(next) => value = next,
-                None => return Resolved::Absent,
+                None => return,
             }
         }
-        Resolved::Value(value)
-    }
-
-    fn need<'s>(&self, scope: &'s dyn Scope) -> Result<&'s Value, Unresolved> {
-        match self.resolve(scope) {
-            Resolved::Value(value) => Ok(value),
-            Resolved::Absent => Err(Unresolved::Absent { reference: self.to_string() }),
-            Resolved::Withheld => Err(Unresolved::Withheld { reference: self.to_string() }),
-        }
+        self.value = Resolved::Value(value);
     }
 }
 
@@ -239,7 +278,7 @@ pub(crate) fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| is_xid_start(c) || c == '_') && text.chars().all(is_xid_continue)
 }
 
-fn is_index(text: &str) -> bool {
+pub(crate) fn is_index(text: &str) -> bool {
     text == "0" || (!text.starts_with('0') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -293,24 +332,36 @@ impl TextTemplate {
         Ok(Self { pieces })
     }
 
-    /// The text with every reference replaced: a string as it is, anything else as compact JSON.
-    /// What was inserted is never expanded again.
-    pub fn resolve(&self, scope: &dyn Scope) -> Result<String, Unresolved> {
-        let mut text = String::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(literal) => text.push_str(literal),
-                Piece::Reference(reference) => match reference.need(scope)? {
-                    Value::String(inserted) => text.push_str(inserted),
-                    other => text.push_str(&other.to_string()),
-                },
-            }
-        }
-        Ok(text)
+    /// The text with every reference replaced by what the view's target sees of it: a string as it
+    /// is, anything else as compact JSON. What was inserted is never expanded again, and the
+    /// template's own words stay as they are.
+    pub fn resolve(&self, view: &View<'_>) -> Result<Rendered, Unresolved> {
+        self.render(view, &mut Room(MAX_RESOLVED))
     }
 
-    /// Whether `text` is what the template resolves to, where withheld values may be anything.
-    pub(crate) fn fits(&self, scope: &dyn Scope, text: &str) -> bool {
+    fn render(&self, view: &View<'_>, room: &mut Room) -> Result<Rendered, Unresolved> {
+        let mut rendered = Rendered { text: String::new(), redacted: false };
+        for piece in &self.pieces {
+            let before = rendered.text.len();
+            match piece {
+                Piece::Text(literal) => rendered.text.push_str(literal),
+                Piece::Reference(reference) => {
+                    let value = view.need(reference)?;
+                    rendered.redacted |= matches!(value, Cow::Owned(_));
+                    push(&mut rendered.text, &value);
+                }
+            }
+            room.take(rendered.text.len() - before)?;
+        }
+        Ok(rendered)
+    }
+
+    /// Whether `text` is what the template resolves to, where values that the holder of the view
+    /// cannot tell may be anything.
+    pub(crate) fn fits(&self, view: &View<'_>, text: &str) -> bool {
+        if text.len() > MAX_RESOLVED {
+            return false;
+        }
         // Known text between holes: the first part begins the text, the last one ends it, and the
         // others follow one another in it.
         let mut parts = vec![String::new()];
@@ -318,12 +369,15 @@ impl TextTemplate {
             let last = parts.len() - 1;
             match piece {
                 Piece::Text(literal) => parts[last].push_str(literal),
-                Piece::Reference(reference) => match reference.resolve(scope) {
-                    Resolved::Value(Value::String(inserted)) => parts[last].push_str(inserted),
-                    Resolved::Value(other) => parts[last].push_str(&other.to_string()),
-                    Resolved::Absent => return false,
-                    Resolved::Withheld => parts.push(String::new()),
+                Piece::Reference(reference) => match view.resolve(reference) {
+                    Seen::Value(value) => push(&mut parts[last], &value),
+                    Seen::Absent => return false,
+                    Seen::Unclear(Some(shown)) => parts[last].push_str(shown),
+                    Seen::Unclear(None) => parts.push(String::new()),
                 },
+            }
+            if parts[parts.len() - 1].len() > text.len() {
+                return false;
             }
         }
         let (Some(first), rest) = (parts.first(), &parts[1..]) else { return false };
@@ -346,6 +400,43 @@ impl TextTemplate {
             Piece::Reference(reference) => Some(reference),
             Piece::Text(_) => None,
         })
+    }
+}
+
+/// Adds a value to a text: a string as it is, anything else as compact JSON.
+fn push(text: &mut String, value: &Value) {
+    match value {
+        Value::String(inserted) => text.push_str(inserted),
+        other => text.push_str(&other.to_string()),
+    }
+}
+
+/// How much a template may still resolve to.
+struct Room(usize);
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), Unresolved> {
+        self.0 = self.0.checked_sub(bytes).ok_or(Unresolved::TooLarge)?;
+        Ok(())
+    }
+
+    /// Takes the room of a value as compact JSON, at most: looking ends with the room.
+    fn take_value(&mut self, value: &Value) -> Result<(), Unresolved> {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => self.take(4),
+            Value::String(text) => self.take(text.len() + 2),
+            Value::Array(items) => {
+                self.take(2 + items.len())?;
+                items.iter().try_for_each(|item| self.take_value(item))
+            }
+            Value::Object(fields) => {
+                self.take(2 + fields.len())?;
+                fields.iter().try_for_each(|(name, field)| {
+                    self.take(name.len() + 3)?;
+                    self.take_value(field)
+                })
+            }
+        }
     }
 }
 
@@ -372,14 +463,19 @@ impl Template {
         Node::parse(value, 0).map(|node| Self { node })
     }
 
-    /// The value with every reference replaced.
-    pub fn resolve(&self, scope: &dyn Scope) -> Result<Value, Unresolved> {
-        self.node.resolve(scope)
+    /// The value with every reference replaced by what the view's target sees of it.
+    pub fn resolve(&self, view: &View<'_>) -> Result<Value, Unresolved> {
+        self.node.resolve(view, &mut Room(MAX_RESOLVED))
     }
 
-    /// Whether `value` is what the template resolves to, where withheld values may be anything.
-    pub(crate) fn fits(&self, scope: &dyn Scope, value: &Value) -> bool {
-        self.node.fits(scope, value)
+    /// Whether `value` is what the template resolves to, where values that the holder of the view
+    /// cannot tell may be anything.
+    pub(crate) fn fits(&self, view: &View<'_>, value: &Value) -> bool {
+        self.node.fits(view, value, &mut Room(MAX_RESOLVED))
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
     }
 
     /// Every reference, in the order of the value.
@@ -444,42 +540,52 @@ impl Node {
         }
     }
 
-    fn resolve(&self, scope: &dyn Scope) -> Result<Value, Unresolved> {
+    fn resolve(&self, view: &View<'_>, room: &mut Room) -> Result<Value, Unresolved> {
         Ok(match self {
+            // As long as the program's file.
             Self::Literal(value) => value.clone(),
-            Self::Reference(reference) => reference.need(scope)?.clone(),
-            Self::Text(template) => Value::String(template.resolve(scope)?),
+            Self::Reference(reference) => {
+                let value = view.need(reference)?;
+                room.take_value(&value)?;
+                value.into_owned()
+            }
+            Self::Text(template) => Value::String(template.render(view, room)?.text),
             Self::List(items) => {
-                Value::Array(items.iter().map(|item| item.resolve(scope)).collect::<Result<_, _>>()?)
+                Value::Array(items.iter().map(|item| item.resolve(view, room)).collect::<Result<_, _>>()?)
             }
             Self::Object(fields) => Value::Object(
-                fields.iter().map(|(key, field)| Ok((key.clone(), field.resolve(scope)?))).collect::<Result<
-                    Map<_, _>,
-                    _,
-                >>(
-                )?,
+                fields
+                    .iter()
+                    .map(|(key, field)| Ok((key.clone(), field.resolve(view, room)?)))
+                    .collect::<Result<Map<_, _>, _>>()?,
             ),
         })
     }
 
-    fn fits(&self, scope: &dyn Scope, value: &Value) -> bool {
+    /// `room` is taken as [`Node::resolve`] takes it, so that both draw the line at one place.
+    fn fits(&self, view: &View<'_>, value: &Value, room: &mut Room) -> bool {
         match (self, value) {
             (Self::Literal(literal), value) => literal == value,
-            (Self::Reference(reference), value) => match reference.resolve(scope) {
-                Resolved::Value(known) => known == value,
-                Resolved::Absent => false,
-                Resolved::Withheld => true,
-            },
-            (Self::Text(template), Value::String(text)) => template.fits(scope, text),
+            (Self::Reference(reference), value) => {
+                room.take_value(value).is_ok()
+                    && match view.resolve(reference) {
+                        Seen::Value(known) => *known == *value,
+                        Seen::Absent => false,
+                        Seen::Unclear(_) => true,
+                    }
+            }
+            (Self::Text(template), Value::String(text)) => {
+                room.take(text.len()).is_ok() && template.fits(view, text)
+            }
             (Self::List(nodes), Value::Array(items)) => {
                 nodes.len() == items.len()
-                    && nodes.iter().zip(items).all(|(node, item)| node.fits(scope, item))
+                    && nodes.iter().zip(items).all(|(node, item)| node.fits(view, item, room))
             }
             (Self::Object(nodes), Value::Object(fields)) => {
                 nodes.len() == fields.len()
                     && nodes
                         .iter()
-                        .all(|(key, node)| fields.get(key).is_some_and(|field| node.fits(scope, field)))
+                        .all(|(key, node)| fields.get(key).is_some_and(|field| node.fits(view, field, room)))
             }
             (Self::Text(_) | Self::List(_) | Self::Object(_), _) => false,
         }

@@ -84,6 +84,18 @@ fn variables(draft: &Draft, report: &mut Report) {
     for step in &draft.steps {
         check(&step.references, Some(&step.id));
     }
+    // A mark at a name that is none would protect nothing, whatever a run is given.
+    for (place, span) in &draft.pii {
+        if known.contains(&*place.root) || is_reserved(&place.root) {
+            continue;
+        }
+        let message = format!("`${}` is no declared input, output key or step", place.root.escape_debug());
+        let finding = report.error("undefined_variable", span, message);
+        report.push(match nearest(&place.root, known.iter().copied()) {
+            Some(near) => finding.help(format!("did you mean `${near}`?")),
+            None => finding.help("declare it under `inputs`"),
+        });
+    }
 }
 
 fn tools(draft: &Draft, report: &mut Report) {

@@ -154,7 +154,8 @@ fn function(entry: &Entry, report: &mut Report) -> Option<(String, Function)> {
         let mut parts = path.split('.');
         let rooted = matches!(parts.next(), Some("input" | "output"));
         let part = |part: &str| {
-            part.parse::<u32>().is_ok()
+            part == "*"
+                || part.parse::<u32>().is_ok()
                 || (part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                     && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
         };
@@ -163,8 +164,10 @@ fn function(entry: &Entry, report: &mut Report) -> Option<(String, Function)> {
         } else {
             let finding =
                 report.error("invalid_field", &span, "`pii` names fields of the input or the output");
-            report
-                .push(finding.help("write `input.customer.email`, `output.iban`, or `input` for all of it"));
+            report.push(
+                finding
+                    .help("write `input.customer.email`, `output.items.*.phone`, or `input` for all of it"),
+            );
         }
     }
     fields.finish(report);

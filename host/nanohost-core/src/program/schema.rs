@@ -10,7 +10,7 @@ use crate::Diagnostic;
 use crate::document::{Entry, Node, NodeValue, Report, nearest};
 
 /// Keywords that assert something or that people read, all of draft 2020-12 that are enforced.
-/// `pii` marks what evidence keeps apart.
+/// `pii` marks personal data.
 const KEYWORDS: [&str; 45] = [
     "$comment",
     "additionalProperties",
@@ -153,6 +153,7 @@ pub(crate) fn read(node: &Node, what: &str, report: &mut Report) -> Option<Value
     }
     let mut sound = Form { what, patterns: 0, unbounded: false };
     sound.keywords(node, 0, report);
+    marks(node, true, what, report);
     let schema = node.to_json(report);
     if sound.unbounded {
         return None;
@@ -162,6 +163,37 @@ pub(crate) fn read(node: &Node, what: &str, report: &mut Report) -> Option<Value
         Err(error) => {
             report.invalid(&node.span, format!("{what} is no JSON Schema: {error}"));
             None
+        }
+    }
+}
+
+/// Where `pii` could be overlooked it is refused: it marks a value where its schema describes one.
+///
+/// `described`: this schema is one of a value that is there.
+fn marks(node: &Node, described: bool, what: &str, report: &mut Report) {
+    if let NodeValue::List(items) = &node.value {
+        return items.iter().for_each(|item| marks(item, described, what, report));
+    }
+    for entry in node.as_table().unwrap_or_default() {
+        let key = &*entry.key;
+        match (key, &entry.node.value) {
+            ("pii", NodeValue::Bool(false) | NodeValue::Null) => {}
+            ("pii", NodeValue::Bool(true)) if described => {}
+            ("pii", NodeValue::Bool(true)) => {
+                let message = format!("`pii` cannot be followed here, in {what}");
+                let finding = report.error("unenforceable", &entry.key_span, message);
+                report.push(finding.help("mark the place in the program: `pii = [\"$name.field\"]`"));
+            }
+            ("pii", _) => report.invalid(&entry.key_span, format!("`pii` in {what} is true or false")),
+            _ if NAMED.contains(&key) => {
+                for named in entry.node.as_table().unwrap_or_default() {
+                    marks(&named.node, described, what, report);
+                }
+            }
+            _ if NESTED.contains(&key) => {
+                marks(&entry.node, described && !matches!(key, "not" | "propertyNames"), what, report);
+            }
+            _ => {}
         }
     }
 }

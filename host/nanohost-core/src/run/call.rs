@@ -8,7 +8,7 @@ use crate::ToolName;
 use crate::admit::Row;
 use crate::capability::Effect;
 use crate::check::{StepIndex, StepKind, ToolStep};
-use crate::template::TextTemplate;
+use crate::projection::Target;
 
 impl Run {
     pub(super) fn started(
@@ -134,7 +134,7 @@ impl Run {
                     let invalid = failure.kind == ErrorKind::StepFailed
                         && failure.code == Code::INVALID_ARGS
                         && args.is_none();
-                    failure.is_unresolved() || invalid || is_held(call, &failure)
+                    failure.is_unresolved() || failure.is_too_large() || invalid || is_held(call, &failure)
                 }
                 // Another run holds the step's idempotency value: nothing is called.
                 Due::Call { .. } => is_held(call, &failure),
@@ -142,9 +142,7 @@ impl Run {
             },
             StepKind::Llm(llm) => {
                 let scope = self.scope();
-                let open = |template: &TextTemplate| template.resolve(&scope).is_err();
-                let open = open(&llm.prompt) || llm.system.as_ref().is_some_and(open);
-                unasked && failure.is_unresolved() && open
+                unasked && self.asks_nothing(llm, &self.view(&scope, Target::Model), &failure)
             }
             StepKind::Condition(_) | StepKind::Parallel(_) => false,
         };

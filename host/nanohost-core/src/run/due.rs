@@ -10,6 +10,7 @@ use super::{IllegalTransition, Lane, Phase, Run, State, at};
 use crate::ToolName;
 use crate::admit::{ArgsRefused, Misfit, Row};
 use crate::check::{LlmStep, StepKind, ToolStep};
+use crate::projection::Target;
 use crate::template::Unresolved;
 
 /// Arguments nested deeper are refused. Templates and the values they insert could together nest
@@ -47,10 +48,11 @@ impl Run {
 
     pub(super) fn due_call(&self, call: &ToolStep) -> Due {
         let scope = self.scope();
-        let args = match call.args.resolve(&scope) {
+        let view = self.view(&scope, Target::Tool);
+        let args = match call.args.resolve(&view) {
             Ok(args) => Some(args),
             Err(Unresolved::Withheld { .. }) => None,
-            Err(Unresolved::Absent { .. }) => return Due::Failed(unresolved()),
+            Err(error) => return Due::Failed(unresolved(&error)),
         };
         let idempotency = match self.due_key(call) {
             Ok(key) => key,
@@ -80,11 +82,14 @@ impl Run {
     /// withheld.
     fn due_key(&self, call: &ToolStep) -> Result<Option<Option<String>>, Failure> {
         let Some(key) = &call.idempotency else { return Ok(Some(None)) };
-        match key.resolve(&self.scope()) {
+        match key.resolve(&self.view(&self.scope(), Target::Tool)) {
             Ok(Value::String(key)) if !key.is_empty() => Ok(Some(Some(key))),
-            Ok(Value::Null | Value::String(_)) | Err(Unresolved::Absent { .. }) => Err(unresolved()),
+            Ok(Value::Null | Value::String(_)) => {
+                Err(unresolved(&Unresolved::Absent { reference: "idempotency".to_owned() }))
+            }
             Ok(key) => Ok(Some(Some(key.to_string()))),
             Err(Unresolved::Withheld { .. }) => Ok(None),
+            Err(error) => Err(unresolved(&error)),
         }
     }
 
@@ -181,7 +186,7 @@ impl Run {
     /// [`Run::may_call`] for a tool step whose arguments are known: they are compared where they
     /// are, rather than made a second time.
     fn may_make(&self, call: &ToolStep, tool: &ToolName, args: &Value) -> Result<(), IllegalTransition> {
-        if call.tool != *tool || !call.args.fits(&self.scope(), args) {
+        if call.tool != *tool || !call.args.fits(&self.view(&self.scope(), Target::Tool), args) {
             return Err(IllegalTransition("the call is not the one the program makes"));
         }
         let row = self.plan.row(tool).ok_or(IllegalTransition("the table has no row for the tool"))?;
@@ -192,8 +197,14 @@ impl Run {
     }
 }
 
-pub(super) fn unresolved() -> Failure {
-    Failure::new(ErrorKind::UnresolvedReference, Code::UNRESOLVED, Retry::Never)
+/// The failure of a step whose templates have no value.
+pub(super) fn unresolved(error: &Unresolved) -> Failure {
+    match error {
+        Unresolved::TooLarge => Failure::new(ErrorKind::StepFailed, Code::TEXT_TOO_LARGE, Retry::Never),
+        Unresolved::Absent { .. } | Unresolved::Withheld { .. } => {
+            Failure::new(ErrorKind::UnresolvedReference, Code::UNRESOLVED, Retry::Never)
+        }
+    }
 }
 
 /// Whether lists and objects lie deeper within one another than `levels`.

@@ -251,6 +251,10 @@ impl Failure {
         !self.kind.is_authority() && !matches!(self.kind, ErrorKind::InDoubt | ErrorKind::Cancelled)
     }
 
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.kind == ErrorKind::StepFailed && self.code == Code::TEXT_TOO_LARGE
+    }
+
     pub(crate) fn is_unresolved(&self) -> bool {
         self.kind == ErrorKind::UnresolvedReference && self.code == Code::UNRESOLVED
     }
@@ -262,6 +266,7 @@ pub struct Code(Cow<'static, str>);
 
 impl Code {
     pub(crate) const UNRESOLVED: Self = Self(Cow::Borrowed("unresolved_reference"));
+    pub(crate) const TEXT_TOO_LARGE: Self = Self(Cow::Borrowed("text_too_large"));
     pub(crate) const INVALID_ARGS: Self = Self(Cow::Borrowed("invalid_args"));
     pub(crate) const NO_BRANCH: Self = Self(Cow::Borrowed("no_branch_target"));
     pub(crate) const CONDITION: Self = Self(Cow::Borrowed("condition_error"));

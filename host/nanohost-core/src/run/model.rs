@@ -2,10 +2,12 @@
 
 use serde_json::Value;
 
+use super::due::unresolved;
 use super::event::{Answer, Code, ErrorKind, Event, Failure, Place, Proposal, Reply, Retry, Slot, Verdict};
 use super::next::Ask;
 use super::{IllegalTransition, Run};
 use crate::check::{LlmStep, OnError, OnTimeout, StepIndex, StepKind};
+use crate::projection::{Target, View};
 use crate::template::{TextTemplate, Unresolved};
 
 /// The most tokens one attempt can count: signed documents hold no greater integer.
@@ -131,12 +133,37 @@ impl Run {
         }
     }
 
+    /// The prompt and system text of a step, as models see them; or why it asks nothing.
+    pub(super) fn prompts(
+        &self,
+        llm: &LlmStep,
+        view: &View<'_>,
+    ) -> Result<(String, Option<String>), Unresolved> {
+        let prompt = llm.prompt.resolve(view)?;
+        let system = llm.system.as_ref().map(|system| system.resolve(view)).transpose()?;
+        Ok((prompt.text, system.map(|system| system.text)))
+    }
+
+    /// Whether a model step that asks nothing can fail so, as far as the values are there.
+    pub(super) fn asks_nothing(&self, llm: &LlmStep, view: &View<'_>, failure: &Failure) -> bool {
+        match self.prompts(llm, view) {
+            Ok(_) => false,
+            // The value that is withheld may lead nowhere, or be too large.
+            Err(Unresolved::Withheld { .. }) => failure.is_unresolved() || failure.is_too_large(),
+            Err(error @ (Unresolved::Absent { .. } | Unresolved::TooLarge)) => {
+                let due = unresolved(&error);
+                (due.kind, &due.code) == (failure.kind, &failure.code)
+            }
+        }
+    }
+
     /// Whether the prompts of a record are those of the step, as far as the values are there.
     pub(super) fn asks(&self, llm: &LlmStep, answer: &Answer) -> bool {
         let scope = self.scope();
+        let view = self.view(&scope, Target::Model);
         let same = |template: &TextTemplate, recorded: &Slot| match recorded {
-            Slot::Known(recorded) => recorded.as_str().is_some_and(|text| template.fits(&scope, text)),
-            Slot::Withheld => !matches!(template.resolve(&scope), Err(Unresolved::Absent { .. })),
+            Slot::Known(recorded) => recorded.as_str().is_some_and(|text| template.fits(&view, text)),
+            Slot::Withheld => matches!(template.resolve(&view), Ok(_) | Err(Unresolved::Withheld { .. })),
         };
         let system = match (&llm.system, &answer.system) {
             (Some(template), Some(recorded)) => same(template, recorded),

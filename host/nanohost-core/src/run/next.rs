@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::due::{Due, unresolved};
-use super::event::{Event, Place};
+use super::event::{Code, ErrorKind, Event, Failure, Place, Retry};
 use super::{Phase, Run, State};
 use crate::ToolName;
 use crate::check::StepKind;
+use crate::projection::Target;
 
 /// The longest pause between two attempts, before jitter.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
@@ -64,9 +65,9 @@ pub struct Ask {
     pub place: Place,
     /// The model alias.
     pub model: String,
-    /// The system text.
+    /// The system text, as models see it.
     pub system: Option<String>,
-    /// The prompt.
+    /// The prompt, as models see it: personal data is not in it.
     pub prompt: String,
     /// The step's own bound on one attempt.
     pub timeout: Option<Duration>,
@@ -121,10 +122,9 @@ impl Run {
             StepKind::Condition(_) => Next::Record(Event::Decided { place, taken: self.decide(lane.step) }),
             StepKind::Llm(llm) if lane.proposal.is_none() => {
                 let scope = self.scope();
-                let prompt = llm.prompt.resolve(&scope);
-                let system = llm.system.as_ref().map(|system| system.resolve(&scope)).transpose();
-                match (prompt, system) {
-                    (Ok(prompt), Ok(system)) => Next::Perform(Action::Ask(Ask {
+                let view = self.view(&scope, Target::Model);
+                match self.prompts(llm, &view) {
+                    Ok((prompt, system)) => Next::Perform(Action::Ask(Ask {
                         place,
                         model: llm.model.clone(),
                         system,
@@ -132,7 +132,7 @@ impl Run {
                         timeout: step.timeout,
                         backoff,
                     })),
-                    _ => Next::Record(Event::Failed { place, failure: unresolved() }),
+                    Err(error) => Next::Record(Event::Failed { place, failure: unresolved(&error) }),
                 }
             }
             StepKind::Tool(_) | StepKind::Llm(_) => match self.due(lane) {
@@ -149,7 +149,9 @@ impl Run {
                 Due::Failed(failure) => Next::Record(Event::Failed { place, failure }),
                 // A live run holds all its values; one that does not cannot call.
                 Due::Partly { .. } | Due::Nothing => {
-                    Next::Record(Event::Failed { place, failure: unresolved() })
+                    let failure =
+                        Failure::new(ErrorKind::UnresolvedReference, Code::UNRESOLVED, Retry::Never);
+                    Next::Record(Event::Failed { place, failure })
                 }
             },
             // A block inside a block is no program: the checker refuses it.

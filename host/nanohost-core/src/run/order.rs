@@ -216,7 +216,8 @@ impl Run {
                 }
                 _ => None,
             };
-            changed = either(changed, self.values.store(&record, sub.output_key.as_deref()));
+            changed =
+                either(changed, self.values.store(self.plan.program(), &record, sub.output_key.as_deref()));
             self.records.push(*record);
         }
         block.output = output.map_or(Slot::Withheld, |map| Slot::known(Value::Object(map)));
@@ -278,7 +279,7 @@ impl Run {
     /// Keeps a record, its named values, and the counts.
     pub(super) fn commit_record_with(&mut self, record: StepRecord, changed: Option<bool>) {
         let output_key = self.plan.program().step(record.step).output_key.as_deref();
-        let changed = either(changed, self.values.store(&record, output_key));
+        let changed = either(changed, self.values.store(self.plan.program(), &record, output_key));
         self.tally.steps += 1;
         match changed {
             _ if self.tally.steps == 1 => {}

@@ -1,12 +1,16 @@
-//! The named values of a run and how names find them. Knows nothing of order or budgets.
+//! The named values of a run, how names find them, and what of them is personal. Knows nothing of
+//! order or budgets.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::event::{Slot, WebhookSource};
 use super::record::StepRecord;
+use crate::admit::Plan;
 use crate::check::{CheckedProgram, StepIndex};
+use crate::projection::{Held, Known, Personal, Projection, Target};
 use crate::template::{Root, Scope};
 
 const WEBHOOK: &str = "__webhook__";
@@ -20,16 +24,44 @@ pub(super) struct Values {
     outputs: Vec<Option<Slot>>,
     proposals: HashMap<StepIndex, Slot>,
     keys: HashMap<String, Slot>,
+    personal: Personal,
+    /// Texts at marked places, of all values there were. It changes only while no model is being
+    /// asked, so that what was asked can be told again from the record.
+    known: Known,
 }
 
 impl Values {
-    pub(super) fn new(inputs: Option<HashMap<String, Slot>>, steps: usize) -> Self {
-        Self { inputs, outputs: vec![None; steps], proposals: HashMap::new(), keys: HashMap::new() }
+    pub(super) fn new(plan: &Arc<Plan>, inputs: Option<HashMap<String, Slot>>) -> Self {
+        let personal = Personal::of(plan);
+        let mut known = Known::default();
+        match &inputs {
+            Some(inputs) => {
+                inputs.iter().for_each(|(name, slot)| known.learn(&personal, Held::Name(name), slot));
+            }
+            None => known.learn_withheld_inputs(&personal, plan.program()),
+        }
+        let outputs = vec![None; plan.program().steps().len()];
+        Self { inputs, outputs, proposals: HashMap::new(), keys: HashMap::new(), personal, known }
+    }
+
+    /// The values as `target` sees them.
+    pub(super) fn projection(&self, target: Target) -> Projection<'_> {
+        Projection::new(target, &self.personal, &self.known)
     }
 
     /// Names a step's output. Tells whether a named value changed by deep equality, undefined
     /// counting as null; `None` where that cannot be known.
-    pub(super) fn store(&mut self, record: &StepRecord, output_key: Option<&str>) -> Option<bool> {
+    pub(super) fn store(
+        &mut self,
+        program: &CheckedProgram,
+        record: &StepRecord,
+        output_key: Option<&str>,
+    ) -> Option<bool> {
+        let id = program.step(record.step).id.as_str();
+        self.known.learn(&self.personal, Held::Name(id), &record.output);
+        if let Some(proposal) = &record.proposal {
+            self.known.learn(&self.personal, Held::Proposal(id), proposal);
+        }
         let old = self.outputs[record.step.0 as usize].replace(record.output.clone());
         let mut changed = differs(old.as_ref(), &record.output);
         if let Some(key) = output_key {

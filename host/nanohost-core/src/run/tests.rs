@@ -6,7 +6,6 @@ pub(crate) mod world;
 
 use serde_json::{Value, json};
 
-use super::due::unresolved;
 use super::*;
 use crate::template::Scope as _;
 use world::{Order, World, moment, plan, tool};
@@ -971,6 +970,7 @@ fn cancelling() {
 /// One of every kind of event, at places that exist and places that do not.
 fn every_event() -> Vec<Event> {
     let failure = || Failure::new(ErrorKind::StepFailed, Code::known("x"), Retry::Maybe);
+    let unresolved = Failure::new(ErrorKind::UnresolvedReference, Code::UNRESOLVED, Retry::Never);
     let mut events = vec![Event::Cancelled { reason: Slot::known(Value::Null) }];
     for end in [
         End::success(),
@@ -1030,7 +1030,7 @@ fn every_event() -> Vec<Event> {
                 end: CallEnd::Suspended { reason: Slot::Withheld, deadline: None },
             });
             events.push(Event::Failed { place, failure: failure() });
-            events.push(Event::Failed { place, failure: unresolved() });
+            events.push(Event::Failed { place, failure: unresolved.clone() });
             for culprit in [Culprit::Guest, Culprit::Program, Culprit::Model, Culprit::Component] {
                 let denial = Denial { culprit, ..Denial::blocked("kv", "x", Slot::Withheld) };
                 events.push(Event::Denied { place, denial: denial.clone() });
@@ -1119,11 +1119,11 @@ fn shown(run: &Run) -> String {
 fn a_withheld_proposal_hides_no_output() {
     let program = steps(json!([ask("m", json!({}))]));
     let run = Run::start(plan(&program), Map::new(), moment(0));
-    let mut values = Values::new(None, 1);
+    let mut values = Values::new(run.plan(), None);
     let mut record = StepRecord::new(StepIndex(0), 1, moment(0), moment(0));
     record.output = Slot::known(json!({ "n": 1 }));
     record.proposal = Some(Slot::Withheld);
-    values.store(&record, None);
+    values.store(run.program(), &record, None);
     let root = |values: &Values| {
         let scope = scope::RunScope { program: run.program(), values };
         ["$m.n", "$m.output.n", "$m.proposal"].map(|text| {
@@ -1137,10 +1137,10 @@ fn a_withheld_proposal_hides_no_output() {
     };
     assert_eq!(root(&values), ["1", "1", "withheld"]);
     (record.output, record.proposal) = (Slot::Withheld, Some(Slot::known(json!(2))));
-    values.store(&record, None);
+    values.store(run.program(), &record, None);
     assert_eq!(root(&values), ["withheld", "withheld", "2"]);
     record.proposal = None;
-    values.store(&record, None);
+    values.store(run.program(), &record, None);
     assert_eq!(root(&values), ["withheld"; 3]);
     assert!(matches!(
         scope::RunScope { program: run.program(), values: &values }.root("x"),

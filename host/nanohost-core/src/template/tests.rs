@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Reference, Resolved, Root, Scope, Template, TextTemplate, Unresolved};
+use super::{MAX_RESOLVED, Reference, Resolved, Root, Scope, Template, TextTemplate, Unresolved};
+use crate::projection::{Known, Personal, Projection, Target, View};
 
 struct Names {
     inputs: Value,
@@ -28,8 +29,15 @@ fn names() -> Names {
     }
 }
 
+/// What `look` makes of the names as a tool sees them.
+fn seen<T>(look: impl FnOnce(&View<'_>) -> T) -> T {
+    let (personal, known) = (Personal::default(), Known::default());
+    look(&View::new(&names(), Projection::new(Target::Tool, &personal, &known)))
+}
+
 fn text(template: &str) -> Result<String, Unresolved> {
-    TextTemplate::parse(template).unwrap_or_else(|error| panic!("{template}: {error}")).resolve(&names())
+    let template = TextTemplate::parse(template).unwrap_or_else(|error| panic!("{template}: {error}"));
+    seen(|view| template.resolve(view)).map(|rendered| rendered.text)
 }
 
 fn check_text(template: &str, expect: &str) {
@@ -38,7 +46,7 @@ fn check_text(template: &str, expect: &str) {
 
 fn check_value(template: Value, expect: Value) {
     let parsed = Template::parse(&template).unwrap_or_else(|error| panic!("{template}: {error}"));
-    assert_eq!(parsed.resolve(&names()), Ok(expect), "{template}");
+    assert_eq!(seen(|view| parsed.resolve(view)), Ok(expect), "{template}");
 }
 
 #[test]
@@ -103,7 +111,7 @@ fn what_is_missing_is_named() {
     assert_eq!(text("hi $nope.field"), Err(Unresolved::Absent { reference: "$nope.field".into() }));
     assert_eq!(text("$withheld"), Err(Unresolved::Withheld { reference: "$withheld".into() }));
     let template = Template::parse(&json!({"a": ["$i", {"b": "x ${l.7}"}]})).expect("a template");
-    assert_eq!(template.resolve(&names()), Err(Unresolved::Absent { reference: "$l.7".into() }));
+    assert_eq!(seen(|view| template.resolve(view)), Err(Unresolved::Absent { reference: "$l.7".into() }));
     assert_eq!(template.references().map(ToString::to_string).collect::<Vec<_>>(), ["$i", "$l.7"]);
 }
 

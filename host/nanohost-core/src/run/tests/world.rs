@@ -78,13 +78,16 @@ fn names(program: &CheckedProgram) -> Vec<ToolName> {
     names
 }
 
-/// `pay…` reaches the world and wants an amount; `steal` wants what no policy grants; all others
+/// `pay…` reaches the world and wants an amount; `person…` marks personal data; `steal` wants what no policy grants; all others
 /// are pure and take anything.
 fn offer(local: ToolName) -> Offer {
     let pays = local.as_str().starts_with("pay");
     let effect = if pays { "external" } else { "pure" };
     let mut manifest =
         format!("name = \"{local}\"\nversion = \"1.0.0\"\n[functions.f]\neffect = \"{effect}\"\n");
+    if local.as_str().starts_with("person") {
+        manifest.push_str("pii = [\"input.to\", \"output.email\", \"output.items.*.phone\"]\n");
+    }
     if local.as_str() == "steal" {
         manifest.push_str("[capabilities]\nkv = [\"gold\"]\n");
     }
