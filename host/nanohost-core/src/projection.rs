@@ -62,8 +62,10 @@ pub enum Target {
 pub enum Held<'a> {
     /// All inputs, as one object.
     Inputs,
-    /// A step's output, or what else a name stands for.
+    /// What a name stands for; of a step, its output.
     Name(&'a str),
+    /// What a tool returned to a step.
+    Result(&'a str, &'a ToolName),
     /// What a step's model proposed.
     Proposal(&'a str),
     /// The arguments of a call.
@@ -133,6 +135,7 @@ impl<'a> Projection<'a> {
         match held {
             Held::Inputs | Held::Words => Cursor::default(),
             Held::Name(name) => self.personal.named(name),
+            Held::Result(step, tool) => self.personal.named(step).and(self.personal.result(tool)),
             Held::Proposal(step) => self.personal.proposal(step),
             Held::Args(tool) => self.personal.args(tool),
             Held::Payload(step) => self.personal.named(step).and(self.personal.named(marks::WEBHOOK)),

@@ -3,6 +3,7 @@
 
 mod check;
 mod remembered;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -70,7 +70,7 @@ pub enum Command {
     /// List runs
     List(ListArgs),
     /// Show what a run did, step by step, from its verified evidence
-    Trace(EvidenceRef),
+    Trace(TraceArgs),
     /// Compute the receipt of a run from its verified evidence; sign it, or check a signed one
     Receipt(ReceiptArgs),
     /// Measure how a run went, or all of them: retries, failures, the paths they took
@@ -103,7 +103,7 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::Check(args) => args.json,
             Self::List(args) => args.json,
-            Self::Trace(args) => args.json,
+            Self::Trace(args) => args.evidence.json,
             Self::Receipt(args) => args.evidence.json,
             Self::Health(args) => args.json,
             Self::Verify(args) => args.json,
@@ -153,6 +153,9 @@ pub struct RunArgs {
     /// Print nothing but the summary
     #[arg(long, short)]
     pub quiet: bool,
+    /// Show personal data too, which is kept back otherwise
+    #[arg(long)]
+    pub reveal: bool,
 }
 
 /// No key is longer: it is hashed, and shown to nobody.
@@ -400,6 +403,16 @@ pub struct HealthArgs {
     pub json: bool,
 }
 
+/// `nanohost trace`.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    #[command(flatten)]
+    pub evidence: EvidenceRef,
+    /// Show personal data too, which is kept back otherwise
+    #[arg(long)]
+    pub reveal: bool,
+}
+
 /// `nanohost verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -440,8 +453,8 @@ pub struct ExportArgs {
 pub enum Disclose {
     /// Commitments only: signatures and the chain can be verified
     None,
-    /// The program, the manifests and the policy, and the run's values where no tool of the run
-    /// marks any of its data as personal
+    /// The program, the manifests and the policy, and those values of the run that hold no
+    /// personal data
     Public,
     /// Everything
     All,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jsonschema::ValidationError;
 use serde_json::{Map, Value};
 
 use super::CheckedProgram;
@@ -100,11 +101,31 @@ pub(crate) fn fits_schema(schema: &Value, value: &Value) -> Result<(), Vec<Strin
         .take(MAX_MISFITS)
         .map(|error| {
             let place = error.instance_path().to_string();
-            let words: String = error.to_string().chars().take(300).collect();
+            let words = misfit(schema, &error);
             if place.is_empty() { words } else { format!("{place}: {words}") }
         })
         .collect();
     if misfits.is_empty() { Ok(()) } else { Err(misfits) }
+}
+
+/// What is wrong with a value; without the value where any part of the schema marks personal data.
+fn misfit(schema: &Value, error: &ValidationError<'_>) -> String {
+    let words = match marks_personal(schema) {
+        true => error.masked_with("the value").to_string(),
+        false => error.to_string(),
+    };
+    words.chars().take(300).collect()
+}
+
+/// Whether `pii` stands anywhere in a schema.
+fn marks_personal(schema: &Value) -> bool {
+    match schema {
+        Value::Object(keywords) => {
+            keywords.get("pii") == Some(&Value::Bool(true)) || keywords.values().any(marks_personal)
+        }
+        Value::Array(items) => items.iter().any(marks_personal),
+        _ => false,
+    }
 }
 
 fn fit(input: &InputDecl, value: &Value, report: &mut Report) {
@@ -114,7 +135,7 @@ fn fit(input: &InputDecl, value: &Value, report: &mut Report) {
     };
     for error in validator.iter_errors(value) {
         let path = error.instance_path().to_string();
-        let message: String = error.to_string().chars().take(300).collect();
+        let message = misfit(&input.schema, &error);
         let message = format!("input `{}{path}` does not fit: {message}", input.name);
         report.push(report.error("invalid_input", &input.span, message).label("declared here"));
     }

@@ -15,6 +15,7 @@ use super::Detector;
 use crate::ToolName;
 use crate::admit::{Plan, Row};
 use crate::check::{CheckedProgram, Step, StepKind};
+use crate::run::Check;
 use crate::template::{Node, Reference, TemplateError, is_identifier, is_index};
 
 /// No mark is deeper; a longer path marks the place it has led to by then. Marks are dropped and
@@ -227,6 +228,7 @@ pub struct Personal {
     proposals: HashMap<Box<str>, Arc<Marks>>,
     /// By local name.
     args: HashMap<ToolName, Arc<Marks>>,
+    results: HashMap<ToolName, Arc<Marks>>,
     pub(super) detectors: Vec<Detector>,
 }
 
@@ -235,7 +237,7 @@ impl Personal {
     pub(crate) fn of(plan: &Plan) -> Self {
         let program = plan.program();
         let mut personal = Self { detectors: program.pii_detectors.clone(), ..Self::default() };
-        let outputs = personal.read_rows(plan.rows());
+        personal.read_rows(plan.rows());
         for place in &program.pii {
             let path = place.path.iter().map(|segment| &**segment);
             personal.attach(program, &place.root, path, Marks::all());
@@ -246,7 +248,8 @@ impl Personal {
         for step in program.steps() {
             match &step.kind {
                 StepKind::Tool(call) => {
-                    personal.share(step.id.as_str(), outputs.get(&call.tool));
+                    let result = personal.results.get(&call.tool).cloned();
+                    personal.share(step.id.as_str(), result.as_ref());
                     if let Some(marks) = personal.args.get(&call.tool).cloned() {
                         personal.hand_over(program, call.args.node(), &Cursor::of([&marks]), false);
                     }
@@ -256,7 +259,8 @@ impl Personal {
                 }
                 StepKind::Llm(llm) => {
                     for tool in &llm.allowed_tools {
-                        personal.share(step.id.as_str(), outputs.get(tool));
+                        let result = personal.results.get(tool).cloned();
+                        personal.share(step.id.as_str(), result.as_ref());
                     }
                 }
                 StepKind::Condition(_) | StepKind::Parallel(_) => {}
@@ -264,6 +268,7 @@ impl Personal {
         }
         personal.follow(program);
         personal.read_proposals(program);
+        personal.read_checks(program);
         personal
     }
 
@@ -282,14 +287,17 @@ impl Personal {
         Cursor::of(self.args.get(tool))
     }
 
+    /// The marks of a tool's result.
+    pub(super) fn result(&self, tool: &ToolName) -> Cursor<'_> {
+        Cursor::of(self.results.get(tool))
+    }
+
     /// Whether a name is marked that could be an input's.
     pub(super) fn marks_input(&self, program: &CheckedProgram) -> bool {
         self.names.keys().any(|name| program.index_of(name).is_none())
     }
 
-    /// Reads the manifests; gives the marks of results.
-    fn read_rows(&mut self, rows: &[Row]) -> HashMap<ToolName, Arc<Marks>> {
-        let mut outputs = HashMap::new();
+    fn read_rows(&mut self, rows: &[Row]) {
         for row in rows {
             let (mut input, mut output) = (Marks::default(), Marks::default());
             for path in &row.pii {
@@ -305,10 +313,9 @@ impl Personal {
                 self.args.insert(row.local.clone(), Arc::new(input));
             }
             if !output.is_empty() {
-                outputs.insert(row.local.clone(), Arc::new(output));
+                self.results.insert(row.local.clone(), Arc::new(output));
             }
         }
-        outputs
     }
 
     fn read_schema(&mut self, name: &str, schema: &Value) {
@@ -425,6 +432,18 @@ impl Personal {
             }
             if resumable(step) {
                 self.share_all(WEBHOOK, &marks);
+            }
+        }
+    }
+
+    /// What checks an event before a resumption is given its text, places and all.
+    fn read_checks(&mut self, program: &CheckedProgram) {
+        for step in program.steps() {
+            let StepKind::Tool(call) = &step.kind else { continue };
+            let Some(tool) = call.resume.as_ref().and_then(|resume| resume.verify.as_ref()) else { continue };
+            if self.names.contains_key(step.id.as_str()) || self.names.contains_key(WEBHOOK) {
+                let args = self.args.entry(tool.clone()).or_default();
+                Arc::make_mut(args).attach(std::iter::once(Check::BODY), Marks::all());
             }
         }
     }

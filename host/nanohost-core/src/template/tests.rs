@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{MAX_RESOLVED, Reference, Resolved, Root, Scope, Template, TextTemplate, Unresolved};
+use super::{Reference, Resolved, Root, Scope, Template, TextTemplate, Unresolved};
 use crate::projection::{Known, Personal, Projection, Target, View};
 
 struct Names {

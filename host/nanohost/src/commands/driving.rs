@@ -13,7 +13,7 @@ use nanohost_store::{Head, Records as _, RunState, SqliteStore};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::ProgramArgs;
-use crate::console::{self, Console, Progress, Summary};
+use crate::console::{self, Console, Progress, Sight, Summary};
 use crate::drive::{CallObserved, Drive, Tools};
 use crate::failure::Exit;
 use crate::ledger::Ledger;
@@ -31,6 +31,8 @@ pub struct Manner {
     pub json: bool,
     /// Nothing but the summary.
     pub quiet: bool,
+    /// What of the run's values is shown.
+    pub sight: Sight,
 }
 
 impl Manner {
@@ -169,7 +171,11 @@ pub fn report(
         store: &places.store,
         interrupted,
         exit: exit_of(run),
+        sight: manner.sight,
     };
+    if manner.sight == Sight::Revealed {
+        console.note(console::REVEALS);
+    }
     if manner.json {
         console.json(&console::summary_json(&summary, &warnings))?;
     } else {

@@ -1,6 +1,7 @@
 //! Commands about runs that were: list, trace, verify, export. They read the store, or a file, and
 //! believe neither; so do `receipt` and `health`, through what stands here.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -8,13 +9,13 @@ use anyhow::Context as _;
 use nanohost_core::export::{self, Content, Export, ExportError};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, SeenHeads, Trace, verify};
-use nanohost_core::{Diagnostic, MAX_PEM, Policy, RunId, TrustRoot};
+use nanohost_core::{Diagnostic, MAX_PEM, Policy, RunId, Target, TrustRoot};
 use nanohost_store::{
     Found, OpenOptions, Records as _, RunRecord, SqliteReader, VaultError, development_public_key,
 };
 
-use crate::cli::{Disclose, EvidenceRef, ExportArgs, ListArgs, VerifyArgs};
-use crate::console::{self, Console};
+use crate::cli::{Disclose, ExportArgs, ListArgs, TraceArgs, VerifyArgs};
+use crate::console::{self, Console, Sight};
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, read_bounded};
 use crate::store_failure;
@@ -52,12 +53,17 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
 }
 
 /// `nanohost trace`.
-pub fn trace(args: &EvidenceRef, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let trace = verified(&args.evidence, args.trust.as_deref(), places, console)?;
-    if args.json {
-        console.json(&console::trace_json(&trace))?;
+pub fn trace(args: &TraceArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let which = &args.evidence;
+    let trace = verified(&which.evidence, which.trust.as_deref(), places, console)?;
+    if args.reveal {
+        console.note(console::REVEALS);
+    }
+    let sight = Sight::of(args.reveal);
+    if which.json {
+        console.json(&console::trace_json(&trace, sight))?;
     } else {
-        console.print(&console::trace(&trace))?;
+        console.print(&console::trace(&trace, sight))?;
     }
     Ok(Exit::Success)
 }
@@ -91,14 +97,21 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
     let record = load(&args.run, places)?;
     let (report, trace) = verify_record(&record, &own_trust(places)?);
     let trace = good(&args.run, &report, trace, console)?;
-    let personal = trace.machine().is_none_or(|run| run.plan().rows().iter().any(|row| !row.pii.is_empty()));
     // The values of variables stand in the policy, and the policy in the documents.
     let holds_env = trace.machine().is_none_or(|run| run.plan().policies().iter().any(Policy::has_env));
     let disclosed = |content: &Content| match args.disclose {
         Disclose::None => false,
         Disclose::All => true,
         Disclose::Public if content.role.is_document() => !holds_env,
-        Disclose::Public => !personal && !content.role.is_secret(),
+        Disclose::Public => !content.role.is_secret() && !holds_personal(&trace, content),
+    };
+    let personal: Vec<String> = match args.disclose {
+        Disclose::Public => {
+            let stored = record.contents.iter().filter_map(|stored| stored.content.as_ref().ok());
+            let held_back = stored.filter(|content| holds_personal(&trace, content));
+            held_back.map(|content| format!("{}/{}", content.seq, content.role)).collect()
+        }
+        Disclose::None | Disclose::All => Vec::new(),
     };
     let contents: Vec<Content> = record
         .contents
@@ -130,7 +143,22 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
         console::path(path),
         console::path(&key),
     ));
+    if !personal.is_empty() {
+        const SHOWN: usize = 20;
+        let more = personal.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let some = personal.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        console.note(&format!("withheld, since they hold personal data: {some}{more}"));
+    }
     Ok(Exit::Success)
+}
+
+/// Whether a value of the run holds something that is kept back from others.
+fn holds_personal(trace: &Trace, content: &Content) -> bool {
+    let seq = usize::try_from(content.seq).unwrap_or(usize::MAX);
+    !content.role.is_document()
+        && !content.role.is_secret()
+        && trace.shown(seq, &content.role, Target::Trace).is_none_or(|shown| matches!(shown, Cow::Owned(_)))
 }
 
 /// The exit code that a report stands for.

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::driving::{self, Driven, Manner};
 use super::reopen::{self, Reopened, Took};
 use crate::cli::{GoOnArgs, RunArgs};
-use crate::console::{self, Console, Progress};
+use crate::console::{self, Console, Progress, Sight};
 use crate::failure::Exit;
 use crate::prepare::Prepared;
 use crate::project::Places;
@@ -45,7 +45,7 @@ pub fn answer(
     places: &Places,
     console: &Console,
 ) -> anyhow::Result<Exit> {
-    let manner = Manner { json: args.json, quiet: args.quiet };
+    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::of(args.reveal) };
     let reopened = match first {
         First::Known(reopened) => *reopened,
         First::Live(id) => {

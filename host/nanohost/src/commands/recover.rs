@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::driving::{self, Manner};
 use super::reopen::{self, Ready, Reopened, Took};
 use crate::cli::{GoOnArgs, RecoverArgs};
-use crate::console::{self, Console, Progress};
+use crate::console::{self, Console, Progress, Sight};
 use crate::drive;
 use crate::failure::{Exit, Failure};
 use crate::ledger::Ledger;
@@ -22,7 +22,7 @@ use crate::store_failure;
 
 /// `nanohost recover`.
 pub fn recover(args: &RecoverArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let manner = Manner { json: args.json, quiet: args.quiet };
+    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::Projected };
     let (store, runs) = match &args.run {
         Some(run) => {
             let (store, id) = reopen::find(run, places)?;

@@ -403,9 +403,12 @@ impl Ready {
         }
     }
 
-    /// What somebody who is to answer is shown.
+    /// What somebody who is to answer is shown: without personal data, which stays in the record for
+    /// them to look at.
     pub fn question(&self) -> Value {
         let pending = self.run.pending_call();
+        let seen = self.run.projection(Target::Log);
+        let args = pending.as_ref().and_then(|call| Some(seen.value(Held::Args(&call.tool), call.args.as_ref()?)));
         let step = self.run.suspension().map(|at| self.run.plan().program().step(at.step).id.to_string());
         let deadline = match self.run.suspension().map(|at| at.cause) {
             Some(nanohost_core::run::SuspensionCause::Tool { deadline }) => deadline,
@@ -415,8 +418,8 @@ impl Ready {
             "program": self.run.plan().program().name(),
             "step": step,
             "tool": pending.as_ref().map(|call| &call.tool),
-            "args": pending.as_ref().and_then(|call| call.args.as_ref()),
-            "reason": self.reason,
+            "args": args,
+            "reason": self.reason.as_ref().map(|reason| seen.value(Held::Words, reason)),
             "deadline": deadline,
             "inDoubt": self.run.suspension().is_some_and(|at| at.cause == nanohost_core::run::SuspensionCause::InDoubt),
         })

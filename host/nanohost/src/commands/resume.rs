@@ -38,7 +38,7 @@ struct Arrived {
 
 /// `nanohost resume`.
 pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let manner = Manner { json: args.json, quiet: args.quiet };
+    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::Projected };
     if args.due {
         return due(args, manner, places, console);
     }
@@ -102,7 +102,7 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
 
 /// `nanohost settle`.
 pub fn settle(args: &SettleArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let manner = Manner { json: args.json, quiet: args.quiet };
+    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::Projected };
     let output = args.happened.as_deref().map(arrived).transpose()?;
     let (store, id) = reopen::find(&args.run, places)?;
     let progress = Progress::new(manner.is_shown());
@@ -383,7 +383,8 @@ fn check(
     let check = Check { tool: name.clone(), args: args_slot, end };
     let observed = Observed { used, usage: Some(usage), ..Observed::default() };
     let CheckEnd::Refused { failure } = &check.end else { return Ok(Some((check, observed))) };
-    let words = failure.message.value().filter(|words| !words.is_null()).map(console::value_text);
+    let words = failure.message.value().filter(|words| !words.is_null());
+    let words = words.map(|words| console::value_text(&ready.run.projection(Target::Log).value(Held::Words, words)));
     let why = format!(
         "`{name}` did not pass the event: {}{}",
         failure.code,

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use super::driving::{self, Driven, Launch, Manner};
 use super::first::{self, First};
 use crate::cli::RunArgs;
-use crate::console::{self, Console, Progress};
+use crate::console::{self, Console, Progress, Sight};
 use crate::drive::Tools;
 use crate::failure::{Exit, Failure};
 use crate::fault;
@@ -34,7 +34,7 @@ use crate::store_failure;
 
 /// `nanohost run`.
 pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let manner = Manner { json: args.json, quiet: args.quiet };
+    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::of(args.reveal) };
     let progress = Progress::new(manner.is_shown());
     let engine = Engine::new()?;
     let prepared = Prepared::read(&args.program, places, &engine, &progress)?;

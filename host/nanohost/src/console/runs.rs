@@ -8,6 +8,7 @@ use nanohost_store::RunSummary;
 use serde_json::{Value, json};
 
 use super::escape::{escaped, value_text};
+use super::sight::Sight;
 use super::table::{bold, columns, dim};
 
 /// All runs of a store, the newest first.
@@ -37,7 +38,7 @@ pub fn list(runs: &[RunSummary]) -> String {
 }
 
 /// What one envelope says, on one line.
-fn line(predicate: &Predicate, trace: &Trace, seq: usize) -> Vec<String> {
+fn line(predicate: &Predicate, trace: &Trace, seq: usize, sight: Sight) -> Vec<String> {
     let kind = match predicate.kind {
         Kind::RunOpen => "run-open",
         Kind::Plan => "plan",
@@ -52,7 +53,7 @@ fn line(predicate: &Predicate, trace: &Trace, seq: usize) -> Vec<String> {
         0 | 1 => step.id.to_string(),
         attempt => format!("{} (attempt {attempt})", step.id),
     });
-    let value = |role: Role| trace.value(seq, &role).map(value_text);
+    let value = |role: Role| sight.value_of(trace, seq, &role).map(|value| value_text(&value));
     let mut what = Vec::new();
     if let Some(call) = &predicate.call {
         what.push(match &call.result {
@@ -102,7 +103,7 @@ fn line(predicate: &Predicate, trace: &Trace, seq: usize) -> Vec<String> {
 }
 
 /// The trace for a person.
-pub fn trace(trace: &Trace) -> String {
+pub fn trace(trace: &Trace, sight: Sight) -> String {
     let receipt = Receipt::from(trace);
     let mut out = format!(
         "{} · {} · {} · opened {}\n\n",
@@ -111,7 +112,7 @@ pub fn trace(trace: &Trace) -> String {
         escaped(&receipt.status),
         trace.opened()
     );
-    let rows = trace.predicates().enumerate().map(|(seq, predicate)| line(predicate, trace, seq));
+    let rows = trace.predicates().enumerate().map(|(seq, predicate)| line(predicate, trace, seq, sight));
     out.push_str(&columns(&["", "envelope", "step", ""], rows));
     out.push_str(&format!(
         "\n{}\n",
@@ -121,7 +122,7 @@ pub fn trace(trace: &Trace) -> String {
 }
 
 /// The trace for a program: every predicate as signed, with the values that are here.
-pub fn trace_json(trace: &Trace) -> Value {
+pub fn trace_json(trace: &Trace, sight: Sight) -> Value {
     let envelopes: Vec<Value> = trace
         .predicates()
         .enumerate()
@@ -139,7 +140,7 @@ pub fn trace_json(trace: &Trace) -> Value {
             ];
             let values: serde_json::Map<String, Value> = roles
                 .iter()
-                .filter_map(|role| Some((role.to_string(), trace.value(seq, role)?.clone())))
+                .filter_map(|role| Some((role.to_string(), sight.value_of(trace, seq, role)?.into_owned())))
                 .collect();
             json!({ "digest": trace.digest(seq), "predicate": predicate, "values": values })
         })

@@ -1,15 +1,17 @@
 //! What a run did, at its end.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
-use nanohost_core::run::{Run, Slot, Status, StepRecord, SuspensionCause};
-use nanohost_core::{Diagnostics, ModelRow, RunId, StepKind};
+use nanohost_core::run::{Failure, Run, Status, StepRecord, StepStatus, SuspensionCause};
+use nanohost_core::{Diagnostics, Held, ModelRow, RunId, StepKind};
 use nanohost_store::Head;
 use serde_json::{Value, json};
 
 use super::escape::{brief, escaped, value_text};
 use super::plan::bytes;
+use super::sight::Sight;
 use super::table::{bad, bold, columns, dim, good, odd};
 use super::{findings_json, program_name};
 use crate::drive::CallObserved;
@@ -36,6 +38,8 @@ pub struct Summary<'a> {
     pub interrupted: usize,
     /// How the command ends.
     pub exit: Exit,
+    /// What of the run's values is shown.
+    pub sight: Sight,
 }
 
 /// A duration for a person.
@@ -80,15 +84,13 @@ pub fn summary(summary: &Summary<'_>) -> String {
 
     out.push_str(&columns(
         &["step", "kind", "tool or model", "status", "time"],
-        run.records().iter().map(|record| step_row(run, record)),
+        run.records().iter().map(|record| step_row(summary, record)),
     ));
     for record in run.records() {
         if let Some(failure) = &record.error {
-            let words = failure
-                .message
-                .value()
+            let words = message(summary, record, failure)
                 .filter(|value| !value.is_null())
-                .map(|value| format!(": {}", value_text(value)));
+                .map(|value| format!(": {}", value_text(&value)));
             out.push_str(&format!(
                 "  {} {} {}{}\n",
                 bad("✗"),
@@ -113,8 +115,8 @@ pub fn summary(summary: &Summary<'_>) -> String {
     }
     out.push_str(&grants(summary));
     out.push('\n');
-    if let Some(output) = run.final_output().and_then(Slot::value) {
-        out.push_str(&format!("output    {}\n", value_text(output)));
+    if let Some(output) = final_output(summary) {
+        out.push_str(&format!("output    {}\n", value_text(&output)));
     }
     if let Some(path) = summary.model {
         out.push_str(&format!(
@@ -166,7 +168,40 @@ pub fn refusal(program: &str, id: &RunId, gaps: usize, store: &Path) -> String {
     )
 }
 
-fn step_row(run: &Run, record: &StepRecord) -> Vec<String> {
+/// What a step returned.
+fn output<'v>(summary: &Summary<'v>, record: &'v StepRecord) -> Option<Cow<'v, Value>> {
+    let step = &summary.run.plan().program().step(record.step).id;
+    Some(summary.sight.value(summary.run, Held::Name(step.as_str()), record.output.value()?))
+}
+
+/// What the run returned: the output of the last step of its own that has one.
+fn final_output<'v>(summary: &Summary<'v>) -> Option<Cow<'v, Value>> {
+    let program = summary.run.plan().program();
+    let gives = |record: &&StepRecord| {
+        let step = program.step(record.step);
+        record.status == StepStatus::Success
+            && step.block.is_none()
+            && !matches!(step.kind, StepKind::Condition(_))
+    };
+    let value = summary.run.final_output()?.value()?;
+    let step = summary.run.records().iter().rev().find(gives).map(|record| &program.step(record.step).id);
+    let held = step.map_or(Held::Words, |step| Held::Name(step.as_str()));
+    Some(summary.sight.value(summary.run, held, value))
+}
+
+/// What whoever failed said: words, or what was refused.
+fn message<'v>(summary: &Summary<'v>, record: &StepRecord, failure: &'v Failure) -> Option<Cow<'v, Value>> {
+    let step = summary.run.plan().program().step(record.step);
+    let tool = match &step.kind {
+        StepKind::Tool(call) => Some(&call.tool),
+        _ => None,
+    };
+    let held = Held::Refused(step.id.as_str(), tool);
+    Some(summary.sight.words(summary.run, step.id.as_str(), held, failure.message.value()?))
+}
+
+fn step_row(summary: &Summary<'_>, record: &StepRecord) -> Vec<String> {
+    let run = summary.run;
     let step = run.plan().program().step(record.step);
     let (kind, what) = match &step.kind {
         StepKind::Tool(call) => ("tool", call.tool.to_string()),
@@ -187,10 +222,10 @@ fn step_row(run: &Run, record: &StepRecord) -> Vec<String> {
     if record.denied > 0 {
         status.push_str(&format!(", {} denied", record.denied));
     }
-    if let (StepKind::Condition(_) | StepKind::Llm(_), Some(output)) = (&step.kind, record.output.value())
+    if let (StepKind::Condition(_) | StepKind::Llm(_), Some(output)) = (&step.kind, output(summary, record))
         && !output.is_null()
     {
-        status.push_str(&format!(" → {}", brief(&value_text(output))));
+        status.push_str(&format!(" → {}", brief(&value_text(&output))));
     }
     let indent = if step.block.is_some() { "· " } else { "" };
     let time = Duration::from_millis(record.ended.millis_since(record.started));
@@ -220,7 +255,8 @@ fn grants(summary: &Summary<'_>) -> String {
                 format!("{} {}: {} operations{moved}", used.class, used.scope, used.operations)
             }));
             used.extend(call.denied.iter().map(|refusal| {
-                format!("DENIED {} {} {}", refusal.class, refusal.operation, escaped(&refusal.value))
+                let value = summary.sight.text(summary.run, &refusal.value);
+                format!("DENIED {} {} {}", refusal.class, refusal.operation, escaped(&value))
             }));
         }
         let used = if used.is_empty() { "nothing".to_owned() } else { used.join("; ") };
@@ -250,11 +286,11 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
                 "kind": kind,
                 "tool": tool,
                 "status": record.status.as_str(),
-                "output": record.output.value(),
+                "output": output(summary, record),
                 "error": record.error.as_ref().map(|failure| json!({
                     "kind": failure.kind.as_str(),
                     "code": failure.code.as_str(),
-                    "message": failure.message.value(),
+                    "message": message(summary, record, failure),
                 })),
                 "retries": record.retries,
                 "recorded": record.recorded,
@@ -282,7 +318,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
                 "denied": call.denied.iter().map(|refusal| json!({
                     "capability": refusal.class,
                     "operation": refusal.operation,
-                    "value": refusal.value,
+                    "value": summary.sight.text(run, &refusal.value),
                     "count": refusal.count,
                 })).collect::<Vec<_>>(),
                 "usage": call.usage.map(|usage| json!({
@@ -290,7 +326,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
                     "peakMemory": usage.peak_memory,
                     "wallUs": u64::try_from(usage.wall.as_micros()).unwrap_or(u64::MAX),
                 })),
-                "logs": String::from_utf8_lossy(&call.logs),
+                "logs": summary.sight.text(run, &String::from_utf8_lossy(&call.logs)),
             })
         })
         .collect();
@@ -321,7 +357,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
         "failedStep": run.end().and_then(|end| end.step).map(|step| &program.step(step).id),
         "denied": run.tally().denied,
         "exitCode": summary.exit as u8,
-        "output": run.final_output().and_then(Slot::value),
+        "output": final_output(summary),
         "steps": steps,
         "calls": calls,
         "granted": granted,

@@ -184,7 +184,7 @@ fn proposals_hold_arguments() {
 
 #[test]
 fn payloads_of_resumptions() {
-    let resume = json!({ "by": ["role:approver"], "schema": { "type": "object", "properties": { "who": { "pii": true } } } });
+    let resume = json!({ "schema": { "type": "object", "properties": { "who": { "pii": true } } } });
     let wait = |pii: Value, resume: Value| {
         let mut wait = json!({ "id": "w", "type": "tool", "tool": "wait", "output_key": "k" });
         if !resume.is_null() {
@@ -203,6 +203,7 @@ fn payloads_of_resumptions() {
         world.happens(Event::Resumed {
             payload: Slot::known(payload.clone()),
             source: WebhookSource::Webhook,
+            check: None,
         });
         world.drive();
         let one = r#"{\"who\":\"[REDACTED_PII]\",\"ok\":true}"#;
@@ -367,7 +368,12 @@ fn marks_that_mark_nothing_are_refused() {
         let source = Source::new("program.json", program.to_string());
         match Program::parse(source, crate::Format::Json).and_then(Program::check) {
             Ok(_) => "ok".to_owned(),
-            Err(found) => found.iter().filter(|found| found.code != "open_inputs").map(|found| found.code.to_owned()).collect::<Vec<_>>().join(" "),
+            Err(found) => found
+                .iter()
+                .filter(|found| found.code != "open_inputs")
+                .map(|found| found.code.to_owned())
+                .collect::<Vec<_>>()
+                .join(" "),
         }
     };
     let with = |pii: Value| {
