@@ -27,14 +27,14 @@ impl Trace {
             });
         };
         let projection = run.projection(target);
-        if let (Role::ANSWER, Value::String(text), Some(step)) = (role.clone(), value, &predicate.step) {
+        if let ("answer", Value::String(text), Some(step)) = (role.as_str(), value, &predicate.step) {
             return Some(match projection.answer(step.id.as_str(), text) {
                 Cow::Borrowed(_) => Cow::Borrowed(value),
                 Cow::Owned(text) => Cow::Owned(text.into()),
             });
         }
         let held = self.held(predicate, role);
-        if let (Held::Payload(_), Role::DENIED, Value::Object(fields)) = (held, role.clone(), value) {
+        if let (Held::Payload(_), "denied", Value::Object(fields)) = (held, role.as_str(), value) {
             // An event that was refused stands below its own name.
             let payload = fields.get(EVENT).map(|payload| projection.value(held, payload));
             if let Some(Cow::Owned(payload)) = payload {

@@ -11,7 +11,8 @@ use nanohost_core::resume::entitled;
 use nanohost_core::run::{Denial, Event, Run, Slot};
 use nanohost_core::trace::{RunState, Trace};
 use nanohost_core::{
-    AdmissionRecord, Diagnostic, Digest, Plan, Principal, Refusal, RunId, Timestamp, ToolName, admit,
+    AdmissionRecord, Diagnostic, Digest, Held, Plan, Principal, Refusal, RunId, Target, Timestamp, ToolName,
+    admit,
 };
 use nanohost_sandbox::{Engine, Tool};
 use nanohost_store::{
@@ -408,7 +409,8 @@ impl Ready {
     pub fn question(&self) -> Value {
         let pending = self.run.pending_call();
         let seen = self.run.projection(Target::Log);
-        let args = pending.as_ref().and_then(|call| Some(seen.value(Held::Args(&call.tool), call.args.as_ref()?)));
+        let args =
+            pending.as_ref().and_then(|call| Some(seen.value(Held::Args(&call.tool), call.args.as_ref()?)));
         let step = self.run.suspension().map(|at| self.run.plan().program().step(at.step).id.to_string());
         let deadline = match self.run.suspension().map(|at| at.cause) {
             Some(nanohost_core::run::SuspensionCause::Tool { deadline }) => deadline,

@@ -10,7 +10,7 @@ use nanohost_core::run::{
     Slot, SuspensionCause, WebhookSource,
 };
 use nanohost_core::trace::RunState;
-use nanohost_core::{Diagnostic, Effect, Principal, RunId, Source, read_json};
+use nanohost_core::{Diagnostic, Effect, Held, Principal, RunId, Source, Target, read_json};
 use nanohost_sandbox::{CallContext, Cancellation, Engine};
 use nanohost_store::{Claim, Journal as _, OpenOptions, Phase, Records as _, SqliteStore};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::driving::Manner;
 use super::reopen::{self, OPERATOR, Ready, Took};
 use crate::cli::{ResumeArgs, SettleArgs, TokenArgs};
-use crate::console::{self, Console, Progress, program_name};
+use crate::console::{self, Console, Progress, Sight, program_name};
 use crate::drive;
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, read_bounded};
@@ -384,7 +384,8 @@ fn check(
     let observed = Observed { used, usage: Some(usage), ..Observed::default() };
     let CheckEnd::Refused { failure } = &check.end else { return Ok(Some((check, observed))) };
     let words = failure.message.value().filter(|words| !words.is_null());
-    let words = words.map(|words| console::value_text(&ready.run.projection(Target::Log).value(Held::Words, words)));
+    let words =
+        words.map(|words| console::value_text(&ready.run.projection(Target::Log).value(Held::Words, words)));
     let why = format!(
         "`{name}` did not pass the event: {}{}",
         failure.code,
