@@ -86,12 +86,13 @@ fn variables(draft: &Draft, report: &mut Report) {
     }
     // A mark at a name that is none would protect nothing, whatever a run is given.
     for (place, span) in &draft.pii {
-        if known.contains(&*place.root) || is_reserved(&place.root) {
+        let root = &*place.root;
+        if is_step(draft, root) || others.contains(root) || is_reserved(root) {
             continue;
         }
-        let message = format!("`${}` is no declared input, output key or step", place.root.escape_debug());
+        let message = format!("`${}` is no declared input, output key or step", root.escape_debug());
         let finding = report.error("undefined_variable", span, message);
-        report.push(match nearest(&place.root, known.iter().copied()) {
+        report.push(match nearest(root, names()).filter(|_| !report.is_full()) {
             Some(near) => finding.help(format!("did you mean `${near}`?")),
             None => finding.help("declare it under `inputs`"),
         });

@@ -266,6 +266,9 @@ impl Personal {
                 StepKind::Condition(_) | StepKind::Parallel(_) => {}
             }
         }
+        if personal.names.is_empty() && personal.args.is_empty() {
+            return personal;
+        }
         personal.follow(program);
         personal.read_proposals(program);
         personal.read_checks(program);
