@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use unicode_ident::{is_xid_continue, is_xid_start};
 
-use crate::projection::{Seen, View};
+use crate::projection::{Known, Personal, Projection, Seen, Target, View};
 
 #[cfg(test)]
 mod tests;
@@ -474,10 +474,6 @@ impl Template {
         self.node.fits(view, value, &mut Room(MAX_RESOLVED))
     }
 
-    pub(crate) fn node(&self) -> &Node {
-        &self.node
-    }
-
     /// Every reference, in the order of the value.
     pub fn references(&self) -> impl Iterator<Item = &Reference> {
         let mut found = Vec::new();
@@ -487,7 +483,11 @@ impl Template {
 
     /// The value, where it refers to nothing and so is the same in every run.
     pub(crate) fn literal(&self) -> Option<Value> {
-        if self.references().next().is_some() { None } else { self.resolve(&Nothing).ok() }
+        if self.references().next().is_some() {
+            return None;
+        }
+        let (personal, known) = (Personal::default(), Known::default());
+        self.resolve(&View::new(&Nothing, Projection::new(Target::Tool, &personal, &known))).ok()
     }
 
     /// Its parts, for who looks at the form of a value before there is one.
