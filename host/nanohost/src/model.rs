@@ -47,7 +47,7 @@ impl Models {
                 Ok(model) => {
                     served.insert(row.alias.clone(), model);
                 }
-                Err(finding) => findings.push(finding),
+                Err(found) => findings.extend(found),
             }
         }
         if findings.is_empty() { Ok(Self { scripted, served }) } else { Err(Failure::usage(findings)) }

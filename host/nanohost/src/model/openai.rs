@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use nanohost_core::run::{Ask, Reply, Retry, Slot};
-use nanohost_core::{Diagnostic, ModelRow};
+use nanohost_core::{Diagnostic, Diagnostics, ModelRow};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode};
 use tokio::time::Instant;
@@ -52,7 +52,7 @@ impl OpenAi {
     pub(super) fn open(
         row: &ModelRow,
         variable: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Self, Diagnostic> {
+    ) -> Result<Self, Diagnostics> {
         let key = row.key_env.as_deref().map(|name| Key::read(name, variable(name), row)).transpose()?;
         let client = client(row).map_err(|error| {
             Diagnostic::error("model_client", format!("cannot speak to `{}`: {}", row.alias, chain(&error)))
@@ -152,7 +152,7 @@ impl OpenAi {
 }
 
 impl Key {
-    fn read(name: &str, value: Option<OsString>, row: &ModelRow) -> Result<Self, Diagnostic> {
+    fn read(name: &str, value: Option<OsString>, row: &ModelRow) -> Result<Self, Diagnostics> {
         let Some(value) = value.filter(|value| !value.is_empty()) else {
             return Err(Diagnostic::error(
                 "model_key_missing",
@@ -161,7 +161,8 @@ impl Key {
             .help(format!(
                 "set {name}, or leave `key_env` out of [models.{}] for a server that needs none",
                 row.alias
-            )));
+            ))
+            .into());
         };
         let invalid = || {
             Diagnostic::error("model_key_invalid", format!("what {name} holds is no key"))
@@ -169,7 +170,7 @@ impl Key {
         };
         let text = Zeroizing::new(value.into_string().map_err(|_| invalid())?);
         if !KEY.contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(invalid());
+            return Err(invalid().into());
         }
         let bearer = Zeroizing::new(format!("Bearer {}", *text));
         let mut header = HeaderValue::from_str(&bearer).map_err(|_| invalid())?;
