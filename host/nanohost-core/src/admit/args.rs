@@ -37,7 +37,7 @@ pub(super) fn check(
         {
             for misfit in row.validator.misfits(&args) {
                 let message = format!("no run of `{}` fits `{}`: {misfit}", step.id, call.tool);
-                place.push("invalid_args", message, "mend the arguments");
+                place.error("invalid_args", message, "mend the arguments");
             }
         }
         let Some(verify) = call.resume.as_ref().and_then(|resume| resume.verify.as_ref()) else { continue };
@@ -46,7 +46,7 @@ pub(super) fn check(
             let message =
                 format!("`{verify}` checks events of `{}` and is {}, not pure", step.id, row.effect);
             let help = "an event is checked before anything happens: let a tool without effects check it";
-            place.push("verify_not_pure", message, help);
+            place.error("verify_not_pure", message, help);
         }
         if let Some(export) = exports.get(verify) {
             let given = [Check::BODY, Check::SIGNATURE];
@@ -91,7 +91,7 @@ impl Place<'_> {
                         None if known.is_empty() => "it takes no arguments".to_owned(),
                         None => format!("it takes {}", listed(known.keys())),
                     };
-                    self.push("unknown_argument", message, help);
+                    self.error("unknown_argument", message, help);
                 }
                 Some(inner) => {
                     if let Node::Object(fields) = node {
@@ -105,13 +105,13 @@ impl Place<'_> {
             if !fields.iter().any(|(given, _)| given == name) {
                 good = false;
                 let message = format!("`{}` needs `{at}{name}`, and `{}` gives none", self.tool, self.step);
-                self.push("absent_argument", message, "add it to the step's `args`");
+                self.error("absent_argument", message, "add it to the step's `args`");
             }
         }
         good
     }
 
-    fn push(&mut self, code: &'static str, message: String, help: impl Into<String>) {
+    fn error(&mut self, code: &'static str, message: String, help: impl Into<String>) {
         let finding: Diagnostic = self.report.error(code, self.span, message);
         self.report.push(finding.step(self.step).help(help));
     }
