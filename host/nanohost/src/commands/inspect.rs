@@ -1,9 +1,6 @@
 //! `nanohost plan`, `nanohost check` and `nanohost graph`: what would happen, without a tool running.
 //! `plan` builds tools that are not built, where that is allowed.
 
-use std::io::Write as _;
-use std::path::Path;
-
 use nanohost_core::{Refusal, admit};
 use nanohost_sandbox::Engine;
 use serde_json::json;
@@ -59,11 +56,8 @@ pub fn graph(args: &GraphArgs, console: &Console) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     };
     let io = |error: std::io::Error| Failure::io("graph_unwritable", "write", path, &error);
-    // Drawn again after every change of the program: the file of before is replaced, as a whole.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    file.write_all(text.as_bytes()).map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
+    // Drawn again after every change of the program: the file of before is replaced.
+    std::fs::write(path, text).map_err(io)?;
     Ok(Exit::Success)
 }
 
