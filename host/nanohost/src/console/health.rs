@@ -165,7 +165,7 @@ fn group(group: &Group) -> String {
         rows.push(row(metric.as_str(), range, 3, group.alerts.get(metric).copied().unwrap_or(0)));
     }
     rows.push(row("conditional entropy", &group.conditional_entropy, 3, 0));
-    out.push_str(&columns(&["", "least", "mean", "most", ""], rows));
+    out.push_str(&columns(&["of a run", "least", "mean", "most", ""], rows));
 
     let mut transitions: Vec<Transition> = group.transitions().collect();
     if transitions.is_empty() {
@@ -175,15 +175,18 @@ fn group(group: &Group) -> String {
     transitions.sort_by_key(|transition| std::cmp::Reverse(transition.count));
     transitions.truncate(SHOWN_TRANSITIONS);
     out.push('\n');
+    let several = transitions.iter().any(|transition| transition.program.is_some());
     let rows = transitions.iter().map(|transition| {
-        vec![
-            transition.program.map_or_else(String::new, |program| program.short()),
+        let mut row = vec![
             format!("{} → {}", transition.from, transition.to),
             transition.count.to_string(),
             format!("{:.3}", transition.probability),
-        ]
+        ];
+        row.extend(transition.program.map(|program| program.short()));
+        row
     });
-    out.push_str(&columns(&["", "transition", "times", "probability"], rows));
+    let header = ["transition", "times", "probability", "program"];
+    out.push_str(&columns(&header[..if several { 4 } else { 3 }], rows));
     if total > SHOWN_TRANSITIONS {
         out.push_str(&format!("  and {} more, with --json\n", total - SHOWN_TRANSITIONS));
     }
