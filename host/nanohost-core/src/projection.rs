@@ -372,6 +372,11 @@ impl<'a> View<'a> {
         Seen::Value(self.projection.seen(&cursor, false, value))
     }
 
+    /// Whether the target surely sees less than what a reference leads to.
+    pub(crate) fn redacts(&self, reference: &Reference) -> bool {
+        matches!(self.resolve(reference), Seen::Value(Cow::Owned(_)) | Seen::Unclear(Some(_)))
+    }
+
     /// What the target sees of a value that is withheld, where all of it is marked.
     fn instead(&self, reference: &Reference) -> Option<&'static str> {
         let mut cursor = self.projection.cursor(Held::Name(reference.root()));

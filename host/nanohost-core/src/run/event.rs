@@ -267,6 +267,7 @@ pub struct Code(Cow<'static, str>);
 impl Code {
     pub(crate) const UNRESOLVED: Self = Self(Cow::Borrowed("unresolved_reference"));
     pub(crate) const TEXT_TOO_LARGE: Self = Self(Cow::Borrowed("text_too_large"));
+    pub(crate) const PERSONAL_DATA: Self = Self(Cow::Borrowed("personal_data"));
     pub(crate) const INVALID_ARGS: Self = Self(Cow::Borrowed("invalid_args"));
     pub(crate) const NO_BRANCH: Self = Self(Cow::Borrowed("no_branch_target"));
     pub(crate) const CONDITION: Self = Self(Cow::Borrowed("condition_error"));

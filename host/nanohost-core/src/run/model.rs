@@ -7,11 +7,41 @@ use super::event::{Answer, Code, ErrorKind, Event, Failure, Place, Proposal, Rep
 use super::next::Ask;
 use super::{IllegalTransition, Run};
 use crate::check::{LlmStep, OnError, OnTimeout, StepIndex, StepKind};
+use crate::policy::ModelPii;
 use crate::projection::{Target, View};
 use crate::template::{TextTemplate, Unresolved};
 
 /// The most tokens one attempt can count: signed documents hold no greater integer.
 const MAX_TOKENS: u64 = crate::jcs::MAX_INTEGER as u64;
+
+/// Why a model is not asked.
+pub(super) enum Unasked {
+    /// Its prompt has no value now.
+    Unresolved(Unresolved),
+    /// Its prompt holds personal data, and the policy says it sees none.
+    Personal,
+}
+
+impl From<Unresolved> for Unasked {
+    fn from(error: Unresolved) -> Self {
+        Self::Unresolved(error)
+    }
+}
+
+impl Unasked {
+    /// What becomes of the step.
+    pub(super) fn failure(&self) -> Failure {
+        match self {
+            Self::Unresolved(error) => unresolved(error),
+            Self::Personal => Failure::new(ErrorKind::Authority, Code::PERSONAL_DATA, Retry::Never),
+        }
+    }
+
+    fn is(&self, failure: &Failure) -> bool {
+        let due = self.failure();
+        (due.kind, &due.code) == (failure.kind, &failure.code)
+    }
+}
 
 impl Run {
     /// Which way a guard goes: `None` where it cannot be decided, which fails the run.
@@ -138,22 +168,32 @@ impl Run {
         &self,
         llm: &LlmStep,
         view: &View<'_>,
-    ) -> Result<(String, Option<String>), Unresolved> {
+    ) -> Result<(String, Option<String>), Unasked> {
         let prompt = llm.prompt.resolve(view)?;
         let system = llm.system.as_ref().map(|system| system.resolve(view)).transpose()?;
+        let redacted = prompt.redacted || system.as_ref().is_some_and(|system| system.redacted);
+        if redacted && self.tells_nothing_personal(llm) {
+            return Err(Unasked::Personal);
+        }
         Ok((prompt.text, system.map(|system| system.text)))
+    }
+
+    /// Whether the policy keeps the model from every prompt that would need a redaction.
+    fn tells_nothing_personal(&self, llm: &LlmStep) -> bool {
+        self.plan.model(&llm.model).is_some_and(|row| row.pii == ModelPii::Never)
     }
 
     /// Whether a model step that asks nothing can fail so, as far as the values are there.
     pub(super) fn asks_nothing(&self, llm: &LlmStep, view: &View<'_>, failure: &Failure) -> bool {
         match self.prompts(llm, view) {
             Ok(_) => false,
-            // The value that is withheld may lead nowhere, or be too large.
-            Err(Unresolved::Withheld { .. }) => failure.is_unresolved() || failure.is_too_large(),
-            Err(error @ (Unresolved::Absent { .. } | Unresolved::TooLarge)) => {
-                let due = unresolved(&error);
-                (due.kind, &due.code) == (failure.kind, &failure.code)
+            // The value that is withheld may lead nowhere, be too large, or be personal.
+            Err(Unasked::Unresolved(Unresolved::Withheld { .. })) => {
+                failure.is_unresolved()
+                    || failure.is_too_large()
+                    || self.tells_nothing_personal(llm) && Unasked::Personal.is(failure)
             }
+            Err(unasked) => unasked.is(failure),
         }
     }
 
@@ -161,6 +201,11 @@ impl Run {
     pub(super) fn asks(&self, llm: &LlmStep, answer: &Answer) -> bool {
         let scope = self.scope();
         let view = self.view(&scope, Target::Model);
+        let personal = |template: &TextTemplate| template.references().any(|place| view.redacts(place));
+        let personal = personal(&llm.prompt) || llm.system.as_ref().is_some_and(personal);
+        if personal && self.tells_nothing_personal(llm) {
+            return false;
+        }
         let same = |template: &TextTemplate, recorded: &Slot| match recorded {
             Slot::Known(recorded) => recorded.as_str().is_some_and(|text| template.fits(&view, text)),
             Slot::Withheld => matches!(template.resolve(&view), Ok(_) | Err(Unresolved::Withheld { .. })),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::due::{Due, unresolved};
+use super::due::Due;
 use super::event::{Code, ErrorKind, Event, Failure, Place, Retry};
 use super::{Phase, Run, State};
 use crate::ToolName;
@@ -132,7 +132,7 @@ impl Run {
                         timeout: step.timeout,
                         backoff,
                     })),
-                    Err(error) => Next::Record(Event::Failed { place, failure: unresolved(&error) }),
+                    Err(unasked) => Next::Record(Event::Failed { place, failure: unasked.failure() }),
                 }
             }
             StepKind::Tool(_) | StepKind::Llm(_) => match self.due(lane) {

@@ -21,6 +21,7 @@ mod input;
 mod inspect;
 mod model;
 mod parallel;
+mod personal;
 mod refund;
 mod store;
 mod strangers;

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use crate::export::Role;
 use crate::projection::{Held, Target};
-use crate::run::tests::world::{World, plan};
-use crate::run::{Event, Slot, WebhookSource};
-use crate::{Program, Source, ToolName};
+use crate::run::tests::world::{World, moment, plan};
+use crate::run::{Answer, Event, Place, Run, Slot, Verdict, WebhookSource};
+use crate::{Program, Source, StepIndex, ToolName};
 
 /// Drives a program and compares what was asked and called, in words.
 fn check(program: Value, inputs: Value, script: Value, expect: &[&str]) -> World {
@@ -336,6 +336,52 @@ fn what_is_asked_is_what_is_recorded() {
         let part = forged.without(|content| content.role == Role::INPUT);
         let known = part.verify(false).0.fault.is_some();
         assert_eq!(known, text != "for [REDACTED_PII]: Jane Doe is here", "{text}");
+    }
+}
+
+#[test]
+fn a_model_that_sees_nothing_personal_is_not_asked() {
+    let program = |prompt: &str, system: &str| {
+        json!({
+            "inputs": { "name": { "type": "string", "pii": true }, "note": {}, "gone": {} },
+            "steps": [{ "id": "m", "type": "llm", "model": "strict", "prompt": prompt, "system": system,
+                "on_error": "skip" }, call("a", "look", json!({}))],
+        })
+    };
+    let inputs = json!({ "name": "Jane Doe", "note": "of jane doe", "gone": null });
+    let denied = "m failed(authority/personal_data), failed(authority) at m";
+    for (prompt, system) in [("$name", "?"), ("?", "$name"), ("$note", "?"), ("${note}$gone", "?")] {
+        let world = World::driven(&program(prompt, system), inputs.clone(), json!({}));
+        assert_eq!((world.told().as_str(), world.log.len()), (denied, 0), "{prompt} {system}");
+        world.proved();
+        let hidden = world.handed.without(|content| !content.role.is_document());
+        assert_eq!(hidden.verify(false).0.fault, None);
+    }
+    // The program's own words are nobody's, and a value without a name is none.
+    let asked = check(
+        program("Jane Doe: $gone", "?"),
+        inputs.clone(),
+        json!({}),
+        &["ask \"Jane Doe: null\"", "look {}"],
+    );
+    assert_eq!(asked.told(), "m success, a success, success");
+    // It was asked, says somebody who holds the key: not of this.
+    for prompt in ["$name", "$note"] {
+        let program = program(prompt, "?");
+        let place = Place { step: StepIndex(0), visit: 1, attempt: 1 };
+        let answer = Answer {
+            prompt: Slot::known("[REDACTED_PII]".into()),
+            system: Some(Slot::known("?".into())),
+            text: Some(Slot::known("ok".into())),
+            verdict: Verdict::Accepted,
+            tokens: 0,
+            estimated_tokens: 0,
+        };
+        let mut fresh = Run::start(plan(&program), inputs.as_object().cloned().expect("inputs"), moment(0));
+        let asked = Event::Answered { place, answer };
+        assert!(fresh.record(asked.clone(), moment(1)).is_err());
+        let mut blind = Run::start_withheld(plan(&program), moment(0));
+        assert_eq!(blind.record(asked, moment(1)).is_err(), prompt == "$name");
     }
 }
 

@@ -30,7 +30,9 @@ const POLICY: &str = "[[permit]]\nid = \"wires\"\ntool = \"wire\"\nfilesystem = 
                       [folders.wire]\n\"/out\" = \"/srv/out\"\n[[permit]]\nid = \"small\"\ntool = \"pay\"\nrequire = \"$args.amount <= 500\"\n\
                       [[permit]]\nid = \"twin\"\ntool = \"pay_too\"\nrequire = \"$args.amount <= 500\"\n\
                       [models.fast]\nprovider = \"openai\"\nbase_url = \"https://api.example.com/v1\"\n\
-                      model = \"m-1\"\ntemperature = 0.5\nseed = 7\n";
+                      model = \"m-1\"\ntemperature = 0.5\nseed = 7\n\
+                      [models.strict]\nprovider = \"openai\"\nbase_url = \"https://api.example.com/v1\"\n\
+                      model = \"m-2\"\npii = \"never\"\n";
 
 pub(crate) fn moment(after: i64) -> Timestamp {
     Timestamp::from_millis(MOMENT + after)
