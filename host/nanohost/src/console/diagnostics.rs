@@ -1,15 +1,74 @@
 //! Findings as text through miette, and as JSON from the same data.
 
 use std::fmt;
+use std::ops::Range;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
-use nanohost_core::{Diagnostic, Diagnostics, Severity};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
+    SourceSpan, SpanContents,
+};
+use nanohost_core::{Diagnostic, Diagnostics, Severity, Source};
 use serde_json::{Value, json};
+
+/// No more of a file is pictured, bytes: a line of a hundred thousand helps nobody, and drawing one
+/// of more columns than a format's width can say would panic.
+const MAX_PICTURED: usize = 4096;
 
 /// A finding as miette wants it.
 struct Shown<'a> {
     diagnostic: &'a Diagnostic,
-    source: Option<NamedSource<String>>,
+    excerpt: Option<Excerpt>,
+}
+
+/// The lines of a file that a finding is about, and the ones beside them.
+#[derive(Debug)]
+struct Excerpt {
+    name: String,
+    text: String,
+    /// How many lines of the file come before.
+    skipped: usize,
+    /// What the finding is about, in `text`.
+    span: Range<usize>,
+}
+
+impl Excerpt {
+    /// `None` where those lines are too long to be pictured.
+    fn of(source: &Source, span: &Range<usize>) -> Option<Self> {
+        let text = &*source.text;
+        let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |end| end + 1);
+        let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |end| at + end + 1);
+        let on_boundary = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
+        let (start, end) = (on_boundary(span.start)?, on_boundary(span.end.max(span.start))?);
+        let first = line_start(start);
+        let around = line_start(first.saturating_sub(1))..line_end(line_end(end));
+        let alone = first..line_end(start);
+        let lines = [around, alone].into_iter().find(|lines| lines.len() <= MAX_PICTURED)?;
+        Some(Self {
+            name: super::escape::lines(&source.name),
+            text: super::escape::same_width(&text[lines.clone()]),
+            skipped: text[..lines.start].matches('\n').count(),
+            span: start - lines.start..end.min(lines.end) - lines.start,
+        })
+    }
+}
+
+impl SourceCode for Excerpt {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let read = self.text.read_span(span, before, after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            read.data(),
+            *read.span(),
+            read.line() + self.skipped,
+            read.column(),
+            read.line_count() + self.skipped,
+        )))
+    }
 }
 
 impl fmt::Debug for Shown<'_> {
@@ -20,6 +79,10 @@ impl fmt::Debug for Shown<'_> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without a picture the place is in the words.
+        if let (None, Some(place)) = (&self.excerpt, self.diagnostic.place()) {
+            write!(f, "{}: ", super::escape::lines(&place))?;
+        }
         f.write_str(&super::escape::lines(&self.diagnostic.message))
     }
 }
@@ -44,11 +107,11 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|source| source as &dyn SourceCode)
+        self.excerpt.as_ref().map(|excerpt| excerpt as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = self.diagnostic.span.clone()?;
+        let span = self.excerpt.as_ref()?.span.clone();
         let label = self.diagnostic.label.as_deref().map(super::escape::lines);
         Some(Box::new(std::iter::once(LabeledSpan::new(label, span.start, span.len()))))
     }
@@ -60,10 +123,9 @@ pub fn render(findings: &Diagnostics, colour: bool) -> String {
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);
     let mut out = String::new();
     for diagnostic in findings.iter() {
-        let source = diagnostic.source.as_ref().filter(|_| diagnostic.span.is_some()).map(|source| {
-            NamedSource::new(super::escape::lines(&source.name), super::escape::same_width(&source.text))
-        });
-        let shown = Shown { diagnostic, source };
+        let place = diagnostic.source.as_ref().zip(diagnostic.span.as_ref());
+        let excerpt = place.and_then(|(source, span)| Excerpt::of(source, span));
+        let shown = Shown { diagnostic, excerpt };
         if handler.render_report(&mut out, &shown).is_err() {
             // The plain form says the same without the picture.
             out.push_str(&format!("{}\n", super::escape::lines(&diagnostic.to_string())));
@@ -90,3 +152,6 @@ pub fn findings_json(findings: &Diagnostics) -> Value {
     };
     Value::Array(findings.iter().map(one).collect())
 }
+
+#[cfg(test)]
+mod tests;

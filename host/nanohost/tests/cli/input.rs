@@ -63,6 +63,39 @@ fn programs_that_are_no_text() {
 }
 
 #[test]
+fn programs_made_to_do_harm() {
+    let declares = |schema: &str| add().replace("[inputs]", &format!("[inputs]\nx = {schema}"));
+    let doubled = (1..60).fold("d0 = { type = 'string' }".to_owned(), |defs, at| {
+        let before = format!("{{ '$ref' = '#/$defs/d{}' }}", at - 1);
+        format!("{defs}, d{at} = {{ allOf = [{before}, {before}] }}")
+    });
+    check_program(
+        "unenforceable",
+        declares(&format!("{{ '$ref' = '#/$defs/d59', '$defs' = {{ {doubled} }} }}")),
+    );
+    check_program("invalid_field", declares("{ pattern = '(\\p{L}{1000}){1000}' }"));
+    check_program("bad_condition", with_guard(&format!("{}True", "not ".repeat(10_000))));
+    check_program("bad_condition", with_guard(&"x".repeat(64 * 1024 + 1)));
+    check_program("not_toml", format!("x = {}", "[".repeat(10_000)));
+    check_program("not_toml", "{\"steps\": []}");
+    check_program("invalid_id", add().replace("id = \"call\"", "id = \"ca\u{200b}ll\""));
+    check_program("invalid_field", add().replace("max_steps = 2", "max_steps = nan"));
+    let surrogate = "{\"steps\": [{\"id\": \"a\", \"type\": \"llm\", \"prompt\": \"\\ud800\"}]}";
+    check("bad.json", 2, "not_json", |home| _ = home.write("own/bad.json", surrogate));
+    // What looks odd and is sound runs.
+    let odd = format!("\u{feff}{}", add().replace('\n', "\r\n"));
+    check("add.toml", 0, "", |home| _ = home.write("own/add.toml", odd));
+}
+
+/// The program after a guard that leads to its step.
+fn with_guard(condition: &str) -> String {
+    let guard = format!(
+        "[[steps]]\nid = \"guard\"\ntype = \"condition\"\ncondition = \"{condition}\"\nthen = \"call\"\n\n"
+    );
+    add().replacen("[[steps]]", &(guard + "[[steps]]"), 1)
+}
+
+#[test]
 fn programs_that_say_what_nobody_knows() {
     let done = check_program("unknown_field", add().replace("max_steps", "max_stepz"));
     let place = &done.json()["findings"][0];
