@@ -151,7 +151,7 @@ impl Reference {
         let start = text.len() - body.len();
         let fail = |offset: usize, message: &str| Err(TemplateError { offset, message: message.into() });
         let root = word(body);
-        if !is_identifier(root) {
+        if !begins_identifier(root) {
             return match braced {
                 true => fail(start, "expected a name after `${`; a literal dollar is written `\\$`"),
                 false => Ok(None),
@@ -164,7 +164,7 @@ impl Reference {
             if segment.is_empty() {
                 break;
             }
-            if !is_identifier(segment) && !is_index(segment) {
+            if !begins_identifier(segment) && !is_index(segment) {
                 return fail(
                     start + length + 1,
                     "a path segment is a name, or a list index without leading zeros",
@@ -275,7 +275,12 @@ pub(crate) fn is_word_char(c: char) -> bool {
 
 /// Whether `text` is a Unicode identifier (UAX #31), which `_` may begin.
 pub(crate) fn is_identifier(text: &str) -> bool {
-    text.starts_with(|c: char| is_xid_start(c) || c == '_') && text.chars().all(is_xid_continue)
+    begins_identifier(text) && text.chars().all(is_xid_continue)
+}
+
+/// Whether a [`word`], which is not empty where this is so, is an identifier.
+fn begins_identifier(word: &str) -> bool {
+    word.starts_with(|c: char| is_xid_start(c) || c == '_')
 }
 
 pub(crate) fn is_index(text: &str) -> bool {

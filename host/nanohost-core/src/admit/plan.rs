@@ -238,6 +238,9 @@ impl ArgsValidator {
     }
 
     pub(super) fn misfits(&self, args: &Value) -> Vec<Misfit> {
+        if self.0.is_valid(args) {
+            return Vec::new();
+        }
         self.0
             .iter_errors(args)
             .take(MAX_MISFITS)

@@ -209,14 +209,21 @@ pub(super) fn unresolved(error: &Unresolved) -> Failure {
 
 /// Whether lists and objects lie deeper within one another than `levels`.
 fn deeper_than(value: &Value, levels: usize) -> bool {
-    let mut open = vec![(value, 0)];
-    while let Some((value, depth)) = open.pop() {
+    let nests = |value: &&Value| matches!(value, Value::Array(_) | Value::Object(_));
+    let mut open = Vec::new();
+    let mut next = Some((value, 0)).filter(|(value, _)| nests(value));
+    while let Some((value, depth)) = next {
+        if depth >= levels {
+            return true;
+        }
         match value {
-            Value::Array(_) | Value::Object(_) if depth >= levels => return true,
-            Value::Array(items) => open.extend(items.iter().map(|item| (item, depth + 1))),
-            Value::Object(fields) => open.extend(fields.values().map(|field| (field, depth + 1))),
+            Value::Array(items) => open.extend(items.iter().filter(nests).map(|item| (item, depth + 1))),
+            Value::Object(fields) => {
+                open.extend(fields.values().filter(nests).map(|field| (field, depth + 1)));
+            }
             _ => {}
         }
+        next = open.pop();
     }
     false
 }
