@@ -1,7 +1,7 @@
 //! The machine, the checker and conditions, by divan: `cargo bench -p nanohost-core`.
 //!
 //! `machine measure SCENARIO` is for `host/bench/compare`: it prints one line of JSON with the
-//! minimum and the median of one operation, in microseconds.
+//! minimum and the median of one operation, in microseconds, and the mean of its processor time.
 
 mod scenarios;
 
@@ -27,10 +27,25 @@ fn measure(scenario: &Scenario) {
     for _ in 0..scenario.batches / 20 {
         op();
     }
+    let before = on_processor();
     let mut took: Vec<f64> =
         (0..scenario.batches).map(|_| op().as_secs_f64() * 1e6 / f64::from(scenario.batch)).collect();
+    let spent = on_processor().zip(before).map(|(after, before)| (after - before) as f64 / 1e3);
     took.sort_by(f64::total_cmp);
-    println!("{}", json!({ "scenario": scenario.name, "min_us": took[0], "p50_us": took[took.len() / 2] }));
+    println!(
+        "{}",
+        json!({
+            "scenario": scenario.name,
+            "min_us": took[0],
+            "p50_us": took[took.len() / 2],
+            "cpu_us_per_op": spent.map(|us| us / f64::from(scenario.batches * scenario.batch)),
+        })
+    );
+}
+
+/// Nanoseconds this thread was on a processor, where Linux says so.
+fn on_processor() -> Option<u64> {
+    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
 }
 
 /// All but checking alone, of which divan would time the reading too.

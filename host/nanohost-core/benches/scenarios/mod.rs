@@ -47,6 +47,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "parse_1k", batch: 1, batches: 100, make: |batch| timed(batch, parse()) },
     Scenario { name: "long_1k", batch: 1, batches: 300, make: |batch| timed(batch, long(1_000)) },
     Scenario { name: "long_100k", batch: 1, batches: 10, make: |batch| timed(batch, long(100_000)) },
+    // One small program that goes on for longer: what grows is the run, not what it reads.
+    Scenario { name: "loop_1k", batch: 1, batches: 500, make: |batch| timed(batch, cycle(1_000)) },
+    Scenario { name: "loop_100k", batch: 1, batches: 20, make: |batch| timed(batch, cycle(100_000)) },
 ];
 
 fn timed(batch: u32, mut op: impl FnMut() + 'static) -> Box<dyn FnMut() -> Duration> {
@@ -203,8 +206,7 @@ fn retries() -> impl FnMut() {
             if calls % 3 == 0 {
                 return gives(json!({ "ok": args["order_id"] }));
             }
-            let code = Code::parse("unavailable").expect("a code");
-            let failure = Failure::new(ErrorKind::StepFailed, code, Retry::Maybe);
+            let failure = Failure::new(ErrorKind::StepFailed, Code::known("unavailable"), Retry::Maybe);
             CallEnd::Failure(failure.with_message(Slot::known(json!("boom"))))
         });
         succeeded(&run, 1);
@@ -312,5 +314,18 @@ fn long(steps: usize) -> impl FnMut() {
         let mut run = start(&plan, json!({ "order_id": "1" }));
         drive(&mut run, &mut tools);
         succeeded(&run, steps);
+    }
+}
+
+/// Ten steps round and round, until the budget ends them.
+fn cycle(steps: usize) -> impl FnMut() {
+    let mut list: Vec<Value> = (0..10).map(|at| logging("cycle", format!("s{at}"))).collect();
+    list[9]["next_step"] = "s0".into();
+    let plan = plan(&json!({ "name": "cycle", "max_steps": steps, "steps": list }));
+    let output = Slot::known(json!({ "logged": true }));
+    move || {
+        let mut run = start(&plan, json!({ "order_id": "1" }));
+        drive(&mut run, &mut |_, _| CallEnd::Success { output: output.clone(), recorded: false });
+        assert_eq!(run.records().len(), steps);
     }
 }
