@@ -558,12 +558,13 @@ impl Node {
             Self::List(items) => {
                 Value::Array(items.iter().map(|item| item.resolve(view, room)).collect::<Result<_, _>>()?)
             }
-            Self::Object(fields) => Value::Object(
-                fields
-                    .iter()
-                    .map(|(key, field)| Ok((key.clone(), field.resolve(view, room)?)))
-                    .collect::<Result<Map<_, _>, _>>()?,
-            ),
+            Self::Object(fields) => {
+                let mut object = Map::with_capacity(fields.len());
+                for (key, field) in fields {
+                    object.insert(key.clone(), field.resolve(view, room)?);
+                }
+                Value::Object(object)
+            }
         })
     }
 
