@@ -22,7 +22,7 @@ use crate::manifest::Manifest;
 use crate::policy::Policy;
 use crate::{Diagnostic, Diagnostics, Digest, Timestamp, ToolName, jcs};
 
-pub use gap::{Denied, Gap, GapCode, Place, Refusal, Withheld};
+pub use gap::{Denied, Gap, GapCode, Place, Refusal, Whole, Withheld};
 pub use model::ModelRow;
 pub use plan::{ArgsRefused, Misfit, Plan, Requirement, Row, RuleGrant};
 
@@ -104,7 +104,12 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
     gaps.extend(models.gaps);
     warnings.extend(models.warnings);
 
-    let denied = Denied { gaps };
+    let whole = rows.iter().filter(|row| gaps.iter().all(|gap| gap.tool != row.local)).map(|row| Whole {
+        tool: row.local.clone(),
+        granted: row.granted.clone(),
+        rules: row.rules.iter().map(|rule| rule.rule.clone()).collect(),
+    });
+    let denied = Denied { whole: whole.collect(), gaps };
     if !invalid.is_empty() {
         invalid.extend(denied.diagnostics());
         return Err(Refusal::Invalid(invalid));

@@ -43,7 +43,7 @@ pub mod trace;
 pub use admission_record::{AdmissionRecord, RepeatError};
 pub use admit::{
     Admission, ArgsRefused, Denied, Gap, GapCode, Misfit, ModelRow, Offer, Place, Plan, Refusal, Requirement,
-    Row, RuleGrant, Withheld, admit,
+    Row, RuleGrant, Whole, Withheld, admit,
 };
 pub use capability::{
     Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Limits, Random, Socket,

@@ -118,6 +118,8 @@ struct Lane {
     /// Attempts made before the present round of the block.
     before_round: u32,
     denied: u32,
+    /// The rule that refused a call of it last.
+    refused_by: Option<String>,
     phase: Phase,
     started: Timestamp,
     /// What the model proposed in this attempt, once it is admitted or refused.
@@ -402,6 +404,7 @@ impl Lane {
         let mut record = StepRecord::new(self.step, self.visit, self.started, now);
         record.retries = self.attempt - 1;
         record.denied = self.denied;
+        record.refused_by = self.refused_by.clone();
         record
     }
 }

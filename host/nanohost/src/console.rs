@@ -23,7 +23,7 @@ use serde_json::Value;
 pub use diagnostics::{findings_json, render};
 pub use escape::{escaped, value_text};
 pub use health::{Overview, health, health_json, overview, overview_json};
-pub use plan::{plan, plan_json};
+pub use plan::{plan, plan_json, whole};
 pub use progress::Progress;
 pub use runs::{list, receipt, trace, trace_json};
 pub use sight::{REVEALS, Sight};

@@ -20,7 +20,7 @@ use nanohost_core::run::{
 };
 use nanohost_core::trace::Trace;
 use nanohost_core::{Diagnostic, Digest, Plan, StepIndex, StepKind, ToolName, TrustRoot};
-use nanohost_sandbox::{CallContext, CallReport, Cancellation, Tool, Usage, Use};
+use nanohost_sandbox::{CallContext, CallReport, Cancellation, FaultCode, Outcome, Tool, Usage, Use};
 use nanohost_store::{
     Claim, IdempotencyScope, KvScope, Phase, Records as _, Reservation, ReservationState, SqliteStore,
 };
@@ -158,6 +158,19 @@ impl<'a> Drive<'a> {
             },
             () = crate::signals::cancelled(&cancellation) => None,
         }
+    }
+
+    /// A call that was stopped with its run says why, where whoever stopped it did: the run may end
+    /// with the call, and then nothing else says it.
+    fn stopped(&self, outcome: Outcome) -> anyhow::Result<Outcome> {
+        let Outcome::Fault(mut fault) = outcome else { return Ok(outcome) };
+        if fault.code == FaultCode::Cancelled
+            && let Some(reason) =
+                self.journal.store().asked_to_stop(self.journal.run()).map_err(store_failure)?
+        {
+            fault.message = format!("{}: {reason}", fault.message);
+        }
+        Ok(Outcome::Fault(fault))
     }
 
     /// The user wants the run to end: guests are stopped, what they left is recorded, then the end.
@@ -359,9 +372,11 @@ impl<'a> Drive<'a> {
                     held.run
                 ),
             );
-            return Err(Failure::host(
-                finding.help(format!("`nanohost verify {}` says what is wrong", held.run)),
-            ));
+            return Err(Failure::host(finding.help(format!(
+                "`nanohost verify {}` says what is wrong; restore that run's evidence from a backup of the store, or \
+                 look outside what the call did and begin anew with another value for `idempotency`",
+                held.run
+            ))));
         };
         let end = CallEnd::Success { output: Slot::known(output), recorded: true };
         let observed = Observed {
@@ -426,6 +441,7 @@ impl<'a> Drive<'a> {
             denied,
             logs,
         });
+        let outcome = if stopped { self.stopped(outcome)? } else { outcome };
         // A guest that ran no instruction has done nothing that could be in doubt.
         let effect = if cost.fuel == 0 { Effect::Pure } else { row.effect };
         let event = outcome::event(place, outcome, effect, timed_out, stopped);

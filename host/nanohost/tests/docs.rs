@@ -3,7 +3,9 @@
 //! end with, 0 unless it says so. The lines below it have to come in its output, in that order;
 //! times, digests and paths may differ, and lines may be left out.
 //!
-//! A short id of a run stands for the run that was the newest when the id first came up.
+//! A short id of a run stands for the run that was the newest when the id first came up. A line
+//! `$ NAME=$(…)` keeps what a command says on standard output, one of nanohost or any other, and
+//! the word `$NAME` later stands for it: tokens and signatures differ from run to run.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -26,14 +28,24 @@ struct Reader {
     folder: TempDir,
     /// The runs that the ids of the document stand for.
     runs: HashMap<String, String>,
+    /// What was kept under names.
+    kept: HashMap<String, String>,
 }
 
 /// One command of a document.
 struct Told {
     line: usize,
-    arguments: Vec<String>,
+    /// The name that its standard output is kept under.
+    keep: Option<String>,
+    what: What,
     exit: i32,
     output: Vec<String>,
+}
+
+enum What {
+    Nanohost(Vec<String>),
+    /// Another program, as the shell finds it.
+    Other(String),
 }
 
 impl Reader {
@@ -46,7 +58,7 @@ impl Reader {
             #[cfg(windows)]
             std::os::windows::fs::symlink_dir(root().join(name), link).expect("the folder is writable");
         }
-        Self { folder, runs: HashMap::new() }
+        Self { folder, runs: HashMap::new(), kept: HashMap::new() }
     }
 
     fn run(&self, arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Output {
@@ -65,13 +77,12 @@ impl Reader {
         listed["runs"][0]["run"].as_str().expect("something has run").to_owned()
     }
 
-    /// The arguments, with the ids of the document as those of this store.
-    fn arguments(&mut self, told: &Told) -> Vec<String> {
+    /// The arguments, with the ids of the document as those of this store and what was kept.
+    fn arguments(&mut self, told: &[String]) -> Vec<String> {
         let is_id = |word: &str| word.len() == 12 && word.bytes().all(|b| b.is_ascii_hexdigit());
-        told.arguments
-            .iter()
+        told.iter()
             .map(|word| match (is_id(word), self.runs.get(word)) {
-                (false, _) => word.clone(),
+                (false, _) => self.expanded(word),
                 (true, Some(run)) => run.clone(),
                 (true, None) => {
                     let run = self.newest();
@@ -80,6 +91,34 @@ impl Reader {
                 }
             })
             .collect()
+    }
+
+    fn expanded(&self, word: &str) -> String {
+        word.strip_prefix('$')
+            .and_then(|name| self.kept.get(name))
+            .cloned()
+            .unwrap_or_else(|| word.to_owned())
+    }
+
+    /// Does what a line of the document says; how it was called, and what came of it.
+    fn follow(&mut self, told: &Told) -> (String, Output) {
+        let (shown, output) = match &told.what {
+            What::Nanohost(arguments) => {
+                let arguments = self.arguments(arguments);
+                (format!("nanohost {}", arguments.join(" ")), self.run(&arguments))
+            }
+            What::Other(line) => {
+                let mut words = words(line).into_iter();
+                let mut command = Command::new(words.next().expect("a command has a name"));
+                command.args(words.map(|word| self.expanded(&word))).current_dir(self.folder.path());
+                (line.clone(), command.output().expect("the command starts"))
+            }
+        };
+        if let Some(name) = &told.keep {
+            let kept = String::from_utf8(output.stdout.clone()).expect("output is UTF-8");
+            self.kept.insert(name.clone(), kept.trim_end().to_owned());
+        }
+        (shown, output)
     }
 }
 
@@ -118,15 +157,22 @@ fn told(page: &str) -> Vec<Told> {
         if let Some(fence) = text.trim_start().strip_prefix("```") {
             inside = !inside && fence == "console";
         } else if inside && let Some(command) = text.strip_prefix("$ ") {
-            let command = command.strip_prefix(PREFIX);
-            let command = command.unwrap_or_else(|| panic!("line {line}: a command begins with `{PREFIX}`"));
-            let exit = command.split_once("# exit ").map_or("0", |(_, exit)| exit.trim());
-            all.push(Told {
-                line,
-                arguments: words(command),
-                exit: exit.parse().expect("an exit code is a number"),
-                output: Vec::new(),
-            });
+            let (command, exit) = match command.split_once("# exit ") {
+                Some((command, exit)) => (command.trim_end(), exit.trim()),
+                None => (command, "0"),
+            };
+            let kept = command.strip_suffix(')').and_then(|command| command.split_once("=$("));
+            let (keep, command) = match kept {
+                Some((name, command)) => (Some(name.to_owned()), command),
+                None => (None, command),
+            };
+            let what = match command.strip_prefix(PREFIX) {
+                Some(arguments) => What::Nanohost(words(arguments)),
+                None if keep.is_some() => What::Other(command.to_owned()),
+                None => panic!("line {line}: a command begins with `{PREFIX}`"),
+            };
+            let exit = exit.parse().expect("an exit code is a number");
+            all.push(Told { line, keep, what, exit, output: Vec::new() });
         } else if inside && !text.trim().is_empty() {
             all.last_mut().expect("output follows a command").output.push(text.to_owned());
         }
@@ -160,11 +206,10 @@ fn check(document: &str) {
     assert!(!told.is_empty(), "{document} shows no command");
     let mut reader = Reader::new();
     for told in &told {
-        let arguments = reader.arguments(told);
-        let output = reader.run(&arguments);
+        let (command, output) = reader.follow(told);
         // A person at a terminal reads findings first and the summary last.
         let shown = [&output.stderr, &output.stdout].map(|stream| String::from_utf8_lossy(stream)).concat();
-        let place = format!("{document}:{}: nanohost {}", told.line, arguments.join(" "));
+        let place = format!("{document}:{}: {command}", told.line);
         assert_eq!(output.status.code(), Some(told.exit), "{place}\n{shown}");
         let mut rest: Vec<String> = shown.lines().map(stable).collect();
         for line in &told.output {
@@ -184,6 +229,16 @@ fn readme() {
 #[test]
 fn refund() {
     check("examples/refund/README.md");
+}
+
+#[test]
+fn approval() {
+    check("examples/approval/README.md");
+}
+
+#[test]
+fn payment_webhook() {
+    check("examples/payment-webhook/README.md");
 }
 
 #[test]

@@ -24,12 +24,30 @@ pub enum Refusal {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Denied {
     pub(super) gaps: Vec<Gap>,
+    pub(super) whole: Vec<Whole>,
+}
+
+/// A tool of a refused program that lacks nothing itself. It tells what the tool would hold and
+/// holds none of it: grants exist in a plan only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Whole {
+    /// The tool, by the name the program gives it.
+    pub tool: ToolName,
+    /// What it would be granted.
+    pub granted: Vec<String>,
+    /// The ids of the policy rows that would grant it.
+    pub rules: Vec<String>,
 }
 
 impl Denied {
     /// The gaps, by tool in the order of their names, then by model. Never empty.
     pub fn gaps(&self) -> &[Gap] {
         &self.gaps
+    }
+
+    /// The tools that lack nothing, by their names.
+    pub fn whole(&self) -> &[Whole] {
+        &self.whole
     }
 
     /// The gaps as findings to show: imports of one tool that one line would mend are one finding.

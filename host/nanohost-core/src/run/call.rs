@@ -86,11 +86,13 @@ impl Run {
             }
         }
         let lane = self.lane(place)?;
+        let code = denial.rule_code();
         lane.denied += 1;
+        lane.refused_by = Some(denial.rule);
         self.tally.denied += 1;
         let failure = Failure {
             kind: denial.kind,
-            code: denial.rule_code(),
+            code,
             // Only arguments that do not fit may be proposed again; authority never.
             retry: if denial.kind == ErrorKind::InvalidProposal { Retry::Maybe } else { Retry::Never },
             message: denial.value,

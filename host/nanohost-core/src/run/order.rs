@@ -349,6 +349,7 @@ impl Run {
                 attempt: 1,
                 before_round: 0,
                 denied: 0,
+                refused_by: None,
                 phase: Phase::Ready,
                 started,
                 proposal: None,

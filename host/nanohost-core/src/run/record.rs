@@ -42,6 +42,8 @@ pub struct StepRecord {
     pub recorded: bool,
     /// What the host refused during the step.
     pub denied: u32,
+    /// The rule that refused its call, where one did: a policy row's id or a rule of the runtime.
+    pub refused_by: Option<String>,
     /// When it was entered.
     pub started: Timestamp,
     /// When it ended.
@@ -61,6 +63,7 @@ impl StepRecord {
             substituted: false,
             recorded: false,
             denied: 0,
+            refused_by: None,
             started,
             ended,
         }

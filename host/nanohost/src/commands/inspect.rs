@@ -69,7 +69,12 @@ pub fn plan(args: &PlanArgs, places: &Places, console: &Console) -> anyhow::Resu
     let plan = match admit(prepared.admission(ledger::now())) {
         Ok(plan) => plan,
         Err(Refusal::Invalid(findings)) => return Err(Failure::usage(findings)),
-        Err(Refusal::Denied(denied)) => return Err(Failure::denied(denied.diagnostics())),
+        Err(Refusal::Denied(denied)) => {
+            if !args.json {
+                console.print(&console::whole(&denied))?;
+            }
+            return Err(Failure::denied(denied.diagnostics()));
+        }
     };
     // Linked and let go: what a run would be refused for is found here too.
     prepared.link(&plan, &engine)?;

@@ -10,7 +10,7 @@ use nanohost_core::run::{
     Slot, SuspensionCause, WebhookSource,
 };
 use nanohost_core::trace::RunState;
-use nanohost_core::{Diagnostic, Effect, Held, Principal, RunId, Source, Target, read_json};
+use nanohost_core::{Diagnostic, Held, Principal, RunId, Source, Target, read_json};
 use nanohost_sandbox::{CallContext, Cancellation, Engine};
 use nanohost_store::{Claim, Journal as _, OpenOptions, Phase, Records as _, SqliteStore};
 use serde_json::{Value, json};
@@ -357,14 +357,15 @@ fn check(
     let call = Check::args_of(&arrived.text, args.signature.as_deref().unwrap_or_default());
     let args_slot = Slot::known(call.clone());
     let row = ready.plan.row(&name);
-    let linked = ready.tool(&name);
+    let linked = ready.tool(&name).cloned();
     let (Some(row), Some(tool)) = (row, linked) else {
         let message = format!("`{name}`, which checks events, is not in the table");
         return Err(Failure::denied(Diagnostic::error("unknown_tool", message)));
     };
-    if row.effect != Effect::Pure {
-        let message = format!("`{name}` checks events and is not pure");
-        return Err(Failure::denied(Diagnostic::error("impure_check", message)));
+    if let Err(why) = ready.plan.check_args(row, &call) {
+        let value = json!({ "event": arrived.payload, "why": why.to_string() });
+        reopen::refuse(&mut ready.run, &mut ready.ledger, Denial::EVENT_CHECK, value, resolver)?;
+        return Err(reopen::refused(&why.to_string(), "nothing was changed: the run waits on"));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let context = CallContext {

@@ -41,7 +41,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let inputs = inputs(args, &prepared.program)?;
     let scripted = prepared.scripted(&args.program.program)?;
     let key = development_key(&places.keys()).map_err(store_failure)?;
-    if key.created {
+    if key.created && !manner.quiet {
         console.note(&format!(
             "made a development key to sign evidence with: {}\nit is not encrypted; hand {} to whoever verifies",
             console::path(&key.private),
@@ -264,7 +264,9 @@ fn refused(
             "evidence": { "store": places.store, "envelopes": 3 },
         }))?;
     } else {
-        console.note(&console::render(&prepared.warnings, console.colour_err()));
+        if !args.quiet {
+            console.note(&console::render(&prepared.warnings, console.colour_err()));
+        }
         console.note(&console::render(&findings, console.colour_err()));
         console.print(&console::refusal(prepared.program.name(), id, denied.gaps().len(), &places.store))?;
     }

@@ -1,11 +1,10 @@
 //! The capability table: what a reviewer reads before anything runs.
 
-use nanohost_core::Limits;
-use nanohost_core::{Diagnostics, ModelParams, ModelRow, Plan, Row};
+use nanohost_core::{Denied, Diagnostics, Limits, ModelParams, ModelRow, Plan, Row};
 use serde_json::{Value, json};
 
 use super::escape::escaped;
-use super::table::{bold, dim, odd};
+use super::table::{bold, columns, dim, odd};
 use crate::project::{FoundPolicy, PolicyOrigin};
 
 /// The table for a person.
@@ -154,6 +153,18 @@ pub(super) fn bytes(count: u64) -> String {
         return format!("{:.1} KiB", count as f64 / 1024.0);
     }
     format!("{whole} {}", UNITS[unit])
+}
+
+/// The tools of a refused program that lack nothing: what is missing is found elsewhere.
+pub fn whole(denied: &Denied) -> String {
+    if denied.whole().is_empty() {
+        return String::new();
+    }
+    let rows = denied.whole().iter().map(|tool| {
+        let granted = if tool.granted.is_empty() { "nothing".to_owned() } else { tool.granted.join(", ") };
+        vec![tool.tool.to_string(), escaped(&granted), escaped(&tool.rules.join(", "))]
+    });
+    columns(&["lacks nothing", "granted", "by"], rows)
 }
 
 /// The table for a program, with whole digests.

@@ -34,6 +34,10 @@ pub fn list(runs: &[RunSummary]) -> String {
     if interrupted > 0 {
         out.push_str(&format!("\n{interrupted} interrupted: their process ended before the run did\n"));
     }
+    out.push_str(&format!(
+        "\n{}\n",
+        dim("a list to find runs by: it is not signed, and what `verify` says counts")
+    ));
     out
 }
 
@@ -83,6 +87,11 @@ fn line(predicate: &Predicate, trace: &Trace, seq: usize, sight: Sight) -> Vec<S
             None => close.status.clone(),
         });
     }
+    if predicate.resolver.is_some()
+        && let Some(step) = &predicate.step
+    {
+        what.insert(0, format!("{} by {}", step.event, escaped(&predicate.principal)));
+    }
     if what.is_empty() {
         match predicate.kind {
             Kind::RunOpen => what.push(format!("program {}", predicate.run.program.short())),
@@ -94,7 +103,7 @@ fn line(predicate: &Predicate, trace: &Trace, seq: usize, sight: Sight) -> Vec<S
             _ => what.extend(predicate.step.as_ref().map(|step| step.event.clone())),
         }
     }
-    for role in [Role::DENIED, Role::ANSWER, Role::OUTPUT, Role::MESSAGE, Role::REASON] {
+    for role in [Role::DENIED, Role::EVENT, Role::ANSWER, Role::OUTPUT, Role::MESSAGE, Role::REASON] {
         if let Some(value) = value(role) {
             what.push(format!("→ {value}"));
         }

@@ -91,11 +91,13 @@ pub fn summary(summary: &Summary<'_>) -> String {
             let words = message(summary, record, failure)
                 .filter(|value| !value.is_null())
                 .map(|value| format!(": {}", value_text(&value)));
+            let by = record.refused_by.as_ref().map(|rule| format!(" by {}", escaped(rule)));
             out.push_str(&format!(
-                "  {} {} {}{}\n",
+                "  {} {} {}{}{}\n",
                 bad("✗"),
                 program.step(record.step).id,
                 failure.code,
+                by.unwrap_or_default(),
                 words.unwrap_or_default()
             ));
         }
@@ -217,7 +219,8 @@ fn step_row(summary: &Summary<'_>, record: &StepRecord) -> Vec<String> {
         status.push_str(" (substituted)");
     }
     if record.retries > 0 {
-        status.push_str(&format!(" after {} retries", record.retries));
+        let plural = if record.retries == 1 { "retry" } else { "retries" };
+        status.push_str(&format!(" after {} {plural}", record.retries));
     }
     if record.denied > 0 {
         status.push_str(&format!(", {} denied", record.denied));
@@ -291,6 +294,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
                     "kind": failure.kind.as_str(),
                     "code": failure.code.as_str(),
                     "message": message(summary, record, failure),
+                    "rule": record.refused_by,
                 })),
                 "retries": record.retries,
                 "recorded": record.recorded,

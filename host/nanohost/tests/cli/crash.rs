@@ -1,7 +1,7 @@
 //! Runs that end before their time: the process dies, the user stops it, the tool faults.
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::database;
 use crate::harness::{Home, Running, eventually};
@@ -9,8 +9,9 @@ use crate::tool::Project;
 
 /// Starts the tool that books and then never returns; the run's id, once its intent is on disk and
 /// the process hears signals.
-fn spinning(project: &Project<'_>) -> (Running, String) {
-    let running = project.home.start(project.args("book-and-spin.toml"));
+pub(crate) fn spinning(project: &Project<'_>, more: &[&str]) -> (Running, String) {
+    let args = project.args("book-and-spin.toml");
+    let running = project.home.start(args.iter().map(String::as_str).chain(more.iter().copied()));
     let run = eventually("the intent", || {
         let runs = project.home.runs();
         let run = runs.iter().find(|run| run["state"] == "running" && run["envelopes"] == 3)?;
@@ -26,23 +27,18 @@ fn spinning(project: &Project<'_>) -> (Running, String) {
     (running, run)
 }
 
-fn state(home: &Home, run: &str) -> Value {
-    let runs = home.runs();
-    runs.iter().find(|row| row["run"] == run).map(|row| row["state"].clone()).expect("the run is listed")
-}
-
 #[test]
 fn a_killed_run_is_interrupted_and_disturbs_nobody() {
     let home = Home::new();
     let project = Project::new(&home);
-    let (running, run) = spinning(&project);
+    let (running, run) = spinning(&project, &[]);
     // While it goes on, it is open and no more.
-    assert_eq!(state(&home, &run), "running");
+    assert_eq!(home.state(&run), "running");
     home.nanohost(["verify", &run]).exits(14).says("OPEN");
 
     running.signal(Signal::KILL);
     assert_eq!(running.end().code, None, "it died by the signal");
-    assert_eq!(state(&home, &run), "interrupted");
+    assert_eq!(home.state(&run), "interrupted");
     home.nanohost(["list"]).exits(0).says("1 interrupted");
     home.nanohost(["verify", &run]).exits(14).says("OPEN");
     assert_eq!(database::kv(&home), [], "no half booking");
@@ -66,12 +62,12 @@ fn a_stopped_run_ends_cancelled() {
     for signal in [Signal::INT, Signal::TERM] {
         let home = Home::new();
         let project = Project::new(&home);
-        let (running, run) = spinning(&project);
+        let (running, run) = spinning(&project, &[]);
         running.signal(signal);
         let document = running.end().exits(1).json();
         assert_eq!(document["status"], "cancelled", "{document:#}");
         assert_eq!(document["run"], run.as_str());
-        assert_eq!(state(&home, &run), "cancelled");
+        assert_eq!(home.state(&run), "cancelled");
         home.nanohost(["verify", &run]).exits(0).says("VERIFIED");
         assert_eq!(database::kv(&home), [], "no half booking");
         project.run("book.toml").exits(0);
@@ -98,15 +94,11 @@ fn a_tool_that_faults_books_nothing() {
 fn an_external_call_that_was_cut_off_is_in_doubt() {
     let home = Home::new();
     let project = Project::new(&home);
-    home.write("own/tools/ledger/manifest.toml", crate::tool::MANIFEST.replace("idempotent", "external"));
-    home.write(
-        "own/policies/local.toml",
-        crate::tool::POLICY.lines().filter(|line| !line.contains("vouch")).collect::<Vec<_>>().join("\n"),
-    );
+    project.make_external();
     let document = project.run("book-and-fault.toml").exits(4).json();
     assert_eq!(document["status"], "suspended", "{document:#}");
     let run = document["run"].as_str().expect("an id");
     home.nanohost(["verify", run]).exits(0).says("suspended");
-    assert_eq!(state(&home, run), "suspended");
+    assert_eq!(home.state(run), "suspended");
     assert_eq!(database::kv(&home), []);
 }

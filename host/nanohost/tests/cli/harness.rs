@@ -32,6 +32,8 @@ pub(crate) fn built_tools() -> PathBuf {
                 ("tool-injection/granted.toml", 0),
                 ("import-smuggling/granted/program.toml", 0),
                 ("import-smuggling/program.toml", 3),
+                ("approval/program.toml", 0),
+                ("payment-webhook/program.toml", 0),
             ] {
                 home.nanohost([OsStr::new("plan"), repository().join("examples").join(program).as_os_str()])
                     .exits(exit);
@@ -131,6 +133,19 @@ impl Home {
         Examples { home: self, project }
     }
 
+    /// The envelopes of a run that verifies, as `trace --json` shows them.
+    pub(crate) fn envelopes(&self, run: &str) -> Vec<Value> {
+        let trace = self.nanohost(["trace", run, "--json"]).exits(0).json();
+        trace["envelopes"].as_array().expect("a list of envelopes").clone()
+    }
+
+    /// The state of a run, as the store lists it.
+    pub(crate) fn state(&self, run: &str) -> String {
+        let runs = self.runs();
+        let run = runs.iter().find(|row| row["run"] == run).expect("the run is listed");
+        run["state"].as_str().expect("a state").to_owned()
+    }
+
     /// What the store lists, newest first.
     pub(crate) fn runs(&self) -> Vec<Value> {
         let listed = self.nanohost(["list", "--json"]).exits(0).json();
@@ -155,10 +170,16 @@ impl Examples<'_> {
         self.project.join("policies/local.toml")
     }
 
-    /// Runs a program under the copied policy.
+    /// The policy that is nearest to a program, as nanohost itself looks for it.
+    fn policy_of(&self, program: &str) -> PathBuf {
+        let own = self.path(program).with_file_name("policies").join("local.toml");
+        if own.exists() { own } else { self.policy() }
+    }
+
+    /// Runs a program under the policy that is nearest to it.
     pub(crate) fn run(&self, program: &str, more: &[&str]) -> Done {
         let mut command = self.home.command(["run"]);
-        command.arg(self.path(program)).arg("--policy").arg(self.policy()).args(more);
+        command.arg(self.path(program)).arg("--policy").arg(self.policy_of(program)).args(more);
         Done::of(command)
     }
 
@@ -188,6 +209,13 @@ impl Done {
     /// Runs a command to its end.
     pub(crate) fn of(mut command: Command) -> Self {
         let output = command.stdin(Stdio::null()).output().expect("the command starts");
+        Self::new(format!("{command:?}"), output)
+    }
+
+    /// Runs a command to its end with a file as its standard input.
+    pub(crate) fn fed(mut command: Command, input: &Path) -> Self {
+        let input = fs::File::open(input).expect("the file is there");
+        let output = command.stdin(input).output().expect("the command starts");
         Self::new(format!("{command:?}"), output)
     }
 
@@ -222,6 +250,14 @@ impl Done {
     pub(crate) fn omits(self, text: &str) -> Self {
         assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "{text:?} is said by {self}");
         self
+    }
+
+    /// Compares the exit code and the code of the first finding of `--json`.
+    #[track_caller]
+    pub(crate) fn finds(self, exit: i32, code: &str) -> Self {
+        let done = self.exits(exit);
+        assert_eq!(done.json()["findings"][0]["code"], code, "{done}");
+        done
     }
 
     /// Standard output as the one JSON document it is to be.

@@ -140,3 +140,46 @@ fn a_trace_and_a_receipt_tell_the_run() {
     home.nanohost(["receipt", &run[..8]]).exits(0).says("success");
     home.nanohost(["receipt", &"0".repeat(32)]).exits(2).says("unknown_run");
 }
+
+#[test]
+fn a_plan_of_what_is_refused_shows_what_lacks_nothing() {
+    let home = Home::new();
+    let examples = home.examples();
+    let policy = std::fs::read_to_string(examples.policy()).expect("it is there");
+    let policy = policy.replace("vouch_idempotent = [\"issue-refund\"]", "");
+    let policy = policy.replace("guest = \"/letters\"", "guest = \"/post\"");
+    std::fs::write(examples.policy(), policy).expect("it is writable");
+    let done = plan(&home, &[]).exits(3).says("not_granted");
+    assert!(done.stdout.contains("find_order") && done.stdout.contains("refund-order-book"), "{done}");
+    assert!(!done.stdout.contains("write_letter"), "it lacks its folder: {done}");
+    assert_eq!(plan(&home, &["--json"]).exits(3).json()["findings"][0]["code"], "not_granted");
+}
+
+#[test]
+fn a_refused_call_names_the_rule() {
+    let home = Home::new();
+    let examples = home.examples();
+    let policy = std::fs::read_to_string(examples.policy()).expect("it is there");
+    let policy = policy.replace("$args.amount_cents <= 50000", "$args.amount_cents <= 500");
+    std::fs::write(examples.policy(), policy).expect("it is writable");
+    examples.run("refund/program.toml", &[]).exits(3).says("issue_refund authority by refund-ledger");
+    let document = examples.refund(3, &[]);
+    let step = document["steps"].as_array().and_then(|steps| steps.last()).expect("a step");
+    assert_eq!(step["error"]["rule"], "refund-ledger", "{document:#}");
+}
+
+#[test]
+fn a_list_says_that_it_is_not_signed() {
+    let home = Home::new();
+    Project::new(&home).run("add.toml").exits(0);
+    home.nanohost(["list"]).exits(0).says("not signed").says("verify");
+}
+
+#[test]
+fn quiet_is_the_summary_alone() {
+    let home = Home::new();
+    // Even the first run of a user, who has no key yet.
+    let done = home.examples().run("refund/program.toml", &["--quiet"]).exits(0);
+    assert_eq!(done.stderr, "", "{done}");
+    assert!(done.stdout.starts_with("customer_refund success"), "{done}");
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{Home, built_component, repository};
 
 /// Tools of a project, whose fetch-rates may reach `port` on loopback alone.
-fn project(home: &Home, port: u16) {
+pub(crate) fn project(home: &Home, port: u16) {
     let manifest = std::fs::read_to_string(repository().join("tools/fetch-rates/manifest.toml"));
     let manifest = manifest.expect("a file of the repository").replace("8377", &port.to_string());
     let component = std::fs::read(built_component("fetch_rates")).expect("it was built");
@@ -22,7 +22,7 @@ fn project(home: &Home, port: u16) {
     );
 }
 
-fn fetch(id: &str, port: u16) -> serde_json::Value {
+pub(crate) fn fetch(id: &str, port: u16) -> serde_json::Value {
     json!({ "id": id, "type": "tool", "tool": "fetch-rates", "args": { "address": "127.0.0.1", "port": port } })
 }
 

@@ -13,13 +13,16 @@ const WAT: &str = r#"(component
         (export "set" (func
             (param "namespace" string) (param "key" string) (param "value" (list u8))
             (result (result (error $error)))))))
+    (import "nanohost:tool/call-context@0.1.0" (instance $context (export "attempt" (func (result u32)))))
     (core module $memory (memory (export "memory") 1)
         (data (i32.const 16) "ledger") (data (i32.const 32) "booked"))
     (core instance $memory (instantiate $memory))
     (alias core export $memory "memory" (core memory $bytes))
     (core func $set (canon lower (func $kv "set") (memory $bytes)))
+    (core func $attempt (canon lower (func $context "attempt")))
     (core module $code
         (import "host" "memory" (memory 1))
+        (import "host" "attempt" (func $attempt (result i32)))
         (import "host" "set" (func $set (param i32 i32 i32 i32 i32 i32 i32)))
         ;; 0 where the host took it.
         (func $book (export "book") (result i32)
@@ -29,13 +32,17 @@ const WAT: &str = r#"(component
             (drop (call $book)) (loop $again (br $again)) (i32.const 0))
         (func (export "book-and-fault") (result i32)
             (drop (call $book)) unreachable)
+        ;; Faults at the first attempt and books at the next.
+        (func (export "fault-at-first") (result i32)
+            (if (i32.eq (call $attempt) (i32.const 1)) (then unreachable)) (call $book))
         (func (export "add") (param i32 i32) (result i32)
             (i32.add (local.get 0) (local.get 1))))
     (core instance $code (instantiate $code
-        (with "host" (instance (export "memory" (memory $bytes)) (export "set" (func $set))))))
+        (with "host" (instance (export "memory" (memory $bytes)) (export "set" (func $set)) (export "attempt" (func $attempt))))))
     (func (export "book") (result u32) (canon lift (core func $code "book")))
     (func (export "book-and-spin") (result u32) (canon lift (core func $code "book-and-spin")))
     (func (export "book-and-fault") (result u32) (canon lift (core func $code "book-and-fault")))
+    (func (export "fault-at-first") (result u32) (canon lift (core func $code "fault-at-first")))
     (func (export "add") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $code "add")))
 )"#;
 
@@ -51,6 +58,9 @@ effect = "idempotent"
 effect = "idempotent"
 
 [functions.book-and-fault]
+effect = "idempotent"
+
+[functions.fault-at-first]
 effect = "idempotent"
 
 [functions.add]
@@ -71,7 +81,7 @@ reason = "tests book"
 owner = "tests"
 tool = "ledger"
 kv = ["ledger"]
-vouch_idempotent = ["book", "book-and-spin", "book-and-fault"]
+vouch_idempotent = ["book", "book-and-spin", "book-and-fault", "fault-at-first"]
 "#;
 
 /// The component, as bytes.
@@ -112,12 +122,19 @@ impl<'h> Project<'h> {
         home.write("own/tools/ledger/component.wasm", component());
         home.write("own/tools/ledger/manifest.toml", MANIFEST);
         home.write("own/policies/local.toml", POLICY);
-        for function in ["book", "book-and-spin", "book-and-fault"] {
+        for function in ["book", "book-and-spin", "book-and-fault", "fault-at-first"] {
             home.write(format!("own/{function}.toml"), program(function));
         }
         let add = program("add").replace("outcome", "args = { a = 40, b = 2 }\noutcome");
         home.write("own/add.toml", add);
         Self { home }
+    }
+
+    /// From now on what books has an outside effect: a call of it whose end nobody saw is in doubt.
+    pub(crate) fn make_external(&self) {
+        self.home.write("own/tools/ledger/manifest.toml", MANIFEST.replace("idempotent", "external"));
+        let policy: Vec<&str> = POLICY.lines().filter(|line| !line.contains("vouch")).collect();
+        self.home.write("own/policies/local.toml", policy.join("\n"));
     }
 
     /// A path in the project.

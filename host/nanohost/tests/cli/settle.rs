@@ -1,0 +1,175 @@
+//! Calls whose end nobody saw: what became of them is said from outside, by whoever may.
+
+use serde_json::{Value, json};
+
+use crate::database;
+use crate::harness::{Done, Home};
+use crate::tool::{Project, program};
+
+/// A run of a call in doubt.
+struct InDoubt<'h> {
+    project: Project<'h>,
+    run: String,
+}
+
+impl<'h> InDoubt<'h> {
+    /// A run of `function` as a program whose step has `more` lines of its own.
+    fn new(home: &'h Home, function: &str, more: &str) -> Self {
+        let project = Project::new(home);
+        project.make_external();
+        let text =
+            program(function).replace("outcome = \"called\"", &format!("{more}\noutcome = \"called\""));
+        home.write("own/doubt.toml", text);
+        let run = begin(&project);
+        Self { project, run }
+    }
+
+    fn command(&self, command: &str, more: &[&str]) -> Done {
+        self.project.home.nanohost([&[command, &self.run, "--json"], more].concat())
+    }
+
+    fn settle(&self, more: &[&str]) -> Done {
+        self.command("settle", more)
+    }
+
+    /// What the tool is said to have returned.
+    fn happened(&self, output: &str) -> Done {
+        let file = self.project.home.write("output.json", output);
+        self.settle(&["--happened", file.to_str().expect("UTF-8")])
+    }
+
+    fn verifies(&self, said: &str) {
+        self.project.home.nanohost(["verify", &self.run]).exits(0).says(said);
+    }
+
+    /// The events of the run's steps, in order.
+    fn events(&self) -> Vec<Value> {
+        let envelopes = self.project.home.envelopes(&self.run);
+        envelopes.iter().map(|envelope| envelope["predicate"]["step"]["event"].clone()).collect()
+    }
+}
+
+fn begin(project: &Project<'_>) -> String {
+    let document = project.run("doubt.toml").exits(4).json();
+    assert_eq!(document["suspended"]["inDoubt"], true, "{document:#}");
+    document["run"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_call_in_doubt_waits_to_be_settled() {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "book-and-fault", "");
+    let document = doubt.settle(&[]).exits(4).json();
+    assert_eq!(document["question"]["inDoubt"], true, "{document:#}");
+    let before = home.envelopes(&doubt.run);
+    doubt.command("resume", &[]).finds(2, "not_suspended");
+    let event = home.write("event.json", "0");
+    doubt.command("resume", &["--event", event.to_str().expect("UTF-8")]).finds(2, "not_suspended");
+    // What the tool cannot have returned did not happen.
+    for output in ["-1", "\"0\"", "{}", "0.5"] {
+        doubt.happened(output).finds(2, "invalid_input");
+    }
+    doubt.happened("").finds(2, "not_json");
+    doubt.settle(&["--fail", "--did-not-happen"]).exits(2);
+    home.nanohost(["resume", "--due"]).exits(0).says("no expired runs");
+    assert_eq!(home.envelopes(&doubt.run), before, "nothing changed");
+    assert_eq!(home.state(&doubt.run), "suspended");
+    doubt.verifies("suspended");
+}
+
+#[test]
+fn it_happened() {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "book-and-fault", "");
+    let document = doubt.happened("7").exits(0).json();
+    assert_eq!((&document["status"], &document["output"]), (&json!("success"), &json!(7)), "{document:#}");
+    assert_eq!(database::kv(&home), [], "the host wrote nothing for it");
+    assert!(doubt.events().contains(&json!("settled:happened")), "{:?}", doubt.events());
+    doubt.verifies("success");
+    doubt.settle(&["--fail"]).finds(2, "not_suspended");
+}
+
+#[test]
+fn it_did_not_happen() {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "fault-at-first", "");
+    let document = doubt.settle(&["--did-not-happen"]).exits(0).json();
+    assert_eq!(document["status"], "success", "{document:#}");
+    assert_eq!(database::kv(&home).len(), 1, "it was called again, and booked");
+    assert!(doubt.events().contains(&json!("settled:did-not-happen")), "{:?}", doubt.events());
+    doubt.verifies("success");
+
+    // Where it goes wrong again, it is in doubt again.
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "book-and-fault", "");
+    doubt.settle(&["--did-not-happen"]).exits(4);
+    doubt.verifies("suspended");
+    doubt.settle(&["--fail"]).exits(1);
+    doubt.verifies("failed");
+}
+
+#[test]
+fn nobody_can_tell() {
+    let home = Home::new();
+    // Neither `retry` nor `skip` applies to it.
+    for rule in ["retry", "skip", "fail"] {
+        let doubt = InDoubt::new(&home, "book-and-fault", &format!("on_error = \"{rule}\""));
+        let document = doubt.settle(&["--fail"]).exits(1).json();
+        assert_eq!(document["status"], "failed", "{document:#}");
+        assert_eq!(document["error"], "in_doubt");
+        assert!(doubt.events().contains(&json!("settled:failed")), "{:?}", doubt.events());
+        doubt.verifies("failed");
+    }
+    assert_eq!(database::kv(&home), []);
+}
+
+#[test]
+fn who_settles_is_who_may_resume() {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "book-and-fault", "resume = { by = [\"robin\"] }");
+    for who in ["local", "sam"] {
+        let denied = doubt.settle(&["--fail", "--as", who]).finds(3, "resume_refused");
+        assert_eq!(home.state(&doubt.run), "suspended", "{denied}");
+    }
+    doubt.settle(&["--fail", "--as", "robin"]).finds(3, "resume_refused");
+    doubt.verifies("suspended");
+    let token = doubt.command("token", &["--as", "robin"]).exits(0).json();
+    let token = token["token"].as_str().expect("a token");
+    doubt.settle(&["--fail", "--as", "robin", "--token", token]).exits(1);
+    doubt.verifies("failed");
+}
+
+/// A call in doubt under an idempotency value, settled so; what a second run with that value does then.
+#[track_caller]
+fn second(settle: &[&str], settled: i32, check: impl FnOnce(Done)) {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "fault-at-first", "idempotency = \"order-1\"");
+    // Nobody knows yet: the second run calls nothing.
+    let held = doubt.project.run("doubt.toml").exits(1).json();
+    assert_eq!(held["steps"][0]["error"]["code"], "idempotency_held", "{held:#}");
+    assert_eq!(database::kv(&home), []);
+    home.write("seven.json", "7");
+    doubt.settle(settle).exits(settled);
+    let second = doubt.project.run("doubt.toml");
+    let run = second.json()["run"].as_str().expect("an id").to_owned();
+    check(second);
+    for run in [&run, &doubt.run] {
+        home.nanohost(["verify", run]).exits(0);
+    }
+}
+
+#[test]
+fn an_idempotency_value_is_settled_with_its_call() {
+    second(&["--happened", "seven.json"], 0, |done| {
+        let document = done.exits(0).json();
+        assert_eq!((&document["output"], &document["steps"][0]["recorded"]), (&json!(7), &json!(true)));
+    });
+    second(&["--did-not-happen"], 0, |done| {
+        let document = done.exits(0).json();
+        assert_eq!((&document["output"], &document["steps"][0]["recorded"]), (&json!(0), &json!(true)));
+    });
+    second(&["--fail"], 1, |done| {
+        let document = done.exits(1).json();
+        assert_eq!(document["steps"][0]["error"]["code"], "idempotency_held", "{document:#}");
+    });
+}
