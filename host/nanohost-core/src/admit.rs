@@ -104,11 +104,14 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
     gaps.extend(models.gaps);
     warnings.extend(models.warnings);
 
-    let whole = rows.iter().filter(|row| gaps.iter().all(|gap| gap.tool != row.local)).map(|row| Whole {
-        tool: row.local.clone(),
-        granted: row.granted.clone(),
-        rules: row.rules.iter().map(|rule| rule.rule.clone()).collect(),
-    });
+    let whole =
+        rows.iter().filter(|row| gaps.iter().all(|gap| gap.tool.as_ref() != Some(&row.local))).map(|row| {
+            Whole {
+                tool: row.local.clone(),
+                granted: row.granted.clone(),
+                rules: row.rules.iter().map(|rule| rule.rule.clone()).collect(),
+            }
+        });
     let denied = Denied { whole: whole.collect(), gaps };
     if !invalid.is_empty() {
         invalid.extend(denied.diagnostics());

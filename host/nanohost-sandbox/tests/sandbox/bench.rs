@@ -60,9 +60,15 @@ pub(crate) fn plan(facts: &ToolFacts, function: &str, asks: &Asks) -> Result<Pla
          {stub}{capabilities}\n"
     );
     let row = if capabilities.is_empty() && stub.is_empty() { String::new() } else { row };
+    // What the function takes, from inputs that nobody here gives: admission looks at the names.
+    let export = facts.exports.iter().find(|export| export.function == function);
+    let required = export.and_then(|export| export.input["required"].as_array()).into_iter().flatten();
+    let args: Vec<String> =
+        required.filter_map(|name| Some(format!("{0:?} = \"$given\"", name.as_str()?))).collect();
     let program = format!(
         "name = \"test\"\n[tools.guest]\npath = \"guest\"\nfunction = \"{function}\"\n\
-         [[steps]]\nid = \"s\"\ntype = \"tool\"\ntool = \"guest\"\nargs = {{}}\n"
+         [[steps]]\nid = \"s\"\ntype = \"tool\"\ntool = \"guest\"\nargs = {{ {} }}\n",
+        args.join(", ")
     );
     let program = Program::parse(Source::new("program.toml", program), Format::Toml).expect("a program");
     let (program, _) = program.check().expect("a sound program");

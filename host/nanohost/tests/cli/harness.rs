@@ -33,11 +33,14 @@ pub(crate) fn built_tools() -> PathBuf {
                 ("import-smuggling/granted/program.toml", 0),
                 ("import-smuggling/program.toml", 3),
                 ("approval/program.toml", 0),
-                ("payment-webhook/program.toml", 0),
             ] {
                 home.nanohost([OsStr::new("plan"), repository().join("examples").join(program).as_os_str()])
                     .exits(exit);
             }
+            let webhook = repository().join("examples/payment-webhook");
+            let (program, policy) = (webhook.join("program.toml"), webhook.join("policy.toml"));
+            home.nanohost(["plan".as_ref(), program.as_os_str(), "--policy".as_ref(), policy.as_os_str()])
+                .exits(0);
             repository().join("tools")
         })
         .clone()
@@ -170,13 +173,13 @@ impl Examples<'_> {
         self.project.join("policies/local.toml")
     }
 
-    /// The policy that is nearest to a program, as nanohost itself looks for it.
+    /// The policy that a program's README names, the one beside it; else the examples'.
     fn policy_of(&self, program: &str) -> PathBuf {
-        let own = self.path(program).with_file_name("policies").join("local.toml");
+        let own = self.path(program).with_file_name("policy.toml");
         if own.exists() { own } else { self.policy() }
     }
 
-    /// Runs a program under the policy that is nearest to it.
+    /// Runs a program under its policy.
     pub(crate) fn run(&self, program: &str, more: &[&str]) -> Done {
         let mut command = self.home.command(["run"]);
         command.arg(self.path(program)).arg("--policy").arg(self.policy_of(program)).args(more);
