@@ -100,7 +100,7 @@ pub enum Unresolved {
         /// The reference as text.
         reference: String,
     },
-    /// The result would be larger than [`MAX_RESOLVED`].
+    /// The result would be larger than any text a template may become.
     #[error("the text is larger than {} MiB once its references are replaced", MAX_RESOLVED >> 20)]
     TooLarge,
 }
