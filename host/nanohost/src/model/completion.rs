@@ -76,6 +76,15 @@ pub(super) fn answered(ask: &Ask, body: &[u8]) -> Answered {
     Answered { reply, cost }
 }
 
+/// What the body of an answer with another status says of the error: words in the places where servers
+/// put them, and nothing of a body that has none.
+pub(super) fn complaint(body: &[u8]) -> Option<String> {
+    let body = serde_json::from_slice::<Value>(body).ok()?;
+    let places = [&body["error"]["message"], &body["error"], &body["message"], &body["detail"]];
+    let said = places.into_iter().find_map(Value::as_str)?.trim();
+    (!said.is_empty()).then(|| said.to_owned())
+}
+
 /// Tokens, where the server's count can be believed, and what it says the attempt cost.
 fn used(usage: &Value) -> (Option<u64>, Option<String>) {
     let count = |key: &str| usage[key].as_u64().filter(|tokens| *tokens <= MAX_TOKENS);

@@ -1,6 +1,7 @@
 //! A model behind a server that speaks OpenAI's `chat/completions`. One attempt is one request:
 //! nothing here tries again, follows a redirect or asks the environment for a proxy.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
@@ -22,12 +23,19 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The longest that a server can make the next attempt wait: a day would be a way to hang a run.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 
-/// What a server says about an error, at most so many bytes, is kept with the evidence.
-const MAX_COMPLAINT: u64 = 4 << 10;
+/// Of what a server says about an error no more bytes are read: an error is no way to fill a memory.
+const MAX_COMPLAINT: u64 = 16 << 10;
+
+/// Of its words no more characters are kept with the evidence, which would grow by what servers like.
+const MAX_SAID: usize = 500;
 
 /// A shorter key is a placeholder, and looking for it in answers would find it everywhere; a longer
 /// one is a file somebody put into the variable. Bytes.
 const KEY: std::ops::RangeInclusive<usize> = 8..=4096;
+
+/// A key is looked for in texts that are escaped at most so many times over: a server that does more
+/// to it could as well spell it backwards.
+const MAX_ESCAPED: usize = 4;
 
 /// What stands where a server repeated the key.
 const HIDDEN: &str = "[KEY]";
@@ -108,12 +116,16 @@ impl OpenAi {
         {
             self.leave_alone(pause);
         }
-        let complaint = match read(response, MAX_COMPLAINT).await {
-            Ok(Body::Whole(body)) => String::from_utf8_lossy(&body).trim().to_owned(),
-            Ok(Body::Beyond) | Err(_) => String::new(),
+        let said = match status {
+            // What a server says about a key, it may say with the key, or half of it.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => None,
+            _ => match read(response, MAX_COMPLAINT).await {
+                Ok(Body::Whole(body)) => completion::complaint(&body),
+                Ok(Body::Beyond) | Err(_) => None,
+            },
         };
-        let separator = if complaint.is_empty() { "" } else { ": " };
-        let message = format!("{} answers {status}{separator}{complaint}", self.row.base_url.origin());
+        let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+        let message = format!("{} answers {status}{said}", self.row.base_url.origin());
         Answered::failed(code, retry, message)
     }
 
@@ -128,25 +140,24 @@ impl OpenAi {
         *held = Some(held.map_or(until, |before| before.max(until)));
     }
 
-    /// Nothing that holds the key gets as far as the evidence: a server that repeats it in an
-    /// answer is not believed, and in a complaint it is taken out.
+    /// Nothing that holds the key gets as far as the evidence, however it is escaped: a server that
+    /// repeats it in an answer is not believed, and in a complaint it is taken out.
     fn without_key(&self, answered: Answered) -> Answered {
-        let Some(key) = self.key.as_ref().map(|key| key.text.as_str()) else { return answered };
-        match answered.reply {
-            Reply::Text { text, .. } if text.contains(key) => Answered::failed(
+        match (answered.reply, &self.key) {
+            (Reply::Text { text, .. }, Some(key)) if key.is_in(&text) => Answered::failed(
                 "model_key_echo",
                 Retry::Never,
                 "the server's answer repeats the key it was asked with".to_owned(),
             ),
-            Reply::Failed { mut failure, tokens } => {
-                if let Some(said) = failure.message.value().and_then(|said| said.as_str())
-                    && said.contains(key)
-                {
-                    failure.message = Slot::known(said.replace(key, HIDDEN).into());
+            (Reply::Failed { mut failure, tokens }, key) => {
+                if let Some(said) = failure.message.value().and_then(|said| said.as_str()) {
+                    // Cut when it holds no key any more: half a key would not be found.
+                    let said = key.as_ref().map_or_else(|| said.to_owned(), |key| key.taken_out_of(said));
+                    failure.message = Slot::known(said.chars().take(MAX_SAID).collect::<String>().into());
                 }
                 Answered { reply: Reply::Failed { failure, tokens }, cost: answered.cost }
             }
-            reply => Answered { reply, cost: answered.cost },
+            (reply, _) => Answered { reply, cost: answered.cost },
         }
     }
 }
@@ -177,6 +188,48 @@ impl Key {
         header.set_sensitive(true);
         Ok(Self { text, header })
     }
+
+    /// Whether `said` holds the key, as it is or as a JSON string in a JSON string writes it.
+    fn is_in(&self, said: &str) -> bool {
+        let mut said = Cow::Borrowed(said);
+        for _ in 0..MAX_ESCAPED {
+            if said.contains(self.text.as_str()) {
+                return true;
+            }
+            if !said.contains('\\') {
+                return false;
+            }
+            said = unescaped(&said).into();
+        }
+        said.contains(self.text.as_str())
+    }
+
+    fn taken_out_of(&self, said: &str) -> String {
+        let said = said.replace(self.text.as_str(), HIDDEN);
+        // Where it stands in another form, nothing says where it ends.
+        if self.is_in(&said) { format!("what the server says repeats the key: {HIDDEN}") } else { said }
+    }
+}
+
+/// `text` with the escapes of a JSON string resolved once. Of the numbered ones those of ASCII, which
+/// keys are of; what is no escape stays.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let (c, length) = match *escape.as_bytes() {
+            [c @ (b'"' | b'/' | b'\\'), ..] => (char::from(c), 1),
+            [b'u', b'0', b'0', high @ b'0'..=b'7', low, ..] if low.is_ascii_hexdigit() => {
+                let low = char::from(low).to_digit(16).unwrap_or_default();
+                (char::from_u32(u32::from(high - b'0') * 16 + low).unwrap_or_default(), 5)
+            }
+            _ => ('\\', 0),
+        };
+        plain.push(c);
+        rest = &escape[length..];
+    }
+    plain + rest
 }
 
 fn client(row: &ModelRow) -> reqwest::Result<Client> {

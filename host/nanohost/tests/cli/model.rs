@@ -294,21 +294,28 @@ fn without_its_key_nothing_begins() {
 
 #[test]
 fn the_key_is_nowhere() {
-    // Even a server that repeats it, in a complaint and in an answer, does not bring it there.
-    let complaint = Act::Full(503, Vec::new(), format!("your key is {KEY}"));
-    let server = ModelServer::new([complaint, Act::say("hi"), Act::say(&format!("I know {KEY}"))]);
+    // Even a server that repeats it, in a complaint and in an answer, does not bring it there; nor
+    // does one that writes it as JSON may, each character by its number.
+    let numbered: String = KEY.chars().map(|c| format!("\\u{:04X}", u32::from(c))).collect();
+    let complaint = |form: &str| {
+        let body = format!(r#"{{"error":{{"message":"your key is {form}"}},"key":"{form}"}}"#);
+        Act::Full(503, Vec::new(), body)
+    };
+    let twice = complaint(&numbered.replace('\\', r"\\"));
+    let server =
+        ModelServer::new([complaint(KEY), Act::say("hi"), twice, Act::say(&format!("I know {KEY}"))]);
     let asker = Asker::new(&asking("on_error = \"retry\""), &server.policy("fast", "key_env = \"FAST_KEY\""));
     for command in ["plan", "run"] {
         Done::of(asker.command(command, &[])).exits(0).omits(KEY);
     }
     asker.run(&["--json"]).exits(1).says("model_key_echo").omits(KEY);
-    assert_eq!(server.requests().len(), 3);
+    assert_eq!(server.requests().len(), 4);
     for run in asker.home.runs() {
         let run = run_of(&run);
         for command in ["trace", "receipt", "verify"] {
             asker.home.nanohost([command, run]).exits(0).omits(KEY);
         }
-        asker.home.nanohost(["trace", run, "--json"]).exits(0).omits(KEY).says("hello");
+        asker.home.nanohost(["trace", run, "--json"]).exits(0).omits(KEY).omits("0039").says("hello");
         asker.home.nanohost(["export", run, "-o", &format!("{run}.jsonl"), "--disclose", "all"]).exits(0);
     }
     let mut looked = 0;
@@ -318,7 +325,9 @@ fn the_key_is_nowhere() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(entry.path());
             } else {
-                assert!(!holds(&entry.path(), KEY), "{} holds the key", entry.path().display());
+                for form in [KEY, &numbered] {
+                    assert!(!holds(&entry.path(), form), "{} holds the key", entry.path().display());
+                }
                 looked += 1;
             }
         }

@@ -7,7 +7,7 @@ use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use serde_json::Map;
 use tokio::time::Instant;
 
-use super::{Answered, MAX_RETRY_AFTER, OpenAi, pause_wanted};
+use super::{Answered, HIDDEN, MAX_RETRY_AFTER, MAX_SAID, OpenAi, pause_wanted};
 use crate::wait;
 use server::{Act, ModelServer};
 
@@ -118,18 +118,82 @@ async fn a_request_goes_where_the_row_says_and_holds_what_it_says() {
     assert_eq!(shown(&model(&named, "").ask(&ask("hello")).await).0, "yes");
 }
 
+/// Characters that JSON escapes, or may.
+const AWKWARD: &str = r#"sk/te"st\u0041\n+0123456789"#;
+
+/// The key as the inside of a JSON string: as it has to be, each character by its number, one of
+/// them, with an escape that is allowed and not needed; and each of these escaped once more.
+fn forms(key: &str) -> Vec<String> {
+    let escaped = |text: &str| {
+        let quoted = serde_json::to_string(text).expect("a text is JSON");
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let needed = escaped(key);
+    let numbered: String = key.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let one = format!("{}{}", &numbered[..6], &needed[1..]);
+    let slashed = needed.replace('/', r"\/");
+    let once = [numbered.to_uppercase().replace('U', "u"), needed, numbered, one, slashed];
+    once.iter().cloned().chain(once.iter().map(|form| escaped(form))).collect()
+}
+
 #[tokio::test]
 async fn a_server_that_repeats_the_key_is_not_believed() {
-    let complaint = format!("the key {KEY} is wrong");
-    let server = ModelServer::new([Act::say(&format!("it is {KEY}")), Act::Full(401, Vec::new(), complaint)]);
-    let model = model(&server.base_url(), "key_env = \"K\"\n");
-    let (code, message) = shown(&model.ask(&ask("hello")).await);
-    assert_eq!(code, "model_key_echo");
-    assert!(!message.contains(KEY));
-    let (code, message) = shown(&model.ask(&ask("hello")).await);
-    assert_eq!(code, "model_unauthorized");
-    assert!(message.contains("[KEY]") && !message.contains(KEY), "{message}");
-    assert!(!format!("{model:?}").contains(KEY));
+    for key in [KEY, AWKWARD] {
+        for form in forms(key) {
+            let complaint = |status| {
+                let body = format!(r#"{{"error":{{"message":"the key is {form}, with more"}}}}"#);
+                Act::Full(status, Vec::new(), body)
+            };
+            let text = format!(r#"{{"choices":[{{"message":{{"content":"it is {form}."}}}}]}}"#);
+            let acts = [Act::Body(text), complaint(401), complaint(403), complaint(503), complaint(400)];
+            let server = ModelServer::new(acts);
+            let row = row(&server.base_url(), "key_env = \"K\"\n");
+            let model = OpenAi::open(&row, |_| Some(OsString::from(key))).expect("it can be opened");
+            for (code, masked) in [
+                ("model_key_echo", false),
+                // Of these, nothing that the server says is kept.
+                ("model_unauthorized", false),
+                ("model_unauthorized", false),
+                ("model_unavailable may pass", true),
+                ("model_refused", true),
+            ] {
+                let (said, message) = shown(&model.ask(&ask("hello")).await);
+                assert_eq!((said.as_str(), message.contains(HIDDEN)), (code, masked), "{form}: {message}");
+                for part in [key, &form, "0123456789", "0039"] {
+                    assert!(!message.contains(part), "{form}: {message}");
+                }
+            }
+            assert!(!format!("{model:?}").contains(key));
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_complaint_the_words_are_kept_and_not_more() {
+    let long = "x".repeat(5000);
+    for (body, expect) in [
+        (r#"{"error":{"message":"no such model","secret":1}}"#.to_owned(), ": no such model"),
+        (r#"{"error":"no such model"}"#.to_owned(), ": no such model"),
+        (r#"{"message":" no such model "}"#.to_owned(), ": no such model"),
+        (r#"{"detail":"no such model"}"#.to_owned(), ": no such model"),
+        (r#"{"error":{"message":7}}"#.to_owned(), ""),
+        ("no such model".to_owned(), ""),
+        (r#"{"error":{"message":"cut"#.to_owned(), ""),
+        (String::new(), ""),
+        (format!(r#"{{"error":"{}"}}"#, "y".repeat(1 << 20)), ""),
+    ] {
+        let server = ModelServer::new([Act::Full(400, Vec::new(), body.clone())]);
+        let (_, message) = shown(&model(&server.base_url(), "").ask(&ask("hello")).await);
+        assert_eq!(message, format!("{} answers 400 Bad Request{expect}", server.origin()), "{body:.60}");
+    }
+    let server = ModelServer::new([Act::Full(400, Vec::new(), format!(r#"{{"error":"{long}"}}"#))]);
+    let (_, message) = shown(&model(&server.base_url(), "").ask(&ask("hello")).await);
+    assert_eq!(message.chars().count(), MAX_SAID);
+    // Nor is the beginning of a key what is left where words are cut.
+    let body = format!(r#"{{"error":"{}{KEY}"}}"#, "x".repeat(MAX_SAID - 50));
+    let server = ModelServer::new([Act::Full(400, Vec::new(), body)]);
+    let (_, message) = shown(&model(&server.base_url(), "key_env = \"K\"\n").ask(&ask("hello")).await);
+    assert!(!message.contains(&KEY[..6]), "{message}");
 }
 
 #[test]
