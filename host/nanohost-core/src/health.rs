@@ -131,6 +131,8 @@ pub struct TraceHealth {
     pub conditional_entropy: f64,
     /// What is out of the ordinary.
     pub alerts: Vec<Alert>,
+    /// What is beyond its threshold by length alone: nothing to look into.
+    pub notes: Vec<Alert>,
 }
 
 impl TraceHealth {
@@ -147,8 +149,10 @@ impl TraceHealth {
             transition_entropy: pairs.entropy(),
             conditional_entropy: pairs.conditional_entropy(),
             alerts: Vec::new(),
+            notes: Vec::new(),
         };
-        health.alerts = Metric::ALL.into_iter().filter_map(|metric| health.alert(metric)).collect();
+        let beyond = Metric::ALL.into_iter().filter_map(|metric| health.alert(metric));
+        (health.notes, health.alerts) = beyond.partition(|alert| health.is_length_alone(alert.metric));
         health
     }
 
@@ -164,6 +168,12 @@ impl TraceHealth {
         }
     }
 
+    /// Whether a metric says only that the run was long: where every step led to one other, nothing
+    /// was hard to foretell.
+    fn is_length_alone(&self, metric: Metric) -> bool {
+        metric == Metric::TransitionEntropy && self.conditional_entropy == 0.0
+    }
+
     fn alert(&self, metric: Metric) -> Option<Alert> {
         let value = self.metric(metric)?;
         let threshold = metric.threshold();
@@ -171,7 +181,7 @@ impl TraceHealth {
             return None;
         }
         let why = match metric {
-            Metric::TransitionEntropy if self.conditional_entropy == 0.0 => {
+            _ if self.is_length_alone(metric) => {
                 "length alone explains it: no step led to two different ones".to_owned()
             }
             Metric::TransitionEntropy => format!(
@@ -243,7 +253,8 @@ impl<'a> Pairs<'a> {
             let leaving: u64 = targets.values().sum();
             leaving as f64 / self.total as f64 * entropy(targets.values().copied(), leaving)
         });
-        weighed.sum()
+        // The empty sum of floats is −0, which would be printed so.
+        weighed.sum::<f64>() + 0.0
     }
 }
 

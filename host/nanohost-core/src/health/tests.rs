@@ -110,3 +110,35 @@ fn statistics_do_not_grow_without_bound() {
     group.add(&one, (0, 0), &mut room);
     assert_eq!((room, group.transitions().count(), group.uncounted_transitions), (0, 2, 2));
 }
+
+#[test]
+fn length_alone_is_no_alert() {
+    let steps = |ids: &[&str]| {
+        let record =
+            |id: &&str| Record { step_id: (*id).to_owned(), status: RecordStatus::Success, retries: 0 };
+        Records {
+            status: "success".to_owned(),
+            steps: ids.iter().map(record).collect(),
+            ..Records::default()
+        }
+    };
+    let metrics = |alerts: &[Alert]| alerts.iter().map(|alert| alert.metric).collect::<Vec<_>>();
+    let straight = TraceHealth::of(&steps(&["a", "b", "c", "d", "e", "f", "g"]), None);
+    assert_eq!(
+        (metrics(&straight.alerts), metrics(&straight.notes)),
+        (vec![], vec![Metric::TransitionEntropy])
+    );
+    assert!(straight.notes[0].text.contains("length alone"), "{}", straight.notes[0].text);
+    let winding = TraceHealth::of(&steps(&["a", "b", "c", "d", "e", "f", "g", "a", "c", "b"]), None);
+    assert_eq!(
+        (metrics(&winding.alerts), metrics(&winding.notes)),
+        (vec![Metric::TransitionEntropy], vec![])
+    );
+    // Nothing is nothing, and not below it.
+    for ids in [&[][..], &["a"], &["a", "b"]] {
+        let health = TraceHealth::of(&steps(ids), None);
+        assert!(
+            health.conditional_entropy.is_sign_positive() && health.transition_entropy.is_sign_positive()
+        );
+    }
+}

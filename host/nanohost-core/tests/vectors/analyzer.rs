@@ -21,12 +21,14 @@ pub(crate) fn analyse(case: &Value) -> Outcome {
         }
     };
     let health = TraceHealth::of(&records, baseline.as_ref());
-    let alerts: BTreeSet<String> = health.alerts.iter().map(|alert| alert.metric.to_string()).collect();
+    // The vectors know no notes: they say what is beyond its threshold.
+    let beyond = || health.alerts.iter().chain(&health.notes);
+    let alerts: BTreeSet<String> = beyond().map(|alert| alert.metric.to_string()).collect();
     let mut actual = json!({
         "total_steps": health.steps,
         "conditional_entropy": health.conditional_entropy,
         "alerts": alerts,
-        "alert_texts": health.alerts.iter().map(|alert| &alert.text).collect::<Vec<_>>(),
+        "alert_texts": beyond().map(|alert| &alert.text).collect::<Vec<_>>(),
         "receipt": {
             "final_status": records.status,
             "resumable": records.is_resumable(),

@@ -72,6 +72,9 @@ pub fn health(trace: &Trace, records: &Records, health: &TraceHealth, baseline: 
             alerts.iter().for_each(|alert| out.push_str(&format!("  {}\n", alert.text)));
         }
     }
+    for note in &health.notes {
+        out.push_str(&format!("{}\n", dim(&format!("note: {}", note.text))));
+    }
     out
 }
 
