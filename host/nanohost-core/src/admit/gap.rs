@@ -50,9 +50,10 @@ impl Denied {
         &self.whole
     }
 
-    /// The gaps as findings to show: imports of one tool that one line would mend are one finding.
+    /// The gaps as findings to show: imports of one tool that one line would mend are one finding, and
+    /// so are those that several tools of one component have alike.
     pub fn diagnostics(&self) -> Diagnostics {
-        let mut all = Diagnostics::new();
+        let mut findings: Vec<(Diagnostic, Vec<&ToolName>)> = Vec::new();
         let same = |a: &Gap, b: &Gap| {
             a.asks.is_none() && (a.code, &a.tool, a.class, &a.help) == (b.code, &b.tool, b.class, &b.help)
         };
@@ -63,9 +64,19 @@ impl Denied {
                 let more: Vec<String> = more.iter().map(|gap| format!("{:?}", gap.value)).collect();
                 finding.message.push_str(&format!("; likewise {}", more.join(", ")));
             }
-            all.push(finding);
+            match findings.iter_mut().find(|(known, _)| *known == finding) {
+                Some((_, tools)) => tools.extend(&first.tool),
+                None => findings.push((finding, first.tool.iter().collect())),
+            }
         }
-        all
+        let named = |(mut finding, tools): (Diagnostic, Vec<&ToolName>)| {
+            if tools.len() > 1 {
+                let tools: Vec<String> = tools.iter().map(|tool| format!("`{tool}`")).collect();
+                finding.message.push_str(&format!("; the same for {}", tools.join(", ")));
+            }
+            finding
+        };
+        findings.into_iter().map(named).collect()
     }
 }
 

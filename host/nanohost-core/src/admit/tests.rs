@@ -796,3 +796,20 @@ fn events_are_checked_by_pure_tools() {
     // It takes the event's text and its signature, and nothing else.
     assert_eq!(verify("t"), "invalid: unknown_argument, unknown_argument, absent_argument");
 }
+
+/// A component of several functions stands in a program several times, and lacks what it lacks once.
+#[test]
+fn what_tools_of_one_component_lack_alike_is_said_once() {
+    let more = |local: &str| Offer { local: name(local), ..offer("t", WRITE, &[FILES]) };
+    let admission = Admission {
+        program: program(&[call("t"), call("u"), call("v")].join("\n")),
+        offers: vec![more("t"), more("u"), offer("v", WRITE, &[FILES])],
+        policies: vec![Policy::none()],
+        today: "2026-11-23T00:00:00.000Z".parse().expect("a moment"),
+    };
+    let Err(Refusal::Denied(denied)) = admit(admission) else { panic!("expected a denial") };
+    assert_eq!(denied.gaps().len(), 3, "each is a refusal of its own");
+    let said: Vec<String> = denied.diagnostics().iter().map(|finding| finding.message.clone()).collect();
+    assert_eq!(said.len(), 2, "{said:#?}");
+    assert!(said[0].ends_with("; the same for `t`, `u`") && !said[1].contains("the same"), "{said:#?}");
+}
