@@ -150,6 +150,7 @@ fn judge(evidence: Evidence<'_>, trust: &TrustRoot, report: &mut Report) -> Resu
     let committed: usize = envelopes.iter().map(|opened| opened.roles().count()).sum();
     report
         .pass(CheckName::Commitments, format!("{} of {committed} values are here", evidence.contents.len()));
+    report.withheld = withheld(&envelopes, &values);
 
     let state = end_of(&envelopes)?;
     let Some(record) = values[0].take(&Role::ADMISSION) else {
@@ -324,6 +325,14 @@ fn contents(contents: &[Content], envelopes: &[Opened]) -> Result<Vec<Disclosed>
     Ok(values)
 }
 
+/// How many values are not here that say what happened, and not only how to go on.
+fn withheld(envelopes: &[Opened], values: &[Disclosed]) -> usize {
+    let missing = |(opened, values): (&Opened, &Disclosed)| {
+        opened.roles().filter(|role| !role.is_secret() && values.get(role).is_none()).count()
+    };
+    envelopes.iter().zip(values).map(missing).sum()
+}
+
 fn nothing_lost(envelopes: &[Opened], values: &[Disclosed]) -> Result<(), Fault> {
     for (at, (opened, values)) in envelopes.iter().zip(values).enumerate() {
         if let Some(role) = opened.roles().find(|role| values.get(role).is_none()) {
@@ -435,7 +444,6 @@ fn replay(
     report: &mut Report,
 ) -> Result<Run, Fault> {
     let opened = envelopes[0].predicate.time;
-    let mut withheld = 0_usize;
     let mut run = match values[0].get(&Role::INPUT) {
         Some(inputs) => {
             let inputs = bound(&plan, inputs).ok_or_else(|| {
@@ -449,8 +457,6 @@ fn replay(
     for (at, opened) in envelopes.iter().enumerate() {
         let predicate = &opened.predicate;
         let illegal = |message: String| Fault::tampered(CheckName::Transitions, at, message);
-        let decides = |role: &&Role| !role.is_document() && !role.is_secret();
-        withheld += opened.roles().filter(decides).filter(|role| values[at].get(role).is_none()).count();
         rows(&plan, predicate).map_err(|message| Fault::tampered(CheckName::Authority, at, message))?;
         let from = run.location();
         let mut own = values[at].clone();
@@ -507,7 +513,7 @@ fn replay(
         }
         model_row(&plan, predicate).map_err(|message| Fault::tampered(CheckName::Authority, at, message))?;
     }
-    let detail = match withheld {
+    let detail = match report.withheld {
         0 => "every transition, with its values".to_owned(),
         n => format!("every transition; shape only where one of {n} withheld values decides"),
     };

@@ -164,6 +164,9 @@ pub struct Report {
     pub fault: Option<Fault>,
     /// Whether the run has no end.
     pub open: bool,
+    /// How many values are committed to and not here, but for those that serve only to go on with
+    /// the run.
+    pub withheld: usize,
 }
 
 impl Report {
@@ -175,7 +178,7 @@ impl Report {
                 check.detail = "NOT CHECKED: nothing is remembered (--state)".to_owned();
             }
         }
-        Self { run, envelopes, checks, fault: None, open: false }
+        Self { run, envelopes, checks, fault: None, open: false, withheld: 0 }
     }
 
     /// A report of evidence whose form alone is wrong.
@@ -217,12 +220,12 @@ impl Report {
         self.fault = Some(fault);
     }
 
-    /// Whether the program or the policy is not disclosed, so that the checks that need them could
-    /// not be made.
+    /// Whether something is not disclosed, so that a check could not be made: of the program or the
+    /// policy, or of a value, whose transition was then checked in its shape only.
     pub fn is_partial(&self) -> bool {
-        self.checks
-            .iter()
-            .any(|check| check.result == CheckResult::NotChecked && check.name != CheckName::Rollback)
+        let unmade =
+            |check: &Check| check.result == CheckResult::NotChecked && check.name != CheckName::Rollback;
+        self.withheld > 0 || self.checks.iter().any(unmade)
     }
 
     /// Whether nothing is wrong and the run is not open.

@@ -1030,6 +1030,7 @@ fn withheld_values_hide_only_themselves() {
     assert_eq!(report.fault, None);
     let told = report.checks.iter().find(|check| check.name == CheckName::Transitions).expect("a check");
     assert!(told.detail.contains("shape only"), "{}", told.detail);
+    assert!(report.withheld > 0 && report.is_good() && report.is_partial());
 }
 
 /// A stall that withheld values hide cannot be claimed where it cannot be.

@@ -4,7 +4,7 @@
 use std::fs;
 
 use nanohost_core::export::Export;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Done, Home};
 use crate::model_server::{Act, ModelServer};
@@ -190,8 +190,16 @@ fn a_public_export_holds_what_is_not_personal() {
     let prompts = export.contents.iter().filter(|content| content.role.as_str() == "prompt");
     assert_eq!(prompts.count(), 2, "prompts are projected as they are");
     let key = desk.home.public_key();
-    let verified = desk.home.nanohost(["verify", path, "--trust", key.to_str().expect("UTF-8")]);
-    verified.exits(0).says("shape only where one of");
+    let verify = ["verify", path, "--trust", key.to_str().expect("UTF-8")];
+    desk.home.nanohost(verify).exits(0).says("VERIFIED IN PART").says("shape only where one of");
+    let strict = desk.home.nanohost(verify.iter().chain(&["--strict", "--json"])).exits(11).json();
+    assert_eq!((&strict["good"], &strict["partial"]), (&json!(true), &json!(true)), "{strict:#}");
+    assert!(strict["withheld"].as_u64() > Some(0), "{strict:#}");
+    // What is withheld from nobody is verified as a whole.
+    let all = desk.home.path("all.jsonl");
+    let all = all.to_str().expect("UTF-8");
+    desk.home.nanohost(["export", run, "-o", all, "--disclose", "all"]).exits(0);
+    desk.home.nanohost(["verify", all, "--strict"]).exits(0).omits("IN PART");
 }
 
 #[test]
