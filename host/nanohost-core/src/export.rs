@@ -233,6 +233,15 @@ struct Place {
 }
 
 impl Export {
+    /// Whether a file is one of an export at all, whole or not: it has its header, or the beginning
+    /// of it, or a line of an envelope. Says nothing of whether the rest is right.
+    pub fn is_begun_by(file: &[u8]) -> bool {
+        let header = &HEADER.as_bytes()[..HEADER.len().min(file.len())];
+        !file.is_empty()
+            && (file.starts_with(header)
+                || file.split(|&b| b == b'\n').any(|line| line.starts_with(dsse::HEAD)))
+    }
+
     /// Splits a file into its parts.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ pub enum Command {
     Plan(PlanArgs),
     /// Check a program without its tools
     Check(CheckArgs),
-    /// Draw a program as a graph, also one that the checker refuses
+    /// Draw a program as a graph, also one whose graph the checker refuses
     Graph(GraphArgs),
     /// List runs
     List(ListArgs),
@@ -141,7 +141,8 @@ pub struct RunArgs {
     #[arg(long = "inputs", value_name = "FILE")]
     pub inputs_file: Option<PathBuf>,
     /// Start at most once: the same key with the same program and inputs gives the first run's
-    /// result, or how it stands, and lets it go on where it was interrupted
+    /// result, or how it stands, and lets it go on where it was interrupted. Whoever starts under
+    /// another name (--as) has keys of their own
     #[arg(long, value_name = "KEY", value_parser = start_key)]
     pub idempotency_key: Option<String>,
     /// Who starts the run: a name, which the evidence holds
@@ -150,7 +151,7 @@ pub struct RunArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
-    /// Print nothing but the summary
+    /// Print nothing but how it ended
     #[arg(long, short)]
     pub quiet: bool,
     /// Show personal data too, which is kept back otherwise
@@ -200,7 +201,7 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "TOKEN", env = "NANOHOST_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// End the wait of every run whose deadline has passed
-    #[arg(long, conflicts_with_all = ["run", "event", "signature", "program", "policy", "tools"])]
+    #[arg(long, conflicts_with_all = ["run", "event", "signature", "program", "policy", "tools", "reveal"])]
     pub due: bool,
     /// Who answers
     #[arg(long = "as", value_name = "NAME", default_value = "local")]
@@ -210,9 +211,12 @@ pub struct ResumeArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
-    /// Print nothing but the summary
+    /// Print nothing but how it ended
     #[arg(long, short)]
     pub quiet: bool,
+    /// Show personal data too, which is kept back otherwise
+    #[arg(long)]
+    pub reveal: bool,
 }
 
 /// `nanohost settle`.
@@ -241,9 +245,12 @@ pub struct SettleArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
-    /// Print nothing but the summary
+    /// Print nothing but how it ended
     #[arg(long, short)]
     pub quiet: bool,
+    /// Show personal data too, which is kept back otherwise
+    #[arg(long)]
+    pub reveal: bool,
 }
 
 /// `nanohost token`.
@@ -279,7 +286,7 @@ pub struct RecoverArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
-    /// Print nothing but the result
+    /// Print nothing but how it ended
     #[arg(long, short)]
     pub quiet: bool,
 }
@@ -291,7 +298,7 @@ pub struct CancelArgs {
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Why, for whoever reads the evidence
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub reason: String,
     /// Who ends it
     #[arg(long = "as", value_name = "NAME", default_value = "local")]
@@ -299,6 +306,10 @@ pub struct CancelArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("say why".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// `nanohost plan`.
@@ -387,7 +398,7 @@ pub struct ReceiptArgs {
 #[derive(Debug, Args)]
 pub struct HealthArgs {
     /// The run's id, the start of it, or an exported file
-    #[arg(value_name = "RUN|FILE", required_unless_present = "all")]
+    #[arg(value_name = "RUN|FILE")]
     pub evidence: Option<String>,
     /// Another run of the program, to compare with
     #[arg(long, value_name = "RUN|FILE")]
@@ -463,7 +474,7 @@ pub enum Disclose {
 /// `nanohost trust`.
 #[derive(Debug, Args)]
 pub struct TrustArgs {
-    /// The project, or its policy
+    /// The project, or its policy. Without it: what trusting the project here would mean
     #[arg(value_name = "DIR")]
     pub project: Option<PathBuf>,
     /// Show what is trusted

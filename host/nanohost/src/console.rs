@@ -16,21 +16,23 @@ mod verification;
 mod waiting;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
 pub use diagnostics::{findings_json, render};
-pub use escape::{escaped, value_text};
+pub use escape::{escaped, lines, value_text};
 pub use health::{Overview, health, health_json, overview, overview_json};
 pub use plan::{plan, plan_json, whole};
 pub use progress::Progress;
 pub use runs::{list, receipt, trace, trace_json};
 pub use sight::{REVEALS, Sight};
-pub use summary::{Summary, duration, refusal, summary, summary_json};
+pub use summary::{Summary, duration, outcome, refusal, summary, summary_json};
 pub use verification::report;
-pub use waiting::{gone_on, how_to_answer, question};
+pub use waiting::{answer, gone_on, how_to_answer, look_outside, question};
 
+pub use crate::called::program_name;
 use crate::cli::Colour;
 
 /// Where output goes.
@@ -81,7 +83,7 @@ impl Console {
 }
 
 /// A path for a person. Whoever made a folder chose its name.
-pub fn path(path: &std::path::Path) -> String {
+pub fn path(path: &Path) -> String {
     escaped(&path.display().to_string())
 }
 
@@ -90,14 +92,5 @@ fn quiet_pipe(written: std::io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to standard output"),
-    }
-}
-
-/// What the user types to call this program: through cargo where cargo started it.
-pub fn program_name() -> &'static str {
-    if std::env::var_os("CARGO").is_some() && std::env::var_os("CARGO_MANIFEST_DIR").is_some() {
-        "cargo run --release --"
-    } else {
-        "nanohost"
     }
 }

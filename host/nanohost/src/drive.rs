@@ -27,6 +27,7 @@ use nanohost_store::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
+use crate::called::program_name;
 use crate::commands::verify_record;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
@@ -373,8 +374,9 @@ impl<'a> Drive<'a> {
                 ),
             );
             return Err(Failure::host(finding.help(format!(
-                "`nanohost verify {}` says what is wrong; restore that run's evidence from a backup of the store, or \
+                "`{} verify {}` says what is wrong; restore that run's evidence from a backup of the store, or \
                  look outside what the call did and begin anew with another value for `idempotency`",
+                program_name(),
                 held.run
             ))));
         };

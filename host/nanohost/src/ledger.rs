@@ -9,6 +9,7 @@ use nanohost_core::run::{Event, Run};
 use nanohost_core::{Diagnostic, Digest, KeyId, RunId, Salt, Timestamp};
 use nanohost_store::{Appended, Batch, Claim, Fence, Head, Journal as _, KvCommit, Phase, SqliteStore};
 
+use crate::called::program_name;
 use crate::failure::Failure;
 use crate::fault;
 use crate::store_failure;
@@ -129,14 +130,17 @@ impl Ledger {
             }
             Appended::Fenced => Err(Failure::host(
                 Diagnostic::error("run_taken", "another process has taken this run")
-                    .help("`nanohost list` shows how it stands"),
+                    .help(format!("`{} list` shows how it stands", program_name())),
             )),
             Appended::Conflict(conflict) => Err(Failure::host(
                 Diagnostic::error(
                     "store_conflict",
                     format!("the store changed under this run: {conflict:?}"),
                 )
-                .help("somebody wrote to the store without its locks; run `nanohost verify` on its runs"),
+                .help(format!(
+                    "somebody wrote to the store without its locks; `{} verify RUN` says of each run whether it is whole",
+                    program_name()
+                )),
             )),
         }
     }

@@ -6,6 +6,7 @@
 
 #![expect(unreachable_pub, reason = "in a binary `pub` says: used beyond its module")]
 
+mod called;
 mod cli;
 mod commands;
 mod console;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
 /// One command, from what was said to how it ends.
 fn nanohost(cli: &Cli) -> Exit {
     let console = Console::new(cli.common.color);
+    called::remember(cli.common.store.as_deref());
     dispatch(cli, &console).unwrap_or_else(|error| tell(cli, &console, &error))
 }
 

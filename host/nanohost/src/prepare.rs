@@ -13,13 +13,14 @@ use nanohost_core::{
 };
 use nanohost_sandbox::{Engine, Loaded, Tool};
 
+use crate::called::program_name;
 use crate::cli::ProgramArgs;
 use crate::console::Progress;
 use crate::failure::Failure;
 use crate::model::{SCRIPTED, Scripted};
 use crate::project::{
     self, BuildEvent, ControlPaths, FoundPolicy, Freshness, Places, ToolFolder, WriteGrant,
-    check_write_grants,
+    check_write_grants, quoted,
 };
 
 /// No component is larger; the sandbox refuses it too, after it was read.
@@ -159,11 +160,11 @@ impl Prepared {
                         folder.guest,
                         project.display()
                     );
-                    findings.push(
-                        Diagnostic::error("folder_outside_project", message).help(
-                            "read the policy; if you agree with it, say `nanohost trust` to its project",
-                        ),
-                    );
+                    findings.push(Diagnostic::error("folder_outside_project", message).help(format!(
+                        "read the policy; if you agree with it: {} trust {}",
+                        program_name(),
+                        quoted(&project)
+                    )));
                 }
             }
         }

@@ -14,13 +14,13 @@ mod trust;
 pub(crate) use build::{BuildEvent, build};
 pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
 pub(crate) use places::Places;
-pub(crate) use policy::{FoundPolicy, PolicyOrigin, find};
+pub(crate) use policy::{FoundPolicy, PolicyOrigin, find, quoted};
 pub(crate) use read::{read_bounded, read_source};
 pub(crate) use tools::{Component, CrateComponent, Freshness, ToolFolder, by_name, by_path};
 pub(crate) use trust::{TrustedRoots, Verdict};
 /// `nanohost trust`: what is recorded, and how it is changed.
 pub(crate) mod trusting {
-    pub(crate) use super::trust::{add, list, remove, roots};
+    pub(crate) use super::trust::{add, list, look, remove, roots};
 }
 
 #[cfg(test)]

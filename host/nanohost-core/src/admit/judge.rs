@@ -509,7 +509,7 @@ impl<'a> Case<'a> {
                         rule.id
                     ),
                     format!(
-                        "read {file}; then name it with --policy, or say `nanohost trust` for its folder"
+                        "read {file}; then name it with --policy, or trust its project: nanohost trust DIR"
                     ),
                 ),
                 Verdict::NoRow(Some(rule)) => (

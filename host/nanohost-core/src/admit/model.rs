@@ -128,7 +128,7 @@ fn untrusted(alias: &str, step: &StepId, policy: &Policy, row: &ModelRule) -> Ga
         alias,
         step,
         format!("{file} grants it, but nobody has said that policy is to be trusted"),
-        format!("read {file}; then name it with --policy, or say `nanohost trust` for its folder"),
+        format!("read {file}; then name it with --policy, or trust its project: nanohost trust DIR"),
         policy,
         Some(row),
     )

@@ -110,8 +110,12 @@ impl Run {
     /// # Errors
     /// How it does not fit the tool's schema.
     pub fn fits_output(&self, output: &Value) -> Result<(), Vec<String>> {
-        let row = self.pending_call().and_then(|call| self.plan.row(&call.tool));
-        row.map_or(Ok(()), |row| fits_schema(&row.export.output, output))
+        self.output_schema().map_or(Ok(()), |schema| fits_schema(schema, output))
+    }
+
+    /// The schema of what the call whose end is awaited returns.
+    pub fn output_schema(&self) -> Option<&Value> {
+        Some(&self.plan.row(&self.pending_call()?.tool)?.export.output)
     }
 
     pub(super) fn suspend(

@@ -29,7 +29,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 pub struct Manner {
     /// One JSON document.
     pub json: bool,
-    /// Nothing but the summary.
+    /// Nothing but how it ended.
     pub quiet: bool,
     /// What of the run's values is shown.
     pub sight: Sight,
@@ -179,10 +179,12 @@ pub fn report(
     if manner.json {
         console.json(&console::summary_json(&summary, &warnings))?;
     } else {
-        if !manner.quiet {
+        if manner.quiet {
+            console.print(&console::outcome(&summary))?;
+        } else {
             console.note(&console::render(&warnings, console.colour_err()));
+            console.print(&console::summary(&summary))?;
         }
-        console.print(&console::summary(&summary))?;
     }
     Ok(summary.exit)
 }

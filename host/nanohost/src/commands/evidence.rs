@@ -2,32 +2,39 @@
 //! believe neither; so do `receipt` and `health`, through what stands here.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use nanohost_core::export::{self, Content, Export, ExportError};
 use nanohost_core::receipt::Receipt;
+use nanohost_core::run::SuspensionCause;
 use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, SeenHeads, Trace, verify};
 use nanohost_core::{Diagnostic, MAX_PEM, Policy, RunId, Target, TrustRoot};
 use nanohost_store::{
-    Found, OpenOptions, Records as _, RunRecord, SqliteReader, VaultError, development_public_key,
+    Found, OpenOptions, Records as _, RunRecord, RunState, RunSummary, SqliteReader, VaultError,
+    development_public_key,
 };
 
 use crate::cli::{Disclose, ExportArgs, ListArgs, TraceArgs, VerifyArgs};
 use crate::console::{self, Console, Sight};
 use crate::failure::{Exit, Failure};
-use crate::project::{Places, read_bounded};
+use crate::project::{Places, quoted, read_bounded};
 use crate::store_failure;
 
 /// `nanohost list`.
 pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let runs = match SqliteReader::open(&places.store, &OpenOptions::default()) {
-        Ok(store) => store.runs().map_err(store_failure)?,
+    let (runs, in_doubt) = match SqliteReader::open(&places.store, &OpenOptions::default()) {
+        Ok(store) => {
+            let runs = store.runs().map_err(store_failure)?;
+            let in_doubt = in_doubt(&store, &runs, places)?;
+            (runs, in_doubt)
+        }
         // Nothing has run yet: that is an empty list, not an error.
         Err(nanohost_store::StoreError::NoStore { dir }) => {
             console.note(&format!("there is no store in {}", console::path(&dir)));
-            Vec::new()
+            (Vec::new(), HashSet::new())
         }
         Err(error) => return Err(store_failure(error)),
     };
@@ -42,14 +49,37 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
                     "envelopes": run.len,
                     "state": run.state.as_str(),
                     "deadline": run.state.deadline(),
+                    "inDoubt": in_doubt.contains(&run.run),
                 })
             })
             .collect();
         console.json(&serde_json::json!({ "runs": runs }))?;
     } else {
-        console.print(&console::list(&runs))?;
+        console.print(&console::list(&runs, &in_doubt))?;
     }
     Ok(Exit::Success)
+}
+
+/// Those of the runs that wait for no event, but for somebody to settle a call: the listing does not
+/// say, so the evidence is asked, of those alone that are suspended without a deadline.
+fn in_doubt(store: &SqliteReader, runs: &[RunSummary], places: &Places) -> anyhow::Result<HashSet<RunId>> {
+    let waits = |run: &&RunSummary| matches!(run.state, RunState::Suspended { deadline: None });
+    let mut waiting = runs.iter().filter(waits).peekable();
+    if waiting.peek().is_none() {
+        return Ok(HashSet::new());
+    }
+    // Where nobody is trusted nothing is said beyond what the listing holds.
+    let Ok(trust) = own_trust(places) else { return Ok(HashSet::new()) };
+    let mut found = HashSet::new();
+    for run in waiting {
+        let Some(record) = store.load(&run.run).map_err(store_failure)? else { continue };
+        let (_, trace) = verify_record(&record, &trust);
+        let suspension = trace.as_ref().and_then(|trace| trace.machine()?.suspension());
+        if suspension.is_some_and(|at| at.cause == SuspensionCause::InDoubt) {
+            found.insert(run.run.clone());
+        }
+    }
+    Ok(found)
 }
 
 /// `nanohost trace`.
@@ -96,7 +126,7 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
 pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let record = load(&args.run, places)?;
     let (report, trace) = verify_record(&record, &own_trust(places)?);
-    let trace = good(&args.run, &report, trace, console)?;
+    let trace = good(&args.run, None, &report, trace, console)?;
     // The values of variables stand in the policy, and the policy in the documents.
     let holds_env = trace.machine().is_none_or(|run| run.plan().policies().iter().any(Policy::has_env));
     let disclosed = |content: &Content| match args.disclose {
@@ -140,8 +170,8 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
         record.contents.len(),
         console::path(&key),
         console::program_name(),
-        console::path(path),
-        console::path(&key),
+        quoted(path),
+        quoted(&key),
     ));
     if !personal.is_empty() {
         const SHOWN: usize = 20;
@@ -209,17 +239,28 @@ pub(super) fn verified(
     console: &Console,
 ) -> anyhow::Result<Trace> {
     let (report, trace, _) = judge(evidence, trust, places)?;
-    good(evidence, &report, trace, console)
+    good(evidence, trust, &report, trace, console)
 }
 
-fn good(evidence: &str, report: &Report, trace: Option<Trace>, console: &Console) -> anyhow::Result<Trace> {
+fn good(
+    evidence: &str,
+    trust: Option<&Path>,
+    report: &Report,
+    trace: Option<Trace>,
+    console: &Console,
+) -> anyhow::Result<Trace> {
     match trace {
         Some(trace) if report.fault.is_none() => Ok(trace),
         _ => {
             console.note(&console::report(report, None));
             let message = why_bad(report);
+            let trust = trust.map(|file| format!(" --trust {}", quoted(file))).unwrap_or_default();
             let findings = Diagnostic::error("evidence_bad", message)
-                .help(format!("`{} verify {evidence}` shows every check", console::program_name()))
+                .help(format!(
+                    "`{} verify {}{trust}` shows every check",
+                    console::program_name(),
+                    quoted(Path::new(evidence))
+                ))
                 .into();
             Err(Failure { exit: exit_of_bad(report), findings }.into())
         }
@@ -317,6 +358,11 @@ pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<T
 fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option<Trace>, Vec<Vec<u8>>)> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
     let bytes = read_bounded(path, export::MAX_EXPORT as u64).map_err(io)?;
+    if !Export::is_begun_by(&bytes) {
+        let message = format!("{} is not an export of a run", path.display());
+        let help = format!("`{} export RUN -o FILE` writes one", console::program_name());
+        return Err(Failure::usage(Diagnostic::error("not_an_export", message).help(help)));
+    }
     let nobody = RunId::from_random([0; 16]);
     let of_form = |run: &RunId, error: &ExportError| {
         let kind = match error {

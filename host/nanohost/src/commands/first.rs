@@ -49,18 +49,19 @@ pub fn answer(
     let reopened = match first {
         First::Known(reopened) => *reopened,
         First::Live(id) => {
+            before(&id, "it is still running", manner, console);
             return told(&id, prepared, "running", Exit::Open, manner, console);
         }
         First::NotBegun(fence) => {
             return told(fence.run(), prepared, "never began", Exit::Open, manner, console);
         }
     };
-    if manner.is_shown() {
-        console.note(&format!(
-            "this idempotency key started run {} before: this is its result",
-            reopened.id.short()
-        ));
-    }
+    let stands = match reopened.state() {
+        RunState::Closed => "this is its result",
+        RunState::Suspended => "it has no result yet, this is how it waits",
+        RunState::Open => "its process ended before it did, and now it goes on",
+    };
+    before(&reopened.id, stands, manner, console);
     if reopened.state() == RunState::Open && reopened.trace.machine().is_some() {
         let progress = Progress::new(manner.is_shown());
         let go_on = GoOnArgs {
@@ -86,6 +87,13 @@ pub fn answer(
         model: None,
     };
     driving::report(&driven, manner, places, console, store)
+}
+
+/// Says that no run was started now, and how the first one stands.
+fn before(id: &RunId, stands: &str, manner: Manner, console: &Console) {
+    if manner.is_shown() {
+        console.note(&format!("this idempotency key started run {} before: {stands}", id.short()));
+    }
 }
 
 fn told(

@@ -2,19 +2,30 @@
 //! only evidence that is bad is a failure.
 
 use nanohost_core::health::{Records, TraceHealth};
-use nanohost_core::{RunId, TrustRoot};
+use nanohost_core::{Diagnostic, RunId, TrustRoot};
 use nanohost_store::{OpenOptions, Records as _, SqliteReader, StoreError};
 
 use super::evidence::{exit_of_bad, trusted, verified, verify_record, why_bad};
 use crate::cli::HealthArgs;
 use crate::console::{self, Console, Overview};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::project::Places;
 use crate::store_failure;
 
 /// `nanohost health`.
 pub fn health(args: &HealthArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let Some(evidence) = &args.evidence else { return all(args, places, console) };
+    let evidence = match &args.evidence {
+        Some(evidence) => evidence,
+        None if args.all => return all(args, places, console),
+        None => {
+            let finding = Diagnostic::error("missing_argument", "say which run, or --all");
+            let help = format!(
+                "`{name} list` shows the runs; `{name} health --all` takes them together",
+                name = console::program_name()
+            );
+            return Err(Failure::usage(finding.help(help)));
+        }
+    };
     let judged = |run: &String| verified(run, args.trust.as_deref(), places, console);
     let trace = judged(evidence)?;
     let baseline = args.baseline.as_ref().map(judged).transpose()?;

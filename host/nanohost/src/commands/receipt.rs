@@ -12,9 +12,9 @@ use serde_json::json;
 
 use super::evidence::{own_trust, trusted, verified};
 use crate::cli::ReceiptArgs;
-use crate::console::{self, Console};
+use crate::console::{self, Console, program_name};
 use crate::failure::{Exit, Failure};
-use crate::project::{Places, read_bounded};
+use crate::project::{Places, quoted, read_bounded};
 use crate::store_failure;
 
 /// `nanohost receipt`.
@@ -66,13 +66,26 @@ fn check(
         .map_err(|error| Failure::io("receipt_unreadable", "read the receipt", path, &error))?;
     receipt::check(&bytes, trace, trust).map_err(|fault| {
         let (exit, help) = match &fault {
-            ReceiptFault::Untrusted(_) | ReceiptFault::OtherKey(_) => {
-                (Exit::Untrusted, "only the key that signed the run, and that you trust, signs its receipt")
-            }
-            ReceiptFault::Earlier { .. } => {
-                (Exit::Tampered, "ask for a new one: `nanohost receipt RUN --sign -o FILE`")
-            }
-            _ => (Exit::Tampered, "believe the evidence: `nanohost receipt RUN` computes what it says"),
+            ReceiptFault::Untrusted(_) | ReceiptFault::OtherKey(_) => (
+                Exit::Untrusted,
+                "only the key that signed the run, and that you trust, signs its receipt".to_owned(),
+            ),
+            ReceiptFault::Earlier { .. } => (
+                Exit::Tampered,
+                format!(
+                    "ask whoever holds the run for a new one: {} receipt {} --sign -o FILE",
+                    program_name(),
+                    trace.run().short()
+                ),
+            ),
+            _ => (
+                Exit::Tampered,
+                format!(
+                    "believe the evidence: `{} receipt {}` computes what it says",
+                    program_name(),
+                    quoted(Path::new(&args.evidence.evidence))
+                ),
+            ),
         };
         let message = format!("{}: {fault}", console::path(path));
         Failure { exit, findings: Diagnostic::error("receipt_bad", message).help(help).into() }

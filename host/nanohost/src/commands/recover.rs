@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nanohost_core::RunId;
 use nanohost_core::envelope::Observed;
-use nanohost_core::run::{Event, Run};
+use nanohost_core::run::{Event, Run, Status, SuspensionCause};
 use nanohost_core::trace::RunState;
 use nanohost_sandbox::Engine;
 use nanohost_store::{Journal as _, OpenOptions, Phase, Records as _, SqliteStore};
@@ -16,7 +16,6 @@ use crate::cli::{GoOnArgs, RecoverArgs};
 use crate::console::{self, Console, Progress, Sight};
 use crate::drive;
 use crate::failure::{Exit, Failure};
-use crate::ledger::Ledger;
 use crate::project::Places;
 use crate::store_failure;
 
@@ -63,21 +62,22 @@ fn one(
     engine: &Engine,
     progress: &Progress,
 ) -> anyhow::Result<Option<Finished>> {
+    // Of a run that was named it is said how it stands; of all, only those that went on.
+    let as_it_is = |finished: Finished| Ok(args.run.is_some().then_some(finished));
     let reopened = match reopen::take(store, id, places)? {
         Took::Owned(reopened) => reopened,
         // What a live process is doing is in flight, not left behind.
-        Took::Live => return Ok(None),
+        Took::Live => return as_it_is(Finished::without_run(Exit::Success, "running")),
         Took::NotBegun(fence) => {
             store.forget(fence).map_err(store_failure)?;
-            return Ok(Some(Finished { exit: Exit::Success, state: "never began".to_owned(), run: None }));
+            return Ok(Some(Finished::without_run(Exit::Success, "never began")));
         }
     };
-    match reopened.state() {
-        RunState::Open => {}
-        RunState::Suspended | RunState::Closed => return Ok(None),
-    }
-    if reopened.trace.machine().is_none() {
-        return Ok(None);
+    let Some(run) = reopened.trace.machine() else {
+        return as_it_is(Finished::without_run(Exit::Denied, Status::NotAdmitted.as_str()));
+    };
+    if reopened.state() != RunState::Open {
+        return as_it_is(Finished::of(run, reopened.trace.predicates().count() as u64));
     }
     let ready = taken_over(*reopened, &args.go_on, &args.principal, store, places, engine, progress)?;
     ready.finish(manner, progress).map(Some)
@@ -102,11 +102,29 @@ pub fn taken_over(
     Ok(ready)
 }
 
-/// A run of several that went on.
+/// A run of several, as it stands now.
 pub struct Finished {
     exit: Exit,
     state: String,
-    run: Option<(Run, Ledger)>,
+    in_doubt: bool,
+    program: Option<String>,
+    envelopes: Option<u64>,
+}
+
+impl Finished {
+    fn of(run: &Run, envelopes: u64) -> Self {
+        Self {
+            exit: driving::exit_of(run),
+            state: run.end().map_or_else(|| run.location(), |end| end.status.to_string()),
+            in_doubt: run.suspension().is_some_and(|at| at.cause == SuspensionCause::InDoubt),
+            program: Some(run.plan().program().name().to_owned()),
+            envelopes: Some(envelopes),
+        }
+    }
+
+    fn without_run(exit: Exit, state: &str) -> Self {
+        Self { exit, state: state.to_owned(), in_doubt: false, program: None, envelopes: None }
+    }
 }
 
 impl Ready {
@@ -114,8 +132,7 @@ impl Ready {
     pub fn finish(self, manner: Manner, progress: &Progress) -> anyhow::Result<Finished> {
         let Self { run, ledger, tools, .. } = self;
         let (run, ledger, _) = driving::perform(run, ledger, tools, manner, progress)?;
-        let state = run.end().map_or_else(|| run.location(), |end| end.status.to_string());
-        Ok(Finished { exit: driving::exit_of(&run), state, run: Some((run, ledger)) })
+        Ok(Finished::of(&run, ledger.head().len))
     }
 }
 
@@ -124,13 +141,12 @@ pub fn line(id: &RunId, program: &str, outcome: anyhow::Result<Option<Finished>>
     match outcome {
         Ok(None) => None,
         Ok(Some(finished)) => {
-            let named = finished.run.as_ref().map(|(run, _)| run.plan().program().name().to_owned());
-            let envelopes = finished.run.as_ref().map(|(_, ledger)| ledger.head().len);
             let line = json!({
                 "run": id,
-                "program": named.unwrap_or_else(|| program.to_owned()),
+                "program": finished.program.as_deref().unwrap_or(program),
                 "state": finished.state,
-                "envelopes": envelopes,
+                "inDoubt": finished.in_doubt,
+                "envelopes": finished.envelopes,
                 "exitCode": finished.exit as u8,
             });
             Some((finished.exit, line))

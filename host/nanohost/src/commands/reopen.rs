@@ -2,7 +2,7 @@
 //! What is recorded of going on is said by the commands.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nanohost_core::envelope::{Chain, Observed, ResolverRef, TakeOver};
@@ -23,13 +23,13 @@ use serde_json::{Value, json};
 use super::driving::{self, Launch, Manner};
 use super::evidence;
 use crate::cli::{GoOnArgs, ProgramArgs};
-use crate::console::{Progress, program_name};
+use crate::console::{Progress, Sight, program_name};
 use crate::drive::Tools;
 use crate::failure::{Exit, Failure};
 use crate::ledger::{self, Ledger};
 use crate::model::Models;
 use crate::prepare::Prepared;
-use crate::project::{self, Places};
+use crate::project::{self, FoundPolicy, Places, quoted};
 use crate::store_failure;
 
 /// A run that this process owns now, with evidence that verified.
@@ -137,7 +137,11 @@ pub fn take(store: &SqliteStore, id: &RunId, places: &Places) -> anyhow::Result<
 pub fn live(id: &RunId) -> anyhow::Error {
     Failure::usage(
         Diagnostic::error("not_suspended", format!("run {} is being run by another process", id.short()))
-            .help(format!("`{} cancel {}` asks that process to stop it", program_name(), id.short())),
+            .help(format!(
+                "`{} cancel {} --reason TEXT` asks that process to stop it",
+                program_name(),
+                id.short()
+            )),
     )
 }
 
@@ -322,9 +326,8 @@ fn again(
         return Err(Again::Failed(Failure::host(Diagnostic::error("program_mismatch", message))));
     }
     if prepared.domain(&program.program) != launch.domain {
-        let what = "the policy is not trusted as it was when the run began, or the project lies elsewhere: its tools \
-                    would see other key-value spaces";
-        return Err(changed(what.to_owned(), json!({ "domain": true })));
+        let finding = other_domain(&prepared.policy);
+        return Err(not_same(Denial::OTHER_TABLE, json!({ "domain": true }), finding));
     }
     let admission = prepared.admission(ledger::now().max(run.now()));
     let record = serde_json::to_value(AdmissionRecord::of(&admission)).map_err(anyhow::Error::from)?;
@@ -343,6 +346,30 @@ fn again(
         return Err(changed(what, json!({ "rows": rows })));
     }
     Ok((prepared, plan, record))
+}
+
+/// The run's tools would see other key-value spaces than those they saw.
+fn other_domain(policy: &FoundPolicy) -> Diagnostic {
+    match &policy.path {
+        Some(path) if !policy.trusted => {
+            let project = path.parent().and_then(Path::parent).unwrap_or(path);
+            let message = format!(
+                "{} is not trusted, as the policy was when the run began: the run's tools would see other key-value spaces",
+                path.display()
+            );
+            Diagnostic::error("authority_changed", message).help(format!(
+                "read it; if you agree with it, trust it as it is now: {} trust {}",
+                program_name(),
+                quoted(project)
+            ))
+        }
+        _ => Diagnostic::error(
+            "authority_changed",
+            "another policy is in force than when the run began, or the project lies elsewhere: the run's tools would \
+             see other key-value spaces",
+        )
+        .help("restore what the run began with, or cancel it and begin anew"),
+    }
 }
 
 fn with_help(error: anyhow::Error, help: &str) -> anyhow::Error {
@@ -405,12 +432,14 @@ impl Ready {
     }
 
     /// What somebody who is to answer is shown: without personal data, which stays in the record for
-    /// them to look at.
-    pub fn question(&self) -> Value {
+    /// them to look at, unless they ask for it.
+    pub fn question(&self, sight: Sight) -> Value {
         let pending = self.run.pending_call();
-        let seen = self.run.projection(Target::Log);
-        let args =
-            pending.as_ref().and_then(|call| Some(seen.value(Held::Args(&call.tool), call.args.as_ref()?)));
+        let seen = |held: Held<'_>, value: &Value| match sight {
+            Sight::Revealed => value.clone(),
+            Sight::Projected => self.run.projection(Target::Log).value(held, value).into_owned(),
+        };
+        let args = pending.as_ref().and_then(|call| Some(seen(Held::Args(&call.tool), call.args.as_ref()?)));
         let step = self.run.suspension().map(|at| self.run.plan().program().step(at.step).id.to_string());
         let deadline = match self.run.suspension().map(|at| at.cause) {
             Some(nanohost_core::run::SuspensionCause::Tool { deadline }) => deadline,
@@ -421,7 +450,7 @@ impl Ready {
             "step": step,
             "tool": pending.as_ref().map(|call| &call.tool),
             "args": args,
-            "reason": self.reason.as_ref().map(|reason| seen.value(Held::Words, reason)),
+            "reason": self.reason.as_ref().map(|reason| seen(Held::Words, reason)),
             "deadline": deadline,
             "inDoubt": self.run.suspension().is_some_and(|at| at.cause == nanohost_core::run::SuspensionCause::InDoubt),
         })

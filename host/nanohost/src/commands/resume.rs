@@ -38,7 +38,7 @@ struct Arrived {
 
 /// `nanohost resume`.
 pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::Projected };
+    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::of(args.reveal) };
     if args.due {
         return due(args, manner, places, console);
     }
@@ -56,13 +56,14 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
         return Err(reopen::not_suspended(
             &id,
             "is in doubt: nobody saw how its call ended",
-            format!("look outside, then: {} settle {}", program_name(), id.short()),
+            console::look_outside(&id),
         ));
     }
     let Some(arrived) = arrived else {
         return show(&ready, &id, manner, console);
     };
-    let shown = manner.is_shown().then(|| ready.question());
+    // Said and signed alike, so without personal data.
+    let shown = manner.is_shown().then(|| ready.question(Sight::Projected));
     if let Some(question) = &shown {
         console.note(&console::question(question, &id));
     }
@@ -102,7 +103,7 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
 
 /// `nanohost settle`.
 pub fn settle(args: &SettleArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::Projected };
+    let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::of(args.reveal) };
     let output = args.happened.as_deref().map(arrived).transpose()?;
     let (store, id) = reopen::find(&args.run, places)?;
     let progress = Progress::new(manner.is_shown());
@@ -113,7 +114,7 @@ pub fn settle(args: &SettleArgs, places: &Places, console: &Console) -> anyhow::
         return Err(reopen::not_suspended(
             &id,
             "waits for an event, and no call of it is in doubt",
-            format!("answer it: {} resume {} --event FILE", program_name(), id.short()),
+            format!("answer it: {}", console::answer(&ready.run, &id, None)),
         ));
     }
     if output.is_none() && !args.did_not_happen && !args.fail {
@@ -123,12 +124,10 @@ pub fn settle(args: &SettleArgs, places: &Places, console: &Console) -> anyhow::
         && let Err(misfits) = ready.run.fits_output(&output.payload)
     {
         let message = format!("the tool cannot have returned that: {}", misfits.join("; "));
-        return Err(Failure::usage(
-            Diagnostic::error("invalid_input", message)
-                .help("`nanohost plan --json` shows the tool's output schema"),
-        ));
+        return Err(Failure::usage(Diagnostic::error("invalid_input", message).help(returned(&ready, &id))));
     }
-    let shown = manner.is_shown().then(|| ready.question());
+    // Said and signed alike, so without personal data.
+    let shown = manner.is_shown().then(|| ready.question(Sight::Projected));
     if let Some(question) = &shown {
         console.note(&console::question(question, &id));
     }
@@ -175,7 +174,7 @@ pub fn token(args: &TokenArgs, places: &Places, console: &Console) -> anyhow::Re
         return Err(reopen::not_suspended(
             &id,
             "names nobody in `resume.by`: whoever holds the store answers it, without a token",
-            format!("{} resume {} --event FILE", program_name(), id.short()),
+            console::answer(&ready.run, &id, None),
         ));
     }
     ready.entitle(&args.principal)?;
@@ -185,18 +184,16 @@ pub fn token(args: &TokenArgs, places: &Places, console: &Console) -> anyhow::Re
         let message = format!("the token of {} for run {} was handed out before", args.principal, id.short());
         return Err(Failure::usage(
             Diagnostic::error("token_handed_out", message)
-                .help("tokens are shown once; --renew makes a new one, and the old one ends"),
+                .help(format!("tokens are shown once; {}", renewed(&id, &args.principal))),
         ));
     };
     if args.json {
         console.json(&json!({ "run": id, "principal": args.principal, "token": token.as_str() }))?;
     } else {
         console.note(&format!(
-            "for {} alone, shown this once. They answer with:\n  {} resume {} --as {} --token TOKEN --event FILE",
+            "for {} alone, shown this once. They answer with:\n  {}",
             args.principal,
-            program_name(),
-            id.short(),
-            args.principal
+            console::answer(&ready.run, &id, Some(&args.principal))
         ));
         console.print(&format!("{}\n", token.as_str()))?;
     }
@@ -284,16 +281,24 @@ fn waiting(
 
 /// What the run waits for, and how to answer.
 fn show(ready: &Ready, id: &RunId, manner: Manner, console: &Console) -> anyhow::Result<Exit> {
-    let question = ready.question();
+    let question = ready.question(manner.sight);
+    if manner.sight == Sight::Revealed {
+        console.note(console::REVEALS);
+    }
     if manner.json {
         let rules = ready.run.resume_rules();
+        // What is asked for: an event, or what the tool has returned.
+        let schema = match ready.run.suspension().map(|at| at.cause) {
+            Some(SuspensionCause::InDoubt) => ready.run.output_schema(),
+            _ => rules.and_then(|rules| rules.schema.as_ref()),
+        };
         console.json(&json!({
             "run": id,
             "status": "suspended",
             "exitCode": Exit::Suspended as u8,
             "question": question,
             "by": rules.map(|rules| &rules.by),
-            "schema": rules.and_then(|rules| rules.schema.as_ref()),
+            "schema": schema,
             "verify": rules.and_then(|rules| rules.verify.as_ref()),
         }))?;
     } else {
@@ -327,15 +332,35 @@ fn authenticate(
     let resolver = ResolverRef { authenticated: OPERATOR.to_owned(), entitled: Some(entitled), shown: None };
     let value = json!({ "principal": principal, "given": token.is_some() });
     reopen::refuse(&mut ready.run, &mut ready.ledger, Denial::WRONG_TOKEN, value, resolver)?;
-    let why = match token {
-        None => format!("{principal} answers this run with a token, and none was given"),
-        Some(_) => format!("this is not the token of {principal} for this suspension"),
+    let id = ready.ledger.run();
+    let (why, help) = match token {
+        None => (
+            format!("{principal} answers this run with a token, and none was given"),
+            format!("`{} token {} --as {principal}` hands it out, once", program_name(), id.short()),
+        ),
+        Some(_) => (
+            format!("this is not the token of {principal} for this suspension"),
+            format!("give the one that was handed out; {}", renewed(id, principal)),
+        ),
     };
-    let short = ready.ledger.run().short().to_owned();
-    Err(reopen::refused(
-        &why,
-        &format!("`{} token {short} --as {principal}` hands it out, once", program_name()),
-    ))
+    Err(reopen::refused(&why, &help))
+}
+
+/// How a token is had that was handed out before.
+fn renewed(id: &RunId, principal: &Principal) -> String {
+    let name = program_name();
+    format!("`{name} token {} --as {principal} --renew` makes a new one, and the old one ends", id.short())
+}
+
+/// No longer schema is shown beside a misfit: what fills the screen hides what is wrong.
+const MAX_SHOWN_SCHEMA: usize = 2000;
+
+/// What a call in doubt can have returned.
+fn returned(ready: &Ready, id: &RunId) -> String {
+    match ready.run.output_schema().map(Value::to_string) {
+        Some(schema) if schema.len() <= MAX_SHOWN_SCHEMA => format!("what it returns fits {schema}"),
+        _ => format!("`{} settle {} --json` shows the schema of what it returns", program_name(), id.short()),
+    }
 }
 
 /// Calls the tool that the step checks events with; `None` where it names none.

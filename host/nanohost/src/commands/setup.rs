@@ -8,7 +8,7 @@ use nanohost_store::development_key;
 use crate::cli::{KeyArgs, KeyCommand, TrustArgs};
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
-use crate::project::{Places, Verdict, trusting};
+use crate::project::{Places, Verdict, quoted, trusting};
 use crate::store_failure;
 
 /// `nanohost trust`.
@@ -26,7 +26,10 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
         console.print(if out.is_empty() { "nothing is trusted\n" } else { &out })?;
         return Ok(Exit::Success);
     }
-    // Said in a project, it means that project.
+    // Said in a project, it means that project; to trust it, it has to be named.
+    if args.project.is_none() && !args.remove {
+        return show(places, console);
+    }
     let project = args.project.as_deref().unwrap_or(Path::new("."));
     if args.remove {
         return match trusting::remove(places, project)? {
@@ -37,7 +40,8 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
             None => {
                 let message = format!("{} was not trusted", project.display());
                 Err(Failure::usage(
-                    Diagnostic::error("not_trusted", message).help("`nanohost trust --list` shows what is"),
+                    Diagnostic::error("not_trusted", message)
+                        .help(format!("`{} trust --list` shows what is", console::program_name())),
                 ))
             }
         };
@@ -49,6 +53,31 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
         trusted.digest.short(),
         console::path(trusted.project()),
     ));
+    Ok(Exit::Success)
+}
+
+/// What trusting the project of this folder means, or has meant.
+fn show(places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let (project, policy) = trusting::look(places, Path::new("."))?;
+    let name = console::program_name();
+    let folder = quoted(project.project());
+    let (how, then) = match project.now {
+        Verdict::Trusted => (
+            "trusted as it is now: its rows count in full, and tools below its project may be built",
+            format!("end it with: {name} trust --remove {folder}"),
+        ),
+        Verdict::Changed | Verdict::Unknown => (
+            "not trusted as it is now: of its rows count reading below its project, kv, virtual time and seeded \
+             randomness, and nothing is built",
+            format!("if you agree with all of it: {name} trust {folder}"),
+        ),
+    };
+    console.print(&format!(
+        "{} ({}) is {how}\n\n{}\n\n{then}\n",
+        console::path(&project.policy),
+        project.digest.short(),
+        console::lines(policy.text.trim_end()),
+    ))?;
     Ok(Exit::Success)
 }
 

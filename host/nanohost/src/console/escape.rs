@@ -41,7 +41,7 @@ pub fn brief(text: &str) -> String {
 }
 
 /// Text of several lines, line breaks kept.
-pub(super) fn lines(text: &str) -> String {
+pub fn lines(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
         if hides(c) && c != '\n' {
             let _ = write!(out, "\\u{{{:x}}}", c as u32);

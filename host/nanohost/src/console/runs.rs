@@ -1,5 +1,8 @@
 //! Runs that were: the list, the trace, the receipt.
 
+use std::collections::HashSet;
+
+use nanohost_core::RunId;
 use nanohost_core::envelope::{Kind, Predicate};
 use nanohost_core::export::Role;
 use nanohost_core::receipt::Receipt;
@@ -8,11 +11,13 @@ use nanohost_store::RunSummary;
 use serde_json::{Value, json};
 
 use super::escape::{escaped, value_text};
+use super::program_name;
 use super::sight::Sight;
 use super::table::{bold, columns, dim};
+use super::waiting::look_outside;
 
 /// All runs of a store, the newest first.
-pub fn list(runs: &[RunSummary]) -> String {
+pub fn list(runs: &[RunSummary], in_doubt: &HashSet<RunId>) -> String {
     if runs.is_empty() {
         return "no runs yet\n".to_owned();
     }
@@ -21,6 +26,7 @@ pub fn list(runs: &[RunSummary]) -> String {
             run.run.short().to_owned(),
             escaped(&run.program),
             match run.state.deadline() {
+                None if in_doubt.contains(&run.run) => "in doubt".to_owned(),
                 Some(deadline) => format!("{} until {deadline}", run.state.as_str()),
                 None => run.state.as_str().to_owned(),
             },
@@ -32,7 +38,15 @@ pub fn list(runs: &[RunSummary]) -> String {
     let interrupted =
         runs.iter().filter(|run| matches!(run.state, nanohost_store::RunState::Interrupted)).count();
     if interrupted > 0 {
-        out.push_str(&format!("\n{interrupted} interrupted: their process ended before the run did\n"));
+        out.push_str(&format!(
+            "\n{interrupted} interrupted: their process ended before the run did; {} recover\n",
+            program_name()
+        ));
+    }
+    if !in_doubt.is_empty() {
+        out.push_str("\nin doubt: nobody saw how a call ended\n");
+        let doubtful = runs.iter().map(|run| &run.run).filter(|run| in_doubt.contains(*run));
+        out.extend(doubtful.map(|run| format!("  {} {}\n", run.short(), look_outside(run))));
     }
     out.push_str(&format!(
         "\n{}\n",
@@ -87,14 +101,19 @@ fn line(predicate: &Predicate, trace: &Trace, seq: usize, sight: Sight) -> Vec<S
             None => close.status.clone(),
         });
     }
-    if predicate.resolver.is_some()
-        && let Some(step) = &predicate.step
+    // Whoever comes from outside has a name: who answered, settled, took over or ended the run.
+    if let Some(step) = &predicate.step
+        && (predicate.resolver.is_some() || predicate.kind == Kind::Resume || step.event == "cancelled")
     {
         what.insert(0, format!("{} by {}", step.event, escaped(&predicate.principal)));
     }
     if what.is_empty() {
         match predicate.kind {
-            Kind::RunOpen => what.push(format!("program {}", predicate.run.program.short())),
+            Kind::RunOpen => what.push(format!(
+                "program {} by {}",
+                predicate.run.program.short(),
+                escaped(&predicate.principal)
+            )),
             Kind::Plan => what.push(format!(
                 "{} tools, table {}",
                 predicate.authority.len(),

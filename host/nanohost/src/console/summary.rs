@@ -59,8 +59,8 @@ fn status(run: &Run) -> (&'static str, Option<&'static str>) {
     }
 }
 
-/// The summary for a person.
-pub fn summary(summary: &Summary<'_>) -> String {
+/// What came of the program.
+fn verdict(summary: &Summary<'_>) -> String {
     let run = summary.run;
     let program = run.plan().program();
     let (status, error) = status(run);
@@ -80,6 +80,19 @@ pub fn summary(summary: &Summary<'_>) -> String {
     if run.tally().denied > 0 {
         out.push_str(&bad(&format!(" · {} denied", run.tally().denied)));
     }
+    out
+}
+
+/// How a run ended, in one line.
+pub fn outcome(summary: &Summary<'_>) -> String {
+    format!("{} · {}\n", verdict(summary), dim(&format!("run {}", summary.id)))
+}
+
+/// The summary for a person.
+pub fn summary(summary: &Summary<'_>) -> String {
+    let run = summary.run;
+    let program = run.plan().program();
+    let mut out = verdict(summary);
     out.push_str(&format!("\n{}\n\n", dim(&format!("run {}", summary.id))));
 
     out.push_str(&columns(

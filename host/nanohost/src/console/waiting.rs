@@ -1,12 +1,15 @@
 //! Runs that wait for somebody: what is asked, how to answer, and what became of several.
 
-use nanohost_core::RunId;
+use std::path::Path;
+
 use nanohost_core::run::{Run, SuspensionCause};
+use nanohost_core::{Principal, RunId};
 use serde_json::Value;
 
 use super::escape::{escaped, value_text};
 use super::program_name;
 use super::table::{bold, columns, dim, odd};
+use crate::project::quoted;
 
 /// What somebody is asked, before they answer.
 pub fn question(question: &Value, id: &RunId) -> String {
@@ -35,35 +38,65 @@ pub fn question(question: &Value, id: &RunId) -> String {
 
 /// The commands that answer a run that waits.
 pub fn how_to_answer(run: &Run, id: &RunId) -> String {
-    let (name, id) = (program_name(), id.short());
     let Some(suspension) = run.suspension() else { return String::new() };
-    let rules = run.resume_rules();
-    let by = rules.map_or(&[][..], |rules| &rules.by);
+    let by = run.resume_rules().map_or(&[][..], |rules| &rules.by);
     let mut out = String::new();
     if !by.is_empty() {
         let by: Vec<String> = by.iter().map(|entry| escaped(entry)).collect();
         out.push_str(&format!(
-            "answer    only {} may, with a token: {name} token {id} --as NAME\n",
-            by.join(", ")
+            "answer    only {} may, with a token: {} token {} --as NAME\n",
+            by.join(", "),
+            program_name(),
+            id.short()
         ));
     }
-    let who = if by.is_empty() { "" } else { " --as NAME --token TOKEN" };
     match suspension.cause {
-        SuspensionCause::InDoubt => {
-            out.push_str(&format!(
-                "settle    {name} settle {id}{who} --happened RESULT.json | --did-not-happen | --fail\n"
-            ));
-        }
+        SuspensionCause::InDoubt => out.push_str(&settlements(run, id)),
         SuspensionCause::Tool { deadline } => {
-            let signature =
-                if rules.is_some_and(|rules| rules.verify.is_some()) { " --signature TEXT" } else { "" };
-            out.push_str(&format!("resume    {name} resume {id}{who} --event EVENT.json{signature}\n"));
+            out.push_str(&format!("resume    {}\n", answer(run, id, None)));
             if deadline.is_some() {
-                out.push_str(&format!("expired   {name} resume --due\n"));
+                out.push_str(&format!("expired   {} resume --due\n", program_name()));
             }
         }
     }
     out
+}
+
+/// What to do about a call in doubt: the command says what it was, and how to settle it.
+pub fn look_outside(id: &RunId) -> String {
+    format!("look outside, then: {} settle {}", program_name(), id.short())
+}
+
+/// The commands that settle a call in doubt.
+fn settlements(run: &Run, id: &RunId) -> String {
+    let settle = format!("{} settle {}{}", program_name(), id.short(), who(run, None));
+    format!(
+        "settle    it happened        {settle} --happened RESULT.json\n          \
+         it did not happen  {settle} --did-not-happen\n          \
+         nobody can tell    {settle} --fail\n"
+    )
+}
+
+/// The command that answers a run that waits, as `principal` where it is known who that is.
+pub fn answer(run: &Run, id: &RunId, principal: Option<&Principal>) -> String {
+    let (name, id, who) = (program_name(), id.short(), who(run, principal));
+    match run.suspension().map(|suspension| suspension.cause) {
+        Some(SuspensionCause::InDoubt) => format!("{name} settle {id}{who} --happened RESULT.json"),
+        _ => {
+            let verify = run.resume_rules().is_some_and(|rules| rules.verify.is_some());
+            let signature = if verify { " --signature TEXT" } else { "" };
+            format!("{name} resume {id}{who} --event EVENT.json{signature}")
+        }
+    }
+}
+
+/// What says who answers, where the run asks.
+fn who(run: &Run, principal: Option<&Principal>) -> String {
+    if run.resume_rules().is_none_or(|rules| rules.by.is_empty()) {
+        return String::new();
+    }
+    let principal = principal.map_or("NAME", Principal::as_str);
+    format!(" --as {} --token TOKEN", quoted(Path::new(principal)))
 }
 
 /// What became of several runs that went on.
@@ -74,10 +107,15 @@ pub fn gone_on(lines: &[Value], what: &str) -> String {
     let rows = lines.iter().map(|line| {
         let text = |key: &str| line[key].as_str().map(escaped).unwrap_or_default();
         let run: String = text("run").chars().take(12).collect();
-        vec![run, text("program"), text("state")]
+        let state = if line["inDoubt"] == true { "in doubt".to_owned() } else { text("state") };
+        vec![run, text("program"), state]
     });
     let mut out = columns(&["run", "program", "state"], rows);
     for line in lines {
+        let id = line["run"].as_str().and_then(|run| RunId::new(run).ok());
+        if let Some(id) = id.filter(|_| line["inDoubt"] == true) {
+            out.push_str(&format!("  {} {}\n", id.short(), look_outside(&id)));
+        }
         for finding in line["findings"].as_array().into_iter().flatten() {
             let run: String = line["run"].as_str().unwrap_or_default().chars().take(12).collect();
             let text = |key: &str| finding[key].as_str().map(escaped).unwrap_or_default();

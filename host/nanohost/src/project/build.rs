@@ -13,6 +13,7 @@ use toolchain::Toolchain;
 use super::policy::{LOCAL, quoted};
 use super::tools::{Stamp, TARGET};
 use super::{Component, CrateComponent, Freshness, ToolFolder, TrustedRoots};
+use crate::called::program_name;
 use crate::failure::Failure;
 
 /// What happens during a build.
@@ -116,7 +117,7 @@ fn unbuilt(krate: &CrateComponent, why: &str) -> Diagnostic {
         format!("look through it and build it yourself:\n  {}", command(&krate.workspace, &[krate]));
     // Trust is of a policy: without one there is no project that could be trusted.
     if let Some(project) = krate.workspace.ancestors().find(|folder| folder.join(LOCAL).is_file()) {
-        help.push_str(&format!("\nor trust its project:\n  nanohost trust {}", quoted(project)));
+        help.push_str(&format!("\nor trust its project:\n  {} trust {}", program_name(), quoted(project)));
     }
     Diagnostic::error("unbuilt_tool", message).help(help)
 }

@@ -10,6 +10,7 @@ use super::read::unreadable;
 use super::source_tree::source_tree;
 use super::trust::{self, Verdict};
 use super::{Places, read_source};
+use crate::called::program_name;
 use crate::failure::Failure;
 
 /// The policy of a project, relative to its folder.
@@ -160,10 +161,11 @@ fn warn_of(verdict: Verdict, project: &Path, policy: &Path) -> Option<Diagnostic
         Verdict::Unknown => ("untrusted_policy", "came with the project and is not trusted yet"),
     };
     let effect = "it grants only reading below its project, kv, virtual time and seeded randomness";
-    Some(
-        Diagnostic::warning(code, format!("{} {why}: {effect}", policy.display()))
-            .help(format!("read it, then type: nanohost trust {}", quoted(project))),
-    )
+    Some(Diagnostic::warning(code, format!("{} {why}: {effect}", policy.display())).help(format!(
+        "read it, then type: {} trust {}",
+        program_name(),
+        quoted(project)
+    )))
 }
 
 /// A policy that another user of this machine put above somebody's project, in `/tmp` say, would
@@ -222,7 +224,7 @@ pub(super) fn text_of(path: &Path) -> anyhow::Result<String> {
 }
 
 /// A path as a shell takes it.
-pub(super) fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:@%=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

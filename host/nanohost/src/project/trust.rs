@@ -5,8 +5,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nanohost_core::{Diagnostic, Digest};
+use nanohost_core::{Diagnostic, Digest, Source};
 use serde::{Deserialize, Serialize};
 
 use super::policy::{LOCAL, quoted, text_of};
@@ -77,6 +78,19 @@ impl TrustedRoots {
         };
         self.0.iter().map(PathBuf::as_path).find(|root| paths.iter().all(|path| own(root, path)))
     }
+}
+
+/// How the project `target` stands: its policy, the digest of what that says now, whether exactly
+/// that is trusted, and the text.
+///
+/// # Errors
+/// As for [`list`], and `not_trustable`.
+pub(crate) fn look(places: &Places, target: &Path) -> anyhow::Result<(Trusted, Arc<Source>)> {
+    let policy = policy_at(target)?;
+    let source = read_source(&policy, "the policy")?;
+    let digest = Digest::of(source.text.as_bytes());
+    let now = verdict(places, &policy, digest)?;
+    Ok((Trusted { policy, digest, now }, source))
 }
 
 /// Records that the user trusts the project `target`, a folder with `policies/local.toml`, or that

@@ -128,7 +128,20 @@ fn the_health_of_a_run() {
         assert_eq!(health[metric], json!(0.0), "{metric}: {document}");
     }
     assert_eq!(health["alerts"], json!([]));
-    home.nanohost(["health"]).exits(2);
+    home.nanohost(["health"]).exits(2).says("--all");
+    home.nanohost(["health", "--json"]).finds(2, "missing_argument");
+    home.nanohost(["health", "--baseline", &run]).exits(2).says("--all");
+    // A straight line is as long as it is: that is said, and is no alert.
+    home.examples().refund(0, &[]);
+    let refund = home.runs()[0]["run"].as_str().expect("an id").to_owned();
+    let done = home.nanohost(["health", &refund]).exits(0).says("no alerts").omits("-0.000");
+    done.says("note: transition_entropy").says("length alone explains it");
+    let document = home.nanohost(["health", &refund, "--json"]).exits(0).json();
+    assert_eq!(document["health"]["notes"][0]["metric"], "transition_entropy", "{document:#}");
+    // A run without a step is at nothing, and not below it.
+    let empty = home.examples().run_json("import-smuggling/program.toml", 3, &[]);
+    let empty = empty["run"].as_str().expect("an id");
+    home.nanohost(["health", empty]).exits(0).says("0.000").omits("-0.000");
     home.nanohost(["health", &run, "--all"]).exits(2);
 }
 

@@ -177,6 +177,27 @@ fn an_export_verifies_anywhere_with_its_key() {
 }
 
 #[test]
+fn a_value_that_was_cut_out_is_withheld() {
+    let Exported { bytes, key } = exported();
+    let home = Home::new();
+    let key = home.write("trusted.pem", key);
+    let value = lines(bytes).into_iter().find(|line| {
+        let line = String::from_utf8_lossy(&bytes[line.clone()]).into_owned();
+        line.starts_with("{\"bytes\"") && line.contains("/output\"")
+    });
+    let file = home.write("run.jsonl", without(bytes, value.expect("a step returned something")));
+    let verify = |more: &[&str]| {
+        let mut command = home.command(["verify"]);
+        command.arg(&file).arg("--trust").arg(&key).args(more);
+        Done::of(command)
+    };
+    verify(&[]).exits(0).says("VERIFIED IN PART").says("shape only");
+    verify(&["--strict"]).exits(11).says("VERIFIED IN PART");
+    let document = verify(&["--strict", "--json"]).exits(11).json();
+    assert_eq!((&document["partial"], &document["withheld"]), (&true.into(), &1.into()), "{document:#}");
+}
+
+#[test]
 fn every_disclosure_verifies() {
     for disclose in ["none", "public", "all"] {
         let home = Home::new();
@@ -324,9 +345,13 @@ fn content_without_its_envelope_is_a_cut_file() {
 
 #[test]
 fn what_is_no_export_is_said_to_be_none() {
-    verified(|_| Vec::new()).exits(11);
-    verified(|_| b"{}\n".to_vec()).exits(10).says("not the header of an export");
-    verified(|_| b"\x00\xff\xfe\n".to_vec()).exits(10);
+    for other in [&b""[..], b"\n", b"{}\n", b"\x00\xff\xfe\n", b"# Notes\n\nof a run\n"] {
+        verified(|_| other.to_vec()).exits(2).says("not_an_export").says("nanohost export RUN -o FILE");
+    }
+    verified(|bytes| exported().key.as_bytes()[..bytes.len().min(40)].to_vec()).exits(2);
+    // Damage is damage, of the header too.
+    verified(|bytes| bytes[..10].to_vec()).exits(11);
+    verified(|bytes| [b"x", &bytes[..]].concat()).exits(10).says("not the header of an export");
     verified(|bytes| bytes[envelopes(&bytes)[0].start..].to_vec()).exits(10);
     verified(|bytes| {
         let header = lines(&bytes)[0].clone();

@@ -263,6 +263,16 @@ impl Done {
         done
     }
 
+    /// The command that the first finding of `--json` suggests, to be run as it is printed.
+    #[track_caller]
+    pub(crate) fn suggests(&self) -> Vec<String> {
+        let document = self.json();
+        let help = document["findings"][0]["help"].as_str().unwrap_or_else(|| panic!("no help in {self}"));
+        let begin = help.find("nanohost ").unwrap_or_else(|| panic!("no command in {self}"));
+        let command = help[begin..].split(['`', '\n']).next().unwrap_or_default();
+        command.split(' ').skip(1).map(str::to_owned).collect()
+    }
+
     /// Standard output as the one JSON document it is to be.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

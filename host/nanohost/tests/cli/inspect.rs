@@ -176,10 +176,11 @@ fn a_list_says_that_it_is_not_signed() {
 }
 
 #[test]
-fn quiet_is_the_summary_alone() {
+fn quiet_is_how_it_ended_alone() {
     let home = Home::new();
     // Even the first run of a user, who has no key yet.
     let done = home.examples().run("refund/program.toml", &["--quiet"]).exits(0);
     assert_eq!(done.stderr, "", "{done}");
-    assert!(done.stdout.starts_with("customer_refund success"), "{done}");
+    let run = home.runs()[0]["run"].as_str().expect("an id").to_owned();
+    assert_eq!(done.stdout, format!("customer_refund success · outcome refunded · run {run}\n"), "{done}");
 }

@@ -46,7 +46,9 @@ fn nothing_was_interrupted() {
     let run = run["run"].as_str().expect("an id");
     let before = home.envelopes(run);
     home.nanohost(["recover"]).exits(0).says("no interrupted runs");
-    home.nanohost(["recover", run]).exits(0).says("no interrupted runs");
+    home.nanohost(["recover", run]).exits(0).says("success").omits("no interrupted runs");
+    let document = home.nanohost(["recover", run, "--json"]).exits(0).json();
+    assert_eq!(document["runs"][0]["state"], "success", "{document:#}");
     assert_eq!(home.envelopes(run), before);
     home.nanohost(["recover", &"0".repeat(32)]).exits(2).says("unknown_run");
 }
@@ -56,9 +58,10 @@ fn an_external_call_that_died_is_in_doubt() {
     let home = Home::new();
     let (running, run, _stream) = asking(&home, &[]);
     // Recovering beside a live run touches nothing of it.
-    home.nanohost(["recover", &run]).exits(0).says("no interrupted runs");
+    home.nanohost(["recover", &run]).exits(0).says("running");
     home.nanohost(["recover"]).exits(0).says("no interrupted runs");
-    home.nanohost(["resume", &run, "--json"]).finds(2, "not_suspended");
+    let live = home.nanohost(["resume", &run, "--json"]).finds(2, "not_suspended");
+    assert_eq!(live.suggests(), ["cancel", &run[..12], "--reason", "TEXT"], "{live}");
     assert_eq!(home.state(&run), "running");
     running.signal(Signal::KILL);
     running.end();

@@ -199,7 +199,7 @@ fn the_document_tells_everything() {
 #[test]
 fn the_summary_is_for_people() {
     let home = Home::new();
-    let done = home.examples().run("refund/program.toml", &["--quiet"]).exits(0);
+    let done = home.examples().run("refund/program.toml", &[]).exits(0);
     let document = home.nanohost(["list", "--json"]).json();
     let run = document["runs"][0]["run"].as_str().expect("an id");
     for text in [

@@ -61,13 +61,23 @@ fn a_call_in_doubt_waits_to_be_settled() {
     let doubt = InDoubt::new(&home, "book-and-fault", "");
     let document = doubt.settle(&[]).exits(4).json();
     assert_eq!(document["question"]["inDoubt"], true, "{document:#}");
+    assert_eq!(document["schema"]["type"], "integer", "what it returns: {document:#}");
     let before = home.envelopes(&doubt.run);
-    doubt.command("resume", &[]).finds(2, "not_suspended");
+    let resumed = doubt.command("resume", &[]).finds(2, "not_suspended");
+    let asked = home.nanohost(resumed.suggests()).exits(4);
+    for way in ["--happened RESULT.json", "--did-not-happen", "--fail"] {
+        let line = format!("nanohost settle {} {way}\n", &doubt.run[..12]);
+        assert!(asked.stdout.contains(&line), "{line:?}: {asked}");
+    }
+    let token = doubt.command("token", &["--as", "robin"]).finds(2, "not_suspended");
+    assert_eq!(token.suggests()[0], "settle", "{token}");
     let event = home.write("event.json", "0");
     doubt.command("resume", &["--event", event.to_str().expect("UTF-8")]).finds(2, "not_suspended");
     // What the tool cannot have returned did not happen.
     for output in ["-1", "\"0\"", "{}", "0.5"] {
-        doubt.happened(output).finds(2, "invalid_input");
+        let misfit = doubt.happened(output).finds(2, "invalid_input");
+        let help = misfit.json()["findings"][0]["help"].as_str().expect("help").to_owned();
+        assert!(help.contains(&document["schema"].to_string()), "{misfit}");
     }
     doubt.happened("").finds(2, "not_json");
     doubt.settle(&["--fail", "--did-not-happen"]).exits(2);
@@ -75,6 +85,18 @@ fn a_call_in_doubt_waits_to_be_settled() {
     assert_eq!(home.envelopes(&doubt.run), before, "nothing changed");
     assert_eq!(home.state(&doubt.run), "suspended");
     doubt.verifies("suspended");
+
+    // Where runs are listed it is not one that waits for an event.
+    let settle = format!("nanohost settle {}", &doubt.run[..12]);
+    home.nanohost(["list"]).exits(0).says("in doubt").says(&settle).omits("suspended");
+    assert_eq!(home.runs()[0]["inDoubt"], true);
+    home.nanohost(["recover", &doubt.run]).exits(4).says("in doubt").says(&settle);
+    assert_eq!(home.envelopes(&doubt.run), before, "nothing changed");
+    let settled = home.nanohost(["settle", &doubt.run, "--fail", "--as", "sam", "--reveal"]);
+    settled.exits(1).says("may hold personal data");
+    home.nanohost(["trace", &doubt.run]).exits(0).says("settled:failed by sam");
+    assert_eq!(home.runs()[0]["inDoubt"], false);
+    home.nanohost(["recover", &doubt.run]).exits(1).says("failed").omits("no interrupted runs");
 }
 
 #[test]

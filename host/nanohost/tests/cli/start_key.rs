@@ -19,6 +19,10 @@ fn the_same_start_is_the_same_run() {
     let home = Home::new();
     let project = Project::new(&home);
     let first = start(&project, "book.toml", "monday", &[]).exits(0).json();
+    let args = project.args("book.toml");
+    let shown = args.iter().filter(|arg| *arg != "--json").map(String::as_str);
+    let shown = home.nanohost(shown.chain(["--idempotency-key", "monday"])).exits(0);
+    shown.says("before: this is its result");
     let again = start(&project, "book.toml", "monday", &[]).exits(0).json();
     for key in ["run", "status", "output", "outcome"] {
         assert_eq!(first[key], again[key], "{again:#}");
@@ -76,6 +80,9 @@ fn a_failure_is_no_success() {
     let waits = approve(4);
     assert_eq!(waits["status"], "suspended");
     assert_eq!(approve(4)["run"], waits["run"]);
+    let more = ["--as", "agent", "--idempotency-key", "key"];
+    let shown = home.examples().run("approval/program.toml", &more).exits(4);
+    shown.says("it has no result yet").omits("this is its result");
     let run = waits["run"].as_str().expect("an id");
     home.nanohost(["verify", run]).exits(0).says("suspended");
     home.nanohost(["cancel", run, "--reason", "enough"]).exits(0);
@@ -101,11 +108,17 @@ fn a_run_that_was_interrupted_goes_on() {
     let home = Home::new();
     let (running, run, _stream) = asking(&home, &["--idempotency-key", "key"]);
     let again = || home.nanohost(ASKS.iter().chain(&["--idempotency-key", "key"]));
+    let shown = || {
+        let asks = ASKS.iter().filter(|arg| **arg != "--json");
+        home.nanohost(asks.chain(&["--idempotency-key", "key"])).omits("this is its result")
+    };
+    shown().exits(14).says("it is still running");
     // While it goes on, it is told so, and not started again.
     let told = again().exits(14).json();
     assert_eq!((&told["run"], &told["status"]), (&json!(run), &json!("running")), "{told:#}");
     running.signal(Signal::KILL);
     running.end();
+    shown().exits(4).says("now it goes on").says("in doubt");
     let document = again().exits(4).json();
     assert_eq!((&document["run"], &document["status"]), (&json!(run), &json!("suspended")), "{document:#}");
     assert_eq!(home.runs().len(), 1);

@@ -106,7 +106,15 @@ fn a_run_says_what_it_waits_for() {
     waiting.verifies();
     // Looking is no answer, and a wait is no interruption.
     home.nanohost(["recover", "--json"]).exits(0);
-    waiting.command("settle", &[]).finds(2, "not_suspended");
+    let settled = waiting.command("settle", &[]).finds(2, "not_suspended");
+    let short = &waiting.run[..12];
+    assert_eq!(
+        settled.suggests(),
+        ["resume", short, "--as", "NAME", "--token", "TOKEN", "--event", "EVENT.json"],
+        "{settled}"
+    );
+    let still = home.nanohost(["recover", &waiting.run]).exits(4);
+    assert!(still.stdout.contains("suspended") && !still.stdout.contains("in doubt"), "{still}");
     assert_eq!(home.envelopes(&waiting.run).len(), 3);
     assert_eq!(database::kv(&home), [], "nothing was ordered");
 }
@@ -134,6 +142,13 @@ fn only_who_is_entitled_answers_and_once() {
             waiting.answers(who, &token, "approval/approved.json").finds(3, refused)
         });
     }
+    // What is suggested works as it is printed: a token of sam's, and then only a new one.
+    let none = waiting.resume(&["--as", "sam", "--event", &yes]).finds(3, refused);
+    home.nanohost(none.suggests()).exits(0);
+    home.nanohost(none.suggests()).exits(2).says("token_handed_out");
+    let wrong = waiting.answers("sam", &token, "approval/approved.json").finds(3, refused);
+    assert_eq!(wrong.suggests().last().map(String::as_str), Some("--renew"), "{wrong}");
+    home.nanohost(wrong.suggests()).exits(0);
     let answer = |event: &str| {
         let event = home.write("event.json", event);
         let event = event.to_str().expect("UTF-8");
@@ -365,12 +380,64 @@ fn a_suspended_run_is_cancelled() {
     let home = Home::new();
     let waiting = Waiting::purchase(&home);
     let token = waiting.token("dana");
-    let document = waiting.command("cancel", &["--reason", "not needed any more"]).exits(0).json();
+    for blank in ["", " ", "\t\n"] {
+        waiting.command("cancel", &["--reason", blank]).exits(2);
+    }
+    assert_eq!(home.state(&waiting.run), "suspended");
+    let reason = ["--reason", "not needed any more", "--as", "robin"];
+    let document = waiting.command("cancel", &reason).exits(0).json();
     assert_eq!(document["status"], "cancelled");
+    let trace = home.nanohost(["trace", &waiting.run]).exits(0);
+    trace.says("by agent").says("cancelled by robin");
     assert_eq!(home.state(&waiting.run), "cancelled");
     let envelopes = home.envelopes(&waiting.run);
     assert!(envelopes.iter().any(|envelope| envelope["values"].to_string().contains("not needed any more")));
     waiting.verifies();
     waiting.answers("dana", &token, "approval/approved.json").finds(2, "not_suspended");
     assert_eq!(home.envelopes(&waiting.run), envelopes);
+}
+
+/// A run that its project's own policy admitted goes on under that policy, and under no trust less.
+#[test]
+fn trust_that_was_lost_is_named_with_what_gives_it_back() {
+    let home = Home::new();
+    let examples = home.examples();
+    let project = examples.path("../../project");
+    let project = project.to_str().expect("UTF-8");
+    home.nanohost(["trust", project]).exits(0);
+    let program = examples.path("approval/program.toml");
+    let program = program.to_str().expect("UTF-8");
+    let run = home.nanohost(["run", program, "--as", "agent", "--json"]).exits(4).json();
+    let waiting = Waiting { home: &home, examples, run: run["run"].as_str().expect("an id").to_owned() };
+    let token = waiting.token("dana");
+    edit(&waiting.examples.policy(), |text| format!("# A word more.\n{text}"));
+    let answer = || waiting.answers("dana", &token, "approval/approved.json");
+    waiting.waits_on(Some("resume:table"), || answer().finds(3, "authority_changed"));
+    let refused = answer().finds(3, "authority_changed");
+    assert_eq!(refused.suggests()[0], "trust", "{refused}");
+    home.nanohost(refused.suggests()).exits(0);
+    answer().exits(0);
+    waiting.verifies();
+    home.nanohost(["trace", &waiting.run]).exits(0).says("resumed:OPERATOR by dana");
+}
+
+/// What is kept back of a question is there for whoever asks for it, and the evidence holds what
+/// everybody is shown.
+#[test]
+fn who_answers_may_look_at_everything() {
+    let home = Home::new();
+    let examples = home.examples();
+    let program = examples.path("approval/program.toml");
+    edit(&program, |text| text.replacen("[inputs.item]\n", "[inputs.item]\npii = true\n", 1));
+    let waiting = Waiting::purchase(&home);
+    let item = "a coffee machine";
+    home.nanohost(["resume", &waiting.run]).exits(4).omits(item);
+    home.nanohost(["resume", &waiting.run, "--reveal"]).exits(4).says(item).says("may hold personal data");
+    waiting.resume(&[]).exits(4).omits(item);
+    waiting.resume(&["--reveal"]).exits(4).says(item);
+    let token = waiting.token("dana");
+    let yes = waiting.file("approval/approved.json");
+    let answer = ["resume", &waiting.run, "--as", "dana", "--token", &token, "--event", &yes, "--reveal"];
+    home.nanohost(answer).exits(0).says(item);
+    waiting.verifies();
 }

@@ -56,7 +56,20 @@ fn a_strangers_policy_grants_nothing_outside_of_its_project_until_it_is_trusted(
     let program = home.path("clone/program.toml");
     run(&home, &program).exits(3).says("nanohost trust").omits("a secret");
 
+    // Read before it is said: what it would grant, and what says so.
+    let here = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.current_dir(home.path("clone"));
+        Done::of(command)
+    };
+    let shown = here(&["trust"]).exits(0).says("not trusted").says("filesystem = [{ guest = \"/data\"");
+    let clone = home.path("clone");
+    shown.says(&format!("nanohost trust {}\n", clone.display()));
+    home.nanohost(["trust", "--list"]).exits(0).says("nothing is trusted");
+    run(&home, &program).exits(3);
+
     home.nanohost(["trust", "clone"]).exits(0).says("trusted");
+    here(&["trust"]).exits(0).says("is trusted as it is now").says("trust --remove");
     let document = run(&home, &program).exits(0).json();
     assert_eq!(document["output"], "a secret");
     assert_eq!(document["policy"]["trusted"], true);

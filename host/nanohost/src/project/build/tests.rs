@@ -78,7 +78,7 @@ fn outside_of_trusted_folders_nothing_is_started() {
     // Where there is a policy there is a project to trust.
     sandbox.write("policies/local.toml", "");
     let error = attempt(&no_toolchain(), &tool, &elsewhere).expect_err("it is refused");
-    assert!(help(error).ends_with(&format!("nanohost trust {}", sandbox.path("").display())));
+    assert!(help(error).ends_with(&format!("{} trust {}", program_name(), sandbox.path("").display())));
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_found_one_is_a_strangers() -> anyhow::Result<()> {
     assert_eq!(found.policies[0].base_dir(), format!("{project}/policies"));
     assert_eq!(warnings(&found), ["untrusted_policy"]);
     let help = found.findings.iter().find_map(|finding| finding.help.clone()).unwrap_or_default();
-    assert!(help.ends_with(&format!("nanohost trust {project}")), "{help}");
+    assert!(help.ends_with(&format!("{} trust {project}", program_name())), "{help}");
     Ok(())
 }
 
