@@ -184,3 +184,19 @@ fn quiet_is_how_it_ended_alone() {
     let run = home.runs()[0]["run"].as_str().expect("an id").to_owned();
     assert_eq!(done.stdout, format!("customer_refund success · outcome refunded · run {run}\n"), "{done}");
 }
+
+/// What is suggested finds the store that the user named.
+#[test]
+fn suggestions_name_the_store_that_was_named() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let args = project.args("add.toml");
+    let shown = args.iter().filter(|arg| *arg != "--json").map(String::as_str);
+    let done = home.nanohost(["--store", "my store"].into_iter().chain(shown)).exits(0);
+    let runs = home.nanohost(["list", "--json", "--store", "my store"]).exits(0).json();
+    let run = runs["runs"][0]["run"].as_str().expect("an id");
+    done.says(&format!("nanohost --store 'my store' verify {}\n", &run[..12]));
+    home.nanohost(["--store", "my store", "verify", run]).exits(0);
+    let over = home.nanohost(["--store", "my store", "resume", run, "--json"]).finds(2, "not_suspended");
+    assert_eq!(over.suggests()[..3], ["--store", "'my", "store'"], "{over}");
+}
