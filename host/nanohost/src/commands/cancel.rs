@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use nanohost_core::envelope::Observed;
-use nanohost_core::run::{Event, Slot};
+use nanohost_core::run::{Event, Slot, Status};
 use nanohost_core::trace::RunState;
 use nanohost_core::{Diagnostic, RunId};
-use nanohost_store::{Journal as _, Phase, Records as _, SqliteStore};
+use nanohost_store::{Journal as _, Phase};
 use serde_json::json;
 
 use super::reopen::{self, Took};
@@ -23,17 +23,27 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 /// `nanohost cancel`.
 pub fn cancel(args: &CancelArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let (store, id) = reopen::find(&args.run, places)?;
-    let reopened = match reopen::take(&store, &id, places)? {
-        Took::Owned(reopened) => reopened,
-        Took::Live => {
-            store.ask_to_stop(&id, &args.reason).map_err(store_failure)?;
-            return await_end(&store, &id, args, console);
-        }
-        Took::NotBegun(fence) => {
-            store.forget(fence).map_err(store_failure)?;
-            return told(&id, "never began", args, console);
+    let since = Instant::now();
+    let mut asked = false;
+    let reopened = loop {
+        match reopen::take(&store, &id, places)? {
+            Took::Owned(reopened) => break reopened,
+            Took::Live if !asked => {
+                store.ask_to_stop(&id, &args.reason).map_err(store_failure)?;
+                asked = true;
+            }
+            Took::Live if since.elapsed() < PATIENCE => std::thread::sleep(BETWEEN_LOOKS),
+            Took::Live => return Err(still_running(&id)),
+            Took::NotBegun(fence) => {
+                store.forget(fence).map_err(store_failure)?;
+                return told(&id, "never began", args, console);
+            }
         }
     };
+    let ended = reopened.trace.machine().and_then(|run| run.end().map(|end| end.status));
+    if asked && ended == Some(Status::Cancelled) {
+        return told(&id, "cancelled", args, console);
+    }
     if reopened.state() == RunState::Closed {
         let help = format!("`{} trace {}` shows what it did", program_name(), id.short());
         return Err(reopen::not_suspended(&id, "is over", help));
@@ -55,22 +65,13 @@ pub fn cancel(args: &CancelArgs, places: &Places, console: &Console) -> anyhow::
     told(&id, "cancelled", args, console)
 }
 
-/// The process that has the run was asked to end it.
-fn await_end(store: &SqliteStore, id: &RunId, args: &CancelArgs, console: &Console) -> anyhow::Result<Exit> {
-    let asked = Instant::now();
-    while asked.elapsed() < PATIENCE {
-        if !store.is_live(id).map_err(store_failure)? {
-            let runs = store.runs().map_err(store_failure)?;
-            let state = runs.iter().find(|run| run.run == *id).map(|run| run.state.as_str().to_owned());
-            return told(id, &state.unwrap_or_else(|| "gone".to_owned()), args, console);
-        }
-        std::thread::sleep(BETWEEN_LOOKS);
-    }
+/// The process that has the run was asked to end it, and has not yet.
+fn still_running(id: &RunId) -> anyhow::Error {
     let message = format!("run {} was asked to stop, and its process has not stopped it yet", id.short());
-    Err(Failure::host(
+    Failure::host(
         Diagnostic::error("still_running", message)
             .help(format!("the request stands; `{} list` shows when it has ended", program_name())),
-    ))
+    )
 }
 
 fn told(id: &RunId, state: &str, args: &CancelArgs, console: &Console) -> anyhow::Result<Exit> {

@@ -19,6 +19,12 @@ pub(crate) fn kv(home: &Home) -> Vec<(String, String)> {
     rows.collect::<Result<_, _>>().expect("it can be read")
 }
 
+/// How many runs are asked to stop.
+pub(crate) fn requests(home: &Home) -> u64 {
+    let count = open(home).query_row("SELECT count(*) FROM stop_request", [], |row| row.get::<_, i64>(0));
+    u64::try_from(count.expect("it can be read")).expect("a count")
+}
+
 /// Two runs of the refund example, the second of which is changed by `edit`, and what `verify`
 /// then says of the two.
 #[track_caller]

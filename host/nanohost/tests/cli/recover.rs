@@ -115,6 +115,46 @@ fn a_live_run_is_cancelled_by_another_process() {
 }
 
 #[test]
+fn a_run_that_dies_while_it_is_asked_to_stop_is_ended_by_who_asked() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let (running, run) = spinning(&project, &[]);
+    running.signal(Signal::STOP);
+    let asking = home.start(["cancel", &run, "--reason", "not needed", "--json"]);
+    eventually("the request", || (database::requests(&home) == 1).then_some(()));
+    running.signal(Signal::KILL);
+    running.end();
+    assert_eq!(asking.end().exits(0).json()["status"], "cancelled");
+    assert_eq!(home.state(&run), "cancelled");
+    assert_eq!(database::requests(&home), 0);
+    home.nanohost(["verify", &run]).exits(0).says("cancelled");
+}
+
+#[test]
+fn a_request_that_stands_ends_a_run_before_it_does_anything() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let (running, run) = spinning(&project, &[]);
+    running.signal(Signal::STOP);
+    let asking = home.start(["cancel", &run, "--reason", "not needed", "--json"]);
+    eventually("the request", || (database::requests(&home) == 1).then_some(()));
+    // Nobody is left to end it.
+    asking.signal(Signal::KILL);
+    asking.end();
+    running.signal(Signal::KILL);
+    running.end();
+    let before = home.envelopes(&run).len();
+    let document = home.nanohost(["recover", &run, "--json"]).exits(1).json();
+    assert_eq!(document["runs"][0]["state"], "cancelled", "{document:#}");
+    let events: Vec<_> = home.envelopes(&run)[before..]
+        .iter()
+        .map(|envelope| envelope["predicate"]["step"]["event"].clone())
+        .collect();
+    assert_eq!(events, [json!("recovered"), json!("cancelled"), json!(null)], "no call began again");
+    home.nanohost(["verify", &run]).exits(0).says("cancelled");
+}
+
+#[test]
 fn an_interrupted_run_is_cancelled_where_it_lies() {
     let home = Home::new();
     let project = Project::new(&home);
