@@ -45,6 +45,8 @@ contract! {
     reservations_hold_across_runs
     a_reservation_outlives_its_owner
     an_own_reservation_may_be_repeated
+    another_call_of_the_run_holds_it_too
+    who_looked_may_replace_a_reservation
     a_fulfilled_key_refuses_everybody
     a_result_needs_no_reservation
     a_released_key_is_free
@@ -100,7 +102,12 @@ pub(crate) fn at(key: &str) -> KvKey {
 }
 
 pub(crate) fn idempotency(key: &str) -> IdempotencyScope {
-    IdempotencyScope { program: "refund".into(), tool: tool("book"), key: key.into() }
+    IdempotencyScope {
+        program: "refund".into(),
+        tool: tool("book"),
+        export: "refunds#book".into(),
+        key: key.into(),
+    }
 }
 
 pub(crate) fn kv(reads: &[(&str, Option<u64>)], writes: &[(&str, Option<&str>)]) -> Batch {
@@ -111,6 +118,22 @@ pub(crate) fn kv(reads: &[(&str, Option<u64>)], writes: &[(&str, Option<&str>)])
         .collect();
     let kv = Some(KvCommit { scope: scope("refund", "book"), reads, writes });
     Batch { kv, ..Batch::of(b"result".to_vec()) }
+}
+
+pub(crate) fn place(visit: u32) -> CallPlace {
+    CallPlace { step: "book".into(), visit }
+}
+
+fn claim_of(scope: IdempotencyScope, to: Fate) -> Claim {
+    Claim { scope, place: place(1), to, over: None }
+}
+
+fn to(key: &str, to: Fate) -> Claim {
+    claim_of(idempotency(key), to)
+}
+
+pub(crate) fn reserve(key: &str) -> Claim {
+    to(key, Fate::Reserve)
 }
 
 fn claim(claim: Claim) -> Batch {
@@ -254,12 +277,12 @@ fn another_head_is_a_conflict(journal: &dyn Journal) {
 
 fn a_conflict_leaves_nothing(journal: &dyn Journal) {
     let (first, second) = (begin(journal, 1), begin(journal, 2));
-    commit(journal, &first, &claim(Claim::Reserve(idempotency("order-1"))));
+    commit(journal, &first, &claim(reserve("order-1")));
     let before = load(journal, &run(2));
     // The claim fails after everything else has been found to fit.
     let batch = Batch {
         contents: vec![content(0, "output", b"1")],
-        idempotency: Some(Claim::Reserve(idempotency("order-1"))),
+        idempotency: Some(reserve("order-1")),
         phase: Some(Phase::Closed("SUCCESS".into())),
         ..kv(&[("total", None)], &[("total", Some("1"))])
     };
@@ -267,7 +290,7 @@ fn a_conflict_leaves_nothing(journal: &dyn Journal) {
     assert_eq!(load(journal, &run(2)), before);
     assert_eq!(value(journal, "total"), None);
     // The same batch goes in once the key is free.
-    commit(journal, &first, &claim(Claim::Release(idempotency("order-1"))));
+    commit(journal, &first, &claim(to("order-1", Fate::Release)));
     commit(journal, &second, &batch);
     assert_eq!(value(journal, "total").as_deref(), Some("1"));
 }
@@ -426,51 +449,82 @@ fn versions_are_never_used_twice(journal: &dyn Journal) {
 fn reservations_hold_across_runs(journal: &dyn Journal) {
     let (first, second) = (begin(journal, 1), begin(journal, 2));
     assert_eq!(recorded(journal, "order-1"), None);
-    commit(journal, &first, &claim(Claim::Reserve(idempotency("order-1"))));
-    let holder = Reservation { run: run(1), state: ReservationState::Reserved };
+    commit(journal, &first, &claim(reserve("order-1")));
+    let holder = Reservation { run: run(1), place: Some(place(1)), state: ReservationState::Reserved };
     assert_eq!(recorded(journal, "order-1"), Some(holder.clone()));
     let refused = Appended::Conflict(Conflict::Idempotency { holder });
-    assert_eq!(append(journal, &second, &claim(Claim::Reserve(idempotency("order-1")))), refused);
-    let fulfil = Claim::Fulfil { scope: idempotency("order-1"), seq: 0 };
+    assert_eq!(append(journal, &second, &claim(reserve("order-1"))), refused);
+    let fulfil = to("order-1", Fate::Fulfil { seq: 0 });
     assert_eq!(append(journal, &second, &claim(fulfil)), refused);
-    // Another key, tool or program has nothing to do with it.
+    // Another key, function, tool or program has nothing to do with it.
     for other in [
         idempotency("order-2"),
+        IdempotencyScope { export: "refunds#cancel".into(), ..idempotency("order-1") },
         IdempotencyScope { tool: tool("other"), ..idempotency("order-1") },
         IdempotencyScope { program: "other".into(), ..idempotency("order-1") },
     ] {
-        commit(journal, &second, &claim(Claim::Reserve(other)));
+        commit(journal, &second, &claim(claim_of(other, Fate::Reserve)));
     }
 }
 
 fn a_reservation_outlives_its_owner(journal: &dyn Journal) {
     let first = begin(journal, 1);
-    commit(journal, &first, &claim(Claim::Reserve(idempotency("order-1"))));
+    commit(journal, &first, &claim(reserve("order-1")));
     drop(first);
     let second = begin(journal, 2);
-    let holder = Reservation { run: run(1), state: ReservationState::Reserved };
+    let holder = Reservation { run: run(1), place: Some(place(1)), state: ReservationState::Reserved };
     let refused = Appended::Conflict(Conflict::Idempotency { holder });
-    assert_eq!(append(journal, &second, &claim(Claim::Reserve(idempotency("order-1")))), refused);
+    assert_eq!(append(journal, &second, &claim(reserve("order-1"))), refused);
 }
 
 fn an_own_reservation_may_be_repeated(journal: &dyn Journal) {
     let fence = begin(journal, 1);
-    commit(journal, &fence, &claim(Claim::Reserve(idempotency("order-1"))));
-    commit(journal, &fence, &claim(Claim::Reserve(idempotency("order-1"))));
-    commit(journal, &fence, &claim(Claim::Fulfil { scope: idempotency("order-1"), seq: 2 }));
-    let holder = Reservation { run: run(1), state: ReservationState::Fulfilled { seq: 2 } };
+    commit(journal, &fence, &claim(reserve("order-1")));
+    commit(journal, &fence, &claim(reserve("order-1")));
+    commit(journal, &fence, &claim(to("order-1", Fate::Fulfil { seq: 2 })));
+    let holder =
+        Reservation { run: run(1), place: Some(place(1)), state: ReservationState::Fulfilled { seq: 2 } };
     assert_eq!(recorded(journal, "order-1"), Some(holder));
+}
+
+fn another_call_of_the_run_holds_it_too(journal: &dyn Journal) {
+    let fence = begin(journal, 1);
+    commit(journal, &fence, &claim(reserve("order-1")));
+    let holder = Reservation { run: run(1), place: Some(place(1)), state: ReservationState::Reserved };
+    for fate in [Fate::Reserve, Fate::Release, Fate::Fulfil { seq: 1 }] {
+        let later = Claim { place: place(2), ..to("order-1", fate) };
+        let refused = Appended::Conflict(Conflict::Idempotency { holder: holder.clone() });
+        assert_eq!(append(journal, &fence, &claim(later)), refused);
+    }
+}
+
+fn who_looked_may_replace_a_reservation(journal: &dyn Journal) {
+    let (first, second) = (begin(journal, 1), begin(journal, 2));
+    commit(journal, &first, &claim(reserve("order-1")));
+    let holder = recorded(journal, "order-1").expect("it is held");
+    let over = |fate, over: &Reservation| Claim { over: Some(over.clone()), ..to("order-1", fate) };
+    // Exactly the one that they looked at.
+    let another = Reservation { run: run(3), ..holder.clone() };
+    let answer = append(journal, &second, &claim(over(Fate::Release, &another)));
+    assert!(matches!(answer, Appended::Conflict(Conflict::Idempotency { .. })));
+    commit(journal, &second, &claim(over(Fate::Release, &holder)));
+    assert_eq!(recorded(journal, "order-1"), None);
+    commit(journal, &first, &claim(reserve("order-1")));
+    commit(journal, &second, &claim(over(Fate::Fulfil { seq: 1 }, &holder)));
+    // A result is never replaced.
+    let holder = recorded(journal, "order-1").expect("it is held");
+    let answer = append(journal, &first, &claim(over(Fate::Release, &holder)));
+    assert!(matches!(answer, Appended::Conflict(Conflict::Idempotency { .. })));
 }
 
 fn a_fulfilled_key_refuses_everybody(journal: &dyn Journal) {
     let (first, second) = (begin(journal, 1), begin(journal, 2));
-    let fulfil = Claim::Fulfil { scope: idempotency("order-1"), seq: 0 };
+    let fulfil = to("order-1", Fate::Fulfil { seq: 0 });
     commit(journal, &first, &claim(fulfil.clone()));
-    let holder = Reservation { run: run(1), state: ReservationState::Fulfilled { seq: 0 } };
+    let holder =
+        Reservation { run: run(1), place: Some(place(1)), state: ReservationState::Fulfilled { seq: 0 } };
     for fence in [&first, &second] {
-        for attempt in
-            [fulfil.clone(), Claim::Reserve(idempotency("order-1")), Claim::Release(idempotency("order-1"))]
-        {
+        for attempt in [fulfil.clone(), reserve("order-1"), to("order-1", Fate::Release)] {
             let refused = Appended::Conflict(Conflict::Idempotency { holder: holder.clone() });
             assert_eq!(append(journal, fence, &claim(attempt)), refused);
         }
@@ -480,29 +534,30 @@ fn a_fulfilled_key_refuses_everybody(journal: &dyn Journal) {
 
 fn a_result_needs_no_reservation(journal: &dyn Journal) {
     let fence = begin(journal, 1);
-    let fulfil = Claim::Fulfil { scope: idempotency("order-1"), seq: 0 };
+    let fulfil = to("order-1", Fate::Fulfil { seq: 0 });
     commit(
         journal,
         &fence,
         &Batch { idempotency: Some(fulfil), ..kv(&[("total", None)], &[("total", Some("5"))]) },
     );
-    let holder = Reservation { run: run(1), state: ReservationState::Fulfilled { seq: 0 } };
+    let holder =
+        Reservation { run: run(1), place: Some(place(1)), state: ReservationState::Fulfilled { seq: 0 } };
     assert_eq!(recorded(journal, "order-1"), Some(holder));
 }
 
 fn a_released_key_is_free(journal: &dyn Journal) {
     let (first, second) = (begin(journal, 1), begin(journal, 2));
-    commit(journal, &first, &claim(Claim::Reserve(idempotency("order-1"))));
-    commit(journal, &first, &claim(Claim::Release(idempotency("order-1"))));
+    commit(journal, &first, &claim(reserve("order-1")));
+    commit(journal, &first, &claim(to("order-1", Fate::Release)));
     assert_eq!(recorded(journal, "order-1"), None);
-    commit(journal, &first, &claim(Claim::Release(idempotency("order-1"))));
-    commit(journal, &second, &claim(Claim::Reserve(idempotency("order-1"))));
+    commit(journal, &first, &claim(to("order-1", Fate::Release)));
+    commit(journal, &second, &claim(reserve("order-1")));
 }
 
 fn a_foreign_reservation_cannot_be_released(journal: &dyn Journal) {
     let (first, second) = (begin(journal, 1), begin(journal, 2));
-    commit(journal, &first, &claim(Claim::Reserve(idempotency("order-1"))));
-    let answer = append(journal, &second, &claim(Claim::Release(idempotency("order-1"))));
+    commit(journal, &first, &claim(reserve("order-1")));
+    let answer = append(journal, &second, &claim(to("order-1", Fate::Release)));
     assert!(matches!(answer, Appended::Conflict(Conflict::Idempotency { .. })));
     assert!(recorded(journal, "order-1").is_some());
 }

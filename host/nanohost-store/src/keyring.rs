@@ -113,10 +113,15 @@ impl Keyring {
 
     /// The keyed hash under which an idempotency key is kept.
     pub(crate) fn idempotency_mac(&self, scope: &IdempotencyScope) -> Result<KeyedHash, StoreError> {
-        self.keyed_hash(
-            "nanohost/idempotency/v1",
-            &[scope.program.as_bytes(), scope.tool.as_str().as_bytes(), scope.key.as_bytes()],
-        )
+        let IdempotencyScope { program, tool, export, key } = scope;
+        let parts = [program, tool.as_str(), export, key].map(str::as_bytes);
+        self.keyed_hash("nanohost/idempotency/v2", &parts)
+    }
+
+    /// The same as versions 1 and 2 of the store had it: for all functions of a tool together.
+    pub(crate) fn earlier_idempotency_mac(&self, scope: &IdempotencyScope) -> Result<KeyedHash, StoreError> {
+        let IdempotencyScope { program, tool, key, .. } = scope;
+        self.keyed_hash("nanohost/idempotency/v1", &[program, tool.as_str(), key].map(str::as_bytes))
     }
 
     /// The keyed hash of a list of parts; a domain keeps each use apart from all others.

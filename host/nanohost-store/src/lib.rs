@@ -39,7 +39,7 @@ mod contract;
 
 pub use batch::{Batch, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
 pub use error::StoreError;
-pub use idempotency::{Claim, IdempotencyScope, Reservation, ReservationState};
+pub use idempotency::{CallPlace, Claim, Fate, IdempotencyScope, Reservation, ReservationState};
 pub use journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};
 pub use lock::SpaceLock;
 pub use memory::MemoryStore;

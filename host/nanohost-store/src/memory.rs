@@ -204,8 +204,8 @@ impl Journal for MemoryStore {
         }
         let settled = match &batch.idempotency {
             None => None,
-            Some(claim) => match settle(claim, run, shelf.reservations.get(claim.scope()).cloned()) {
-                Ok(next) => Some((claim.scope().clone(), next)),
+            Some(claim) => match settle(claim, run, shelf.reservations.get(&claim.scope).cloned()) {
+                Ok(next) => Some((claim.scope.clone(), next)),
                 Err(holder) => return Ok(Appended::Conflict(Conflict::Idempotency { holder })),
             },
         };

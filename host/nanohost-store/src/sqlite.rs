@@ -25,7 +25,7 @@ use crate::database::{Database, Opened};
 use crate::error::StoreError;
 use crate::idempotency::IdempotencyScope;
 use crate::journal::{Appended, Begun, Fence, Head, Journal, OpenRun, Taken};
-use crate::keyring::{Expect, Keyring, keys_path};
+use crate::keyring::{Expect, KeyedHash, Keyring, keys_path};
 use crate::lock::{RunLocks, SpaceLock};
 use crate::private_file;
 use crate::resume_token::ResumeToken;
@@ -125,9 +125,20 @@ impl SqliteStore {
         // A store that is open for writing has its keys.
         let keyring =
             files.keyring.as_ref().ok_or(StoreError::Misuse { what: "a store without its keys" })?;
-        let mac = keyring.idempotency_mac(scope)?;
-        Ok(Digest::of(&[b"nanohost/outward-key/v1\0".as_slice(), &mac].concat()))
+        Ok(outward(keyring.idempotency_mac(scope)?))
     }
+
+    /// Whether `key` is the scope's outward key, or was before the scope named a function.
+    pub fn is_outward_key(&self, scope: &IdempotencyScope, key: &str) -> Result<bool, StoreError> {
+        let files = self.shelf.files();
+        let keyring = files.keyring()?;
+        let macs = [keyring.idempotency_mac(scope)?, keyring.earlier_idempotency_mac(scope)?];
+        Ok(macs.into_iter().any(|mac| outward(mac).to_string() == key))
+    }
+}
+
+fn outward(mac: KeyedHash) -> Digest {
+    Digest::of(&[b"nanohost/outward-key/v1\0".as_slice(), &mac].concat())
 }
 
 impl SqliteReader {

@@ -5,14 +5,14 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use zeroize::Zeroizing;
 
 use super::Files;
-use super::read::{content_place, count, head, kv_place, reservation};
+use super::read::{FORGED, Key, content_place, count, head, kept_reservation, kv_place, seal_of};
 use super::stop::end_request;
 use super::token::end_tokens;
 use crate::batch::{Batch, KvCommit, KvKey, KvWrite, Phase};
 use crate::error::StoreError;
-use crate::idempotency::{Claim, Reservation, ReservationState, settle};
+use crate::idempotency::{Claim, Reservation, ReservationState, claimed, settle};
 use crate::journal::{Appended, Conflict, Fence, Head};
-use crate::keyring::{Keyring, Sealed};
+use crate::keyring::{KeyedHash, Keyring, Sealed};
 use crate::record::Place;
 
 /// A batch as it goes to disk.
@@ -22,14 +22,23 @@ struct Prepared<'a> {
     contents: Vec<Sealed>,
     /// One for each key-value write, in order; `None` deletes.
     values: Vec<Option<Sealed>>,
-    claim: Option<(&'a Claim, [u8; 32])>,
+    claim: Option<Claimed<'a>>,
     head: Head,
+}
+
+/// A claim, where it lies, and the seal of what it makes.
+struct Claimed<'a> {
+    claim: &'a Claim,
+    key: Key,
+    seal: Option<KeyedHash>,
 }
 
 /// Why a transaction is given up.
 enum Refused {
     Fenced,
     Conflict(Conflict),
+    Forged,
+    Failed(StoreError),
 }
 
 impl Files {
@@ -43,7 +52,8 @@ impl Files {
         let missing = || StoreError::VaultKeyMissing { path: self.keys_path.clone() };
         let keyring = self.keyring.as_mut().ok_or_else(missing)?;
         let prepared = prepare(keyring, run, expected, batch)?;
-        let outcome = self.database.try_write(|tx| commit(tx, fence, expected, &prepared))?;
+        let hashing = &*keyring;
+        let outcome = self.database.try_write(|tx| commit(tx, hashing, fence, expected, &prepared))?;
         Ok(match outcome {
             Ok(()) => {
                 if matches!(batch.phase, Some(Phase::Closed(_) | Phase::Suspended { .. })) {
@@ -56,6 +66,8 @@ impl Files {
                 Appended::Fenced
             }
             Err(Refused::Conflict(conflict)) => Appended::Conflict(conflict),
+            Err(Refused::Forged) => return Err(self.database.corrupt(FORGED)),
+            Err(Refused::Failed(error)) => return Err(error),
         })
     }
 }
@@ -90,7 +102,12 @@ fn prepare<'a>(
         }
     }
     let claim = match &batch.idempotency {
-        Some(claim) => Some((claim, keyring.idempotency_mac(claim.scope())?)),
+        Some(claim) => {
+            let key = Key::of(keyring, &claim.scope)?;
+            let next = claimed(claim, run);
+            let seal = next.map(|next| seal_of(keyring, &key.mac, &next)).transpose()?;
+            Some(Claimed { claim, key, seal })
+        }
         None => None,
     };
     let head = batch.envelopes.iter().fold(expected, |head, envelope| head.after(envelope));
@@ -99,6 +116,7 @@ fn prepare<'a>(
 
 fn commit(
     tx: &Transaction<'_>,
+    keyring: &Keyring,
     fence: &Fence,
     expected: Head,
     prepared: &Prepared<'_>,
@@ -113,9 +131,15 @@ fn commit(
     {
         return Ok(Err(Refused::Conflict(Conflict::Kv { at: at.clone() })));
     }
-    if let Some((claim, mac)) = claim {
-        match settle(claim, run, reservation(tx, mac)?) {
-            Ok(next) => write_reservation(tx, mac, next.as_ref())?,
+    if let Some(Claimed { claim, key, seal }) = claim {
+        let current = match kept_reservation(tx, key)?.map(|kept| kept.opened(keyring, key)) {
+            None => None,
+            Some(Ok(Some(current))) => Some(current),
+            Some(Ok(None)) => return Ok(Err(Refused::Forged)),
+            Some(Err(error)) => return Ok(Err(Refused::Failed(error))),
+        };
+        match settle(claim, run, current) {
+            Ok(next) => write_reservation(tx, key, next.as_ref(), *seal)?,
             Err(holder) => return Ok(Err(Refused::Conflict(Conflict::Idempotency { holder }))),
         }
     }
@@ -178,19 +202,32 @@ fn changed_read<'kv>(conn: &Connection, kv: &'kv KvCommit) -> rusqlite::Result<O
     Ok(None)
 }
 
-fn write_reservation(conn: &Connection, mac: &[u8; 32], next: Option<&Reservation>) -> rusqlite::Result<()> {
+fn write_reservation(
+    conn: &Connection,
+    key: &Key,
+    next: Option<&Reservation>,
+    seal: Option<KeyedHash>,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM idempotency WHERE mac = ?1 AND seal IS NULL")?.execute([key.earlier])?;
     match next {
-        None => conn.prepare_cached("DELETE FROM idempotency WHERE mac = ?1")?.execute([mac])?,
-        Some(Reservation { run, state }) => {
+        None => conn.prepare_cached("DELETE FROM idempotency WHERE mac = ?1")?.execute([key.mac])?,
+        Some(Reservation { run, place, state }) => {
             let result_seq = match state {
                 ReservationState::Reserved => None,
                 ReservationState::Fulfilled { seq } => Some(*seq as i64),
             };
             conn.prepare_cached(
-                "INSERT INTO idempotency (mac, run, result_seq) VALUES (?1, ?2, ?3) \
-                 ON CONFLICT (mac) DO UPDATE SET run = excluded.run, result_seq = excluded.result_seq",
+                "INSERT OR REPLACE INTO idempotency (mac, run, result_seq, step, visit, seal) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             )?
-            .execute((mac, run.as_str(), result_seq))?
+            .execute((
+                key.mac,
+                run.as_str(),
+                result_seq,
+                place.as_ref().map(|place| &place.step),
+                place.as_ref().map(|place| place.visit),
+                seal,
+            ))?
         }
     };
     Ok(())

@@ -24,6 +24,14 @@ pub(super) enum Made {
     },
 }
 
+/// What came of writing one.
+enum Written {
+    New,
+    IdTaken,
+    /// The run of the earlier start, and what was started then as it is kept.
+    KeyHeld(RunId, KeyedHash),
+}
+
 /// A start key as it is kept.
 struct Kept {
     mac: KeyedHash,
@@ -33,18 +41,18 @@ struct Kept {
 impl Files {
     pub(super) fn begin(&mut self, run: &RunId, open: &OpenRun) -> Result<Made, StoreError> {
         let start = match &open.start {
-            Some(start) => Some(Kept::new(self.keyring()?, start)?),
+            Some(start) => Some(Kept::new(self.keyring()?, start, run)?),
             None => None,
         };
         // Whoever is second waits for the first to commit, and then finds its key.
-        self.database.write(|tx| {
+        let written = self.database.write(|tx| {
             if let Some(start) = &start {
                 let held = tx
                     .prepare_cached("SELECT run, started FROM start_key WHERE mac = ?1")?
                     .query_row([start.mac], |row| Ok((ident(row, 0)?, row.get::<_, KeyedHash>(1)?)))
                     .optional()?;
                 if let Some((run, started)) = held {
-                    return Ok(Made::KeyHeld { run, same: started == start.started });
+                    return Ok(Written::KeyHeld(run, started));
                 }
             }
             let made = tx
@@ -54,13 +62,21 @@ impl Files {
                 )?
                 .execute((run.as_str(), &open.program, open.opened.as_millis()))?;
             if made == 0 {
-                return Ok(Made::IdTaken);
+                return Ok(Written::IdTaken);
             }
             if let Some(start) = &start {
                 tx.prepare_cached("INSERT INTO start_key (mac, started, run) VALUES (?1, ?2, ?3)")?
                     .execute((start.mac, start.started, run.as_str()))?;
             }
-            Ok(Made::New)
+            Ok(Written::New)
+        })?;
+        Ok(match (written, &open.start) {
+            (Written::KeyHeld(run, started), Some(start)) => {
+                let same = is_started(self.keyring()?, start, &run, &started)?;
+                Made::KeyHeld { run, same }
+            }
+            (Written::IdTaken, _) => Made::IdTaken,
+            _ => Made::New,
         })
     }
 }
@@ -85,12 +101,32 @@ impl Files {
 }
 
 impl Kept {
-    fn new(keyring: &Keyring, start: &StartKey) -> Result<Self, StoreError> {
+    fn new(keyring: &Keyring, start: &StartKey, run: &RunId) -> Result<Self, StoreError> {
         let StartKey { principal, key, of } = start;
         let (principal, key) = (principal.as_bytes(), key.as_bytes());
+        let parts = [principal, key, of.as_bytes(), run.as_str().as_bytes()];
         Ok(Self {
             mac: keyring.keyed_hash("nanohost/start-key/v1", &[principal, key])?,
-            started: keyring.keyed_hash("nanohost/started/v1", &[principal, key, of.as_bytes()])?,
+            started: keyring.keyed_hash(STARTED, &parts)?,
         })
     }
+}
+
+/// The run stands in it: another hand cannot make the key lead to another run.
+const STARTED: &str = "nanohost/started/v2";
+
+/// As version 2 of the store had it, without the run.
+const STARTED_EARLIER: &str = "nanohost/started/v1";
+
+/// Whether what is kept says that this was started, as this run.
+fn is_started(
+    keyring: &Keyring,
+    start: &StartKey,
+    run: &RunId,
+    started: &KeyedHash,
+) -> Result<bool, StoreError> {
+    let StartKey { principal, key, of } = start;
+    let parts = [principal.as_bytes(), key.as_bytes(), of.as_bytes(), run.as_str().as_bytes()];
+    Ok(keyring.is_keyed_hash(started, STARTED, &parts)?
+        || keyring.is_keyed_hash(started, STARTED_EARLIER, &parts[..3])?)
 }

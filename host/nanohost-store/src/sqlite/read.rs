@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use super::{Files, HasShelf, Shelf};
 use crate::batch::{KvEntry, KvKey, KvScope, Phase};
 use crate::error::StoreError;
-use crate::idempotency::{IdempotencyScope, Reservation, ReservationState};
+use crate::idempotency::{CallPlace, IdempotencyScope, Reservation, ReservationState};
 use crate::journal::{Head, Records};
-use crate::keyring::{Sealed, Unopened};
+use crate::keyring::{KeyedHash, Keyring, Sealed, Unopened};
 use crate::record::{
     Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError,
 };
@@ -111,8 +111,13 @@ impl<T: HasShelf> Records for T {
 
     fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
         let files = self.shelf().files();
-        let mac = files.keyring()?.idempotency_mac(scope)?;
-        files.database.read(|conn| reservation(conn, &mac))
+        let key = Key::of(files.keyring()?, scope)?;
+        let kept = files.database.read(|conn| kept_reservation(conn, &key))?;
+        let Some(kept) = kept else { return Ok(None) };
+        match kept.opened(files.keyring()?, &key)? {
+            Some(reservation) => Ok(Some(reservation)),
+            None => Err(files.database.corrupt(FORGED)),
+        }
     }
 
     fn token_fits(
@@ -180,17 +185,94 @@ pub(super) fn kv_place(scope: &KvScope, at: &KvKey) -> Vec<u8> {
     )
 }
 
-/// Who holds the idempotency key of this keyed hash.
-pub(super) fn reservation(conn: &Connection, mac: &[u8; 32]) -> rusqlite::Result<Option<Reservation>> {
-    conn.prepare_cached("SELECT run, result_seq FROM idempotency WHERE mac = ?1")?
-        .query_row([mac], |row| {
-            let state = match row.get::<_, Option<i64>>(1)? {
-                None => ReservationState::Reserved,
-                Some(_) => ReservationState::Fulfilled { seq: count(row, 1)? },
-            };
-            Ok(Reservation { run: ident(row, 0)?, state })
+/// Under which keyed hash an idempotency key lies, and under which earlier versions put it.
+pub(super) struct Key {
+    pub(super) mac: KeyedHash,
+    pub(super) earlier: KeyedHash,
+}
+
+impl Key {
+    pub(super) fn of(keyring: &Keyring, scope: &IdempotencyScope) -> Result<Self, StoreError> {
+        let mac = keyring.idempotency_mac(scope)?;
+        Ok(Self { mac, earlier: keyring.earlier_idempotency_mac(scope)? })
+    }
+}
+
+/// What an error says of a reservation whose seal is not good.
+pub(super) const FORGED: &str = "an idempotency key was given to another run or result by another hand";
+
+/// A reservation as it lies there, before anybody looked whether its seal is good.
+pub(super) struct KeptReservation {
+    reservation: Reservation,
+    seal: Option<Vec<u8>>,
+}
+
+impl KeptReservation {
+    /// The reservation, where its seal is good; `None` where it is not.
+    pub(super) fn opened(self, keyring: &Keyring, key: &Key) -> Result<Option<Reservation>, StoreError> {
+        let good = match &self.seal {
+            // Only earlier versions made them without, and put them elsewhere.
+            None => true,
+            Some(seal) => match <&KeyedHash>::try_from(seal.as_slice()) {
+                Ok(seal) => is_sealed(keyring, &key.mac, &self.reservation, seal)?,
+                Err(_) => false,
+            },
+        };
+        Ok(good.then_some(self.reservation))
+    }
+}
+
+/// The seal of a reservation.
+pub(super) fn seal_of(
+    keyring: &Keyring,
+    mac: &KeyedHash,
+    reservation: &Reservation,
+) -> Result<KeyedHash, StoreError> {
+    with_parts(mac, reservation, |parts| keyring.keyed_hash(SEAL, parts))
+}
+
+fn is_sealed(
+    keyring: &Keyring,
+    mac: &KeyedHash,
+    reservation: &Reservation,
+    seal: &KeyedHash,
+) -> Result<bool, StoreError> {
+    with_parts(mac, reservation, |parts| keyring.is_keyed_hash(seal, SEAL, parts))
+}
+
+const SEAL: &str = "nanohost/reservation/v1";
+
+fn with_parts<T>(mac: &KeyedHash, reservation: &Reservation, then: impl FnOnce(&[&[u8]]) -> T) -> T {
+    let Reservation { run, place, state } = reservation;
+    let (step, visit) = place.as_ref().map_or(("", 0), |place| (place.step.as_str(), place.visit));
+    let seq = match state {
+        ReservationState::Reserved => String::new(),
+        ReservationState::Fulfilled { seq } => seq.to_string(),
+    };
+    then(&[mac, run.as_str().as_bytes(), step.as_bytes(), &visit.to_be_bytes(), seq.as_bytes()])
+}
+
+/// Who holds an idempotency key, by the present keyed hash or by that of earlier versions.
+pub(super) fn kept_reservation(conn: &Connection, key: &Key) -> rusqlite::Result<Option<KeptReservation>> {
+    conn.prepare_cached(
+        "SELECT run, result_seq, step, visit, seal FROM idempotency \
+         WHERE mac = ?1 AND seal IS NOT NULL OR mac = ?2 AND seal IS NULL ORDER BY seal IS NULL LIMIT 1",
+    )?
+    .query_row([key.mac, key.earlier], |row| {
+        let state = match row.get::<_, Option<i64>>(1)? {
+            None => ReservationState::Reserved,
+            Some(_) => ReservationState::Fulfilled { seq: count(row, 1)? },
+        };
+        let place = match row.get::<_, Option<String>>(2)? {
+            None => None,
+            Some(step) => Some(CallPlace { step, visit: row.get(3)? }),
+        };
+        Ok(KeptReservation {
+            reservation: Reservation { run: ident(row, 0)?, place, state },
+            seal: row.get(4)?,
         })
-        .optional()
+    })
+    .optional()
 }
 
 /// A head of two neighbouring columns, the length first.

@@ -5,10 +5,10 @@ use rusqlite::Transaction;
 use crate::database::{Earlier, Schema};
 use crate::keyring::StoreName;
 
-/// Version 2. The texts are compared with the database's own at every opening.
+/// Version 3. The texts are compared with the database's own at every opening.
 pub(super) const SCHEMA: Schema = Schema {
     application_id: 0x6e68_7374,
-    version: 2,
+    version: 3,
     statements: &[
         META,
         COUNTER,
@@ -22,20 +22,59 @@ pub(super) const SCHEMA: Schema = Schema {
         RESUME_TOKEN,
         STOP_REQUEST,
     ],
-    earlier: &[VERSION_1],
+    earlier: &[VERSION_2, VERSION_1],
+};
+
+/// Reservations without their place, which nothing authenticated.
+pub(super) const VERSION_2: Earlier = Earlier {
+    version: 2,
+    statements: &[
+        META,
+        COUNTER,
+        RUN,
+        RUN_OPENED,
+        ENVELOPE,
+        CONTENT,
+        KV,
+        IDEMPOTENCY_OF_VERSION_2,
+        START_KEY,
+        RESUME_TOKEN,
+        STOP_REQUEST,
+    ],
+    upgrade: PLACES_OF_RESERVATIONS,
 };
 
 /// Without deadlines, start keys, resume tokens and requests to stop.
 pub(super) const VERSION_1: Earlier = Earlier {
     version: 1,
-    statements: &[META, COUNTER, RUN_OF_VERSION_1, RUN_OPENED, ENVELOPE, CONTENT, KV, IDEMPOTENCY],
+    statements: &[
+        META,
+        COUNTER,
+        RUN_OF_VERSION_1,
+        RUN_OPENED,
+        ENVELOPE,
+        CONTENT,
+        KV,
+        IDEMPOTENCY_OF_VERSION_2,
+    ],
     upgrade: &[
         "ALTER TABLE run ADD COLUMN deadline INTEGER CHECK (deadline IS NULL OR phase = 'suspended')",
         START_KEY,
         RESUME_TOKEN,
         STOP_REQUEST,
+        PLACES_OF_RESERVATIONS[0],
+        PLACES_OF_RESERVATIONS[1],
+        PLACES_OF_RESERVATIONS[2],
     ],
 };
+
+/// Reservations that are there already stay as they are, without a place.
+const PLACES_OF_RESERVATIONS: &[&str] = &[
+    "ALTER TABLE idempotency ADD COLUMN step TEXT",
+    "ALTER TABLE idempotency ADD COLUMN visit INTEGER CHECK (visit > 0)",
+    "ALTER TABLE idempotency ADD COLUMN seal BLOB \
+     CHECK ((seal IS NULL) = (step IS NULL) AND (seal IS NULL) = (visit IS NULL))",
+];
 
 const META: &str = "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID";
 
@@ -98,7 +137,18 @@ const KV: &str = "CREATE TABLE kv (\
     sealed BLOB NOT NULL, \
     PRIMARY KEY (program, tool, namespace, key)) STRICT";
 
+/// `seal` is a keyed hash of the row: who can write the database and not read its keys redirects no
+/// key to another run or result. The later columns stand where adding them puts them.
 const IDEMPOTENCY: &str = "CREATE TABLE idempotency (\
+    mac BLOB PRIMARY KEY CHECK (length(mac) = 32), \
+    run TEXT NOT NULL REFERENCES run (id), \
+    result_seq INTEGER CHECK (result_seq >= 0), \
+    step TEXT, \
+    visit INTEGER CHECK (visit > 0), \
+    seal BLOB CHECK ((seal IS NULL) = (step IS NULL) AND (seal IS NULL) = (visit IS NULL))\
+    ) STRICT, WITHOUT ROWID";
+
+const IDEMPOTENCY_OF_VERSION_2: &str = "CREATE TABLE idempotency (\
     mac BLOB PRIMARY KEY CHECK (length(mac) = 32), \
     run TEXT NOT NULL REFERENCES run (id), \
     result_seq INTEGER CHECK (result_seq >= 0)) STRICT, WITHOUT ROWID";

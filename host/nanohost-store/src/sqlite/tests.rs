@@ -12,10 +12,11 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::contract::{
-    append, at, begin, commit, content, held, idempotency, kv, load, one_owns, opened, owned, run, scope,
-    started, value,
+    append, at, begin, commit, content, held, idempotency, kv, load, one_owns, opened, owned, place, reserve,
+    run, scope, started, value,
 };
-use crate::{Claim, Conflict, Found, Phase, Records, RunState, VaultError};
+use crate::database::Earlier;
+use crate::{Claim, Conflict, Found, Phase, Records, Reservation, RunState, VaultError};
 
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder for the test")
@@ -68,7 +69,7 @@ fn everything_is_there_after_reopening() {
     ended_run(&store, 1, b"a secret");
     let fence = begin(&store, 2);
     commit(&store, &fence, &kv(&[], &[("total", Some("12"))]));
-    let claim = Some(Claim::Reserve(idempotency("order-1")));
+    let claim = Some(reserve("order-1"));
     commit(&store, &fence, &Batch { idempotency: claim, ..Batch::of(b"intent".to_vec()) });
     let records = [load(&store, &run(1)), load(&store, &run(2))];
     let reservation = store.recorded(&idempotency("order-1")).expect("the store reads");
@@ -195,7 +196,7 @@ fn content_values_and_keys_are_not_in_the_files() {
     ended_run(&store, 1, b"content of a customer");
     let fence = begin(&store, 2);
     commit(&store, &fence, &kv(&[], &[("total", Some("value of a customer"))]));
-    let claim = Some(Claim::Reserve(idempotency("key of a customer")));
+    let claim = Some(reserve("key of a customer"));
     let phase = Some(Phase::Suspended { deadline: None });
     commit(&store, &fence, &Batch { idempotency: claim, phase, ..Batch::of(b"intent".to_vec()) });
     let of = b"inputs of a customer";
@@ -222,7 +223,7 @@ fn content_values_and_keys_are_not_in_the_files() {
 
 #[test]
 fn a_newer_schema_is_refused() {
-    for (file, sql) in [("store.db", "PRAGMA user_version = 3"), ("keys.db", "PRAGMA user_version = 99")] {
+    for (file, sql) in [("store.db", "PRAGMA user_version = 4"), ("keys.db", "PRAGMA user_version = 99")] {
         let dir = folder();
         drop(open(dir.path()));
         edit(dir.path(), file, sql);
@@ -230,9 +231,17 @@ fn a_newer_schema_is_refused() {
     }
 }
 
-/// A store as version 1 made it, without what came later, by those of its statements that are not
-/// the present ones.
-fn of_version_1(dir: &Path) {
+/// A store as an earlier version made it, without what came later. Its reservations lie where that
+/// version put them.
+fn of_version(earlier: &Earlier, dir: &Path) {
+    let macs = {
+        let store = open(dir);
+        let files = store.shelf.files();
+        let keyring = files.keyring().expect("the keys are there");
+        let scope = idempotency("order-1");
+        [keyring.idempotency_mac(&scope), keyring.earlier_idempotency_mac(&scope)]
+            .map(|mac| mac.expect("a keyed hash"))
+    };
     let conn = other_hand(dir, "store.db");
     let tables = |conn: &Connection| {
         conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'")
@@ -242,15 +251,16 @@ fn of_version_1(dir: &Path) {
             .expect("the database lists")
     };
     let present = tables(&conn);
-    // Everything into tables that version 1's own statements make.
+    conn.execute("UPDATE idempotency SET mac = ?2 WHERE mac = ?1", macs).expect("the reservation moves");
+    // Everything into tables that the version's own statements make.
     for table in &present {
         conn.execute_batch(&format!(
             "CREATE TEMP TABLE \"kept_{table}\" AS SELECT * FROM main.{table}; DROP TABLE {table}"
         ))
         .expect("the tables go");
     }
-    for statement in schema::VERSION_1.statements {
-        conn.execute_batch(statement).expect("version 1 makes its tables");
+    for statement in earlier.statements {
+        conn.execute_batch(statement).expect("it makes its tables");
     }
     for table in tables(&conn) {
         let columns: Vec<String> = conn
@@ -261,16 +271,24 @@ fn of_version_1(dir: &Path) {
         let copy = format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM \"kept_{table}\"");
         conn.execute_batch(&copy).expect("the rows come back");
     }
-    conn.execute_batch("PRAGMA user_version = 1").expect("the version changes");
+    let version = format!("PRAGMA user_version = {}", earlier.version);
+    conn.execute_batch(&version).expect("the version changes");
 }
 
 #[test]
-fn a_store_of_version_1_is_brought_up_to_date() {
+fn stores_of_earlier_versions_are_brought_up_to_date() {
+    for earlier in schema::SCHEMA.earlier {
+        is_brought_up_to_date(earlier);
+    }
+}
+
+fn is_brought_up_to_date(earlier: &Earlier) {
     let dir = folder();
     let store = open(dir.path());
     ended_run(&store, 1, b"a secret");
     let fence = begin(&store, 2);
-    let claim = Some(Claim::Reserve(idempotency("order-1")));
+    let claim = Some(reserve("order-1"));
+    let other = begin(&store, 3);
     let contents = vec![content(0, "output", b"2")];
     let write = kv(&[], &[("total", Some("12"))]);
     commit(&store, &fence, &Batch { contents, idempotency: claim, ..write });
@@ -282,8 +300,8 @@ fn a_store_of_version_1_is_brought_up_to_date() {
     drop(fence);
     let before = [load(&store, &run(1)), load(&store, &run(2))];
     let reservation = store.recorded(&idempotency("order-1")).expect("the store reads");
-    drop(store);
-    of_version_1(dir.path());
+    drop((other, store));
+    of_version(earlier, dir.path());
 
     let error = SqliteReader::open(dir.path(), &options()).expect_err("reading changes nothing");
     assert_eq!(error.code(), "store_older");
@@ -294,9 +312,21 @@ fn a_store_of_version_1_is_brought_up_to_date() {
     for records in [&store as &dyn Records, &reader] {
         assert_eq!([load(records, &run(1)), load(records, &run(2))], before);
         assert_eq!(value(records, "total").as_deref(), Some("12"));
-        assert_eq!(records.recorded(&idempotency("order-1")).expect("the store reads"), reservation);
+        // It was for all functions of a tool, and nobody knows which call made it.
+        let placeless = reservation.clone().map(|kept| Reservation { place: None, ..kept });
+        for export in ["refunds#book", "refunds#cancel"] {
+            let scope = IdempotencyScope { export: export.into(), ..idempotency("order-1") };
+            assert_eq!(records.recorded(&scope).expect("the store reads"), placeless);
+        }
     }
-    // What version 1 did not know works for its runs too.
+    // Whoever looked may replace it.
+    let held = store.recorded(&idempotency("order-1")).expect("the store reads");
+    let Taken::Owned(other) = store.take(&run(3)).expect("the store answers") else { panic!("it is free") };
+    let claim = Claim { over: held, ..reserve("order-1") };
+    commit(&store, &other, &Batch { idempotency: Some(claim), ..Batch::of(b"s".to_vec()) });
+    let held = store.recorded(&idempotency("order-1")).expect("the store reads").expect("it is held");
+    assert_eq!((held.run, held.place), (run(3), Some(place(1))));
+    // What the version did not know works for its runs too.
     let Taken::Owned(fence) = store.take(&run(2)).expect("the store answers") else { panic!("it is free") };
     store.ask_to_stop(&run(2), "enough").expect("the store writes");
     assert!(store.hand_out_token(&run(2), 1, "ann", false).expect("the store writes").is_some());
@@ -310,7 +340,7 @@ fn a_store_of_version_1_is_brought_up_to_date() {
 fn a_changed_store_of_version_1_is_refused_and_stays() {
     let dir = folder();
     drop(open(dir.path()));
-    of_version_1(dir.path());
+    of_version(&schema::VERSION_1, dir.path());
     edit(dir.path(), "store.db", "CREATE TABLE notes (text TEXT)");
     refused(dir.path(), "store_corrupt");
     edit(dir.path(), "store.db", "DROP TABLE notes; PRAGMA user_version = 0");
@@ -328,7 +358,7 @@ fn many_openings_at_once_upgrade_once() {
     let store = open(dir.path());
     ended_run(&store, 1, b"a secret");
     drop(store);
-    of_version_1(dir.path());
+    of_version(&schema::VERSION_1, dir.path());
     std::thread::scope(|scope| {
         for number in 2..=6 {
             let dir = dir.path();
@@ -339,6 +369,41 @@ fn many_openings_at_once_upgrade_once() {
         }
     });
     assert_eq!(open(dir.path()).runs().expect("the store lists").len(), 6);
+}
+
+#[test]
+fn another_hand_redirects_no_key() {
+    let dir = folder();
+    let store = open(dir.path());
+    ended_run(&store, 2, b"a secret");
+    let fence = owned(store.begin(&run(1), &started("ann", "order-1", b"refund")));
+    let claim = Some(reserve("order-1"));
+    commit(&store, &fence, &Batch { idempotency: claim.clone(), ..Batch::of(b"intent".to_vec()) });
+    let kept = store.recorded(&idempotency("order-1")).expect("the store reads");
+    for change in
+        ["run = '02020202020202020202020202020202'", "result_seq = 0", "step = 'other'", "visit = 7"]
+    {
+        let mut backup = other_hand(dir.path(), "store.db");
+        let tx = backup.transaction().expect("a transaction");
+        tx.execute_batch("CREATE TEMP TABLE kept AS SELECT * FROM idempotency").expect("a copy");
+        tx.commit().expect("a commit");
+        edit(dir.path(), "store.db", &format!("UPDATE idempotency SET {change}"));
+        let error = store.recorded(&idempotency("order-1")).expect_err("the seal is not good");
+        assert_eq!(error.code(), "store_corrupt", "{change}");
+        let head = load(&store, &run(1)).recorded;
+        let batch = Batch { idempotency: claim.clone(), ..Batch::of(b"again".to_vec()) };
+        let error = store.append(&fence, head, &batch).expect_err("the seal is not good");
+        assert_eq!(error.code(), "store_corrupt", "{change}");
+        assert_eq!(load(&store, &run(1)).recorded, head);
+        backup
+            .execute_batch("DELETE FROM idempotency; INSERT INTO idempotency SELECT * FROM kept")
+            .expect("the row comes back");
+        backup.execute_batch("DROP TABLE kept").expect("the copy goes");
+        assert_eq!(store.recorded(&idempotency("order-1")).expect("the store reads"), kept, "{change}");
+    }
+    assert!(held(store.begin(&run(9), &started("ann", "order-1", b"refund"))).1);
+    edit(dir.path(), "store.db", "UPDATE start_key SET run = '02020202020202020202020202020202'");
+    assert!(!held(store.begin(&run(9), &started("ann", "order-1", b"refund"))).1);
 }
 
 #[test]
