@@ -2,7 +2,7 @@
 //! a principal was authenticated, and nothing of tokens.
 
 use crate::check::Resume;
-use crate::policy::Policy;
+use crate::policy::{Policy, Trust};
 
 /// What lets somebody answer where a step names nobody: they hold the store.
 pub const OPERATOR: &str = "operator";
@@ -32,13 +32,16 @@ pub enum NotEntitled {
 /// The entry of the step's `by` that lets `principal` answer a run that `starter` opened. Without
 /// `by` the operator may, and whoever else holds the store.
 ///
+/// `policies` are those the run began under and those now in force: who answers needs the role by
+/// all of them, so that naming another policy makes nobody an approver.
+///
 /// # Errors
 /// They may not.
 pub fn entitled(
     rules: Option<&Resume>,
     starter: &str,
     principal: &str,
-    policies: &[Policy],
+    policies: [&[Policy]; 2],
 ) -> Result<String, NotEntitled> {
     let by = rules.map_or(&[][..], |rules| &rules.by);
     if by.is_empty() {
@@ -50,7 +53,7 @@ pub fn entitled(
         return if own { Ok(STARTER.to_owned()) } else { Err(refused) };
     }
     let fits = |entry: &&String| match entry.strip_prefix("role:") {
-        Some(role) => has_role(principal, role, policies),
+        Some(role) => policies.iter().all(|policies| has_role(principal, role, policies)),
         None => *entry == principal && *entry != STARTER,
     };
     match by.iter().find(fits) {
@@ -59,11 +62,14 @@ pub fn entitled(
     }
 }
 
-/// Policies compose by intersection: some policy names the principal for the role, and none that
-/// speaks of the role leaves them out.
+/// Policies compose by intersection: some trusted policy names the principal for the role, and none
+/// that speaks of the role leaves them out.
 fn has_role(principal: &str, role: &str, policies: &[Policy]) -> bool {
-    let mut speaking = policies.iter().filter_map(|policy| policy.role(role)).peekable();
-    speaking.peek().is_some() && speaking.all(|members| members.iter().any(|member| member == principal))
+    let names =
+        |policy: &Policy| policy.role(role).map(|members| members.iter().any(|member| member == principal));
+    let trusted = |policy: &&Policy| matches!(policy.trust(), Trust::Trusted);
+    policies.iter().filter(trusted).any(|policy| names(policy) == Some(true))
+        && policies.iter().all(|policy| names(policy) != Some(false))
 }
 
 #[cfg(test)]

@@ -552,7 +552,8 @@ fn taken_over(
     }
     if let Some(resolver) = &predicate.resolver {
         let starter = &envelopes[0].predicate.principal;
-        let entitled = entitled(run.resume_rules(), starter, &predicate.principal, again.policies());
+        let entitled =
+            entitled(run.resume_rules(), starter, &predicate.principal, [plan.policies(), again.policies()]);
         if entitled.ok().as_ref() != resolver.entitled.as_ref() {
             return Err(format!("{} was not entitled to answer, or not so", predicate.principal));
         }

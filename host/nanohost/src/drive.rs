@@ -7,7 +7,7 @@
 mod kv;
 mod outcome;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -18,11 +18,12 @@ use nanohost_core::run::{
     Action, Ask, Call, CallEnd, Code, ErrorKind, Event, Failure as StepFailure, Next, Place, Retry, Run,
     Slot, SuspensionCause,
 };
-use nanohost_core::trace::Trace;
-use nanohost_core::{Diagnostic, Digest, Plan, StepIndex, StepKind, ToolName, TrustRoot};
+use nanohost_core::trace::{RunState, Trace};
+use nanohost_core::{Diagnostic, Digest, Plan, RunId, StepIndex, StepKind, ToolName, TrustRoot};
 use nanohost_sandbox::{CallContext, CallReport, Cancellation, FaultCode, Outcome, Tool, Usage, Use};
 use nanohost_store::{
-    Claim, IdempotencyScope, KvScope, Phase, Records as _, Reservation, ReservationState, SqliteStore,
+    CallPlace, Claim, Fate, IdempotencyScope, KvScope, Phase, Records as _, Reservation, ReservationState,
+    SqliteStore,
 };
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -34,6 +35,7 @@ use crate::ledger::Ledger;
 use crate::model::{Answered, Models, SCRIPTED};
 use crate::{store_failure, wait};
 use kv::{CommittedKv, KvLock};
+use outcome::How;
 pub use outcome::{ended, used};
 
 /// What a run needs from outside.
@@ -46,8 +48,6 @@ pub struct Tools {
     pub seed: [u8; 32],
     /// Whose key-value spaces and idempotency keys it shares; empty: the operator's own.
     pub domain: String,
-    /// Calls that had begun when the process that made them died.
-    pub interrupted: HashSet<Place>,
     /// The keys by which a recorded result is believed.
     pub trust: TrustRoot,
 }
@@ -277,13 +277,9 @@ impl<'a> Drive<'a> {
         if let Some(key) = &call.idempotency {
             let scope = self.idempotency_scope(&call.tool, key);
             let held = self.journal.store().recorded(&scope).map_err(store_failure)?;
-            // What this very call reserved before its process died is its own.
-            let own = |held: &Reservation| {
-                held.run == *self.journal.run()
-                    && held.state == ReservationState::Reserved
-                    && self.tools.interrupted.contains(&call.place)
-            };
-            if let Some(held) = held.filter(|held| !own(held)) {
+            // What this very call reserved, before its process died or in an earlier attempt, is its own.
+            let place = call_place(self.run.plan(), call.place);
+            if let Some(held) = held.filter(|held| !held.is_of(self.journal.run(), &place)) {
                 return self.reuse(&call, &held);
             }
         }
@@ -302,10 +298,8 @@ impl<'a> Drive<'a> {
                 Observed { idempotency_key: Some(self.outward_key(&call)?), ..Observed::default() };
             self.journal.record(&mut self.run, started, observed)?;
             // An external effect is reserved with its intent; others claim their key with the result.
-            let claim = match (&call.idempotency, row.effect) {
-                (Some(key), Effect::External) => {
-                    Some(Claim::Reserve(self.idempotency_scope(&call.tool, key)))
-                }
+            let claim = match row.effect {
+                Effect::External => self.claim(&call, Fate::Reserve),
                 _ => None,
             };
             self.journal.commit_with(None, claim)?;
@@ -349,16 +343,26 @@ impl<'a> Drive<'a> {
         idempotency_scope(self.run.plan(), &self.tools.domain, local, key)
     }
 
+    fn claim(&self, call: &Call, to: Fate) -> Option<Claim> {
+        let scope = self.idempotency_scope(&call.tool, call.idempotency.as_ref()?);
+        Some(Claim { scope, place: call_place(self.run.plan(), call.place), to, over: None })
+    }
+
     /// Somebody made this call before: its recorded result stands, or its end is not known.
     fn reuse(&mut self, call: &Call, held: &Reservation) -> anyhow::Result<()> {
         let place = call.place;
         let ReservationState::Fulfilled { seq } = held.state else {
-            let live = self.journal.store().is_live(&held.run).map_err(store_failure)?;
-            let failure = StepFailure::new(
-                ErrorKind::StepFailed,
-                Code::IDEMPOTENCY_HELD,
-                if live { Retry::Maybe } else { Retry::Never },
-            );
+            let store = self.journal.store();
+            let live = store.is_live(&held.run).map_err(store_failure)?;
+            let external = self.run.plan().row(&call.tool).is_some_and(|row| row.effect == Effect::External);
+            let (kind, retry) = if external && is_left(store, held, self.journal.run(), &self.tools.trust)? {
+                (ErrorKind::InDoubt, Retry::Never)
+            } else {
+                (ErrorKind::StepFailed, if live { Retry::Maybe } else { Retry::Never })
+            };
+            let words = format!("run/{} made this call, and its end is not known", held.run);
+            let failure =
+                StepFailure::new(kind, Code::IDEMPOTENCY_HELD, retry).with_message(Slot::known(words.into()));
             return self.journal.record(&mut self.run, Event::Failed { place, failure }, Observed::default());
         };
         let record = self.journal.store().load(&held.run).map_err(store_failure)?;
@@ -405,6 +409,16 @@ impl<'a> Drive<'a> {
         let predicate = trace.predicates().nth(at)?;
         let step = predicate.step.as_ref()?;
         let earlier = trace.machine()?.plan();
+        // The key that the call was signed with is that of this one.
+        let signed = trace
+            .predicates()
+            .take(at.saturating_add(1))
+            .filter(|other| other.step.as_ref().is_some_and(|other| other.id == step.id));
+        let signed = signed.filter_map(|made| made.call.as_ref()?.idempotency_key.as_ref()).last()?;
+        let scope = self.idempotency_scope(&call.tool, call.idempotency.as_ref()?);
+        if !self.journal.store().is_outward_key(&scope, signed).ok()? {
+            return None;
+        }
         // The result of a call that waited is the event that answered it.
         let (made, role) = match &predicate.call {
             _ if step.event.starts_with("resumed:") => {
@@ -445,8 +459,8 @@ impl<'a> Drive<'a> {
         });
         let outcome = if stopped { self.stopped(outcome)? } else { outcome };
         // A guest that ran no instruction has done nothing that could be in doubt.
-        let effect = if cost.fuel == 0 { Effect::Pure } else { row.effect };
-        let event = outcome::event(place, outcome, effect, timed_out, stopped);
+        let how = How { began: cost.fuel > 0, timed_out, stopped };
+        let event = outcome::event(place, outcome, row.effect, how);
         let succeeded = matches!(&event, Event::Finished { end: CallEnd::Success { .. }, .. });
         let seen = matches!(
             &event,
@@ -458,18 +472,16 @@ impl<'a> Drive<'a> {
             tool: Some(call.tool.clone()),
             // A call without an effect has no intent: its arguments stand in its result.
             input: (row.effect == Effect::Pure).then(|| Slot::known(call.args.clone())),
+            // By it a later run knows that the result is its own call's.
+            idempotency_key: call.idempotency.is_some().then(|| self.outward_key(&call)).transpose()?,
             ..Observed::default()
         };
         let commit = (succeeded && !kv.writes.is_empty()).then(|| kv::commit(self.kv_scope(&call.tool), kv));
         let seq = self.journal.next_seq();
-        let claim = match (&call.idempotency, row.effect) {
-            (Some(key), _) if succeeded => {
-                Some(Claim::Fulfil { scope: self.idempotency_scope(&call.tool, key), seq })
-            }
+        let claim = match row.effect {
+            _ if succeeded => self.claim(&call, Fate::Fulfil { seq }),
             // The tool itself says that it did nothing: the key is free again.
-            (Some(key), Effect::External) if seen => {
-                Some(Claim::Release(self.idempotency_scope(&call.tool, key)))
-            }
+            Effect::External if seen => self.claim(&call, Fate::Release),
             _ => None,
         };
         self.journal.record(&mut self.run, event, observed)?;
@@ -504,7 +516,33 @@ fn kv_scope(plan: &Plan, domain: &str, local: &ToolName) -> KvScope {
 /// What a step's idempotency value is unique in.
 pub fn idempotency_scope(plan: &Plan, domain: &str, local: &ToolName, key: &str) -> IdempotencyScope {
     let KvScope { program, tool } = kv_scope(plan, domain, local);
-    IdempotencyScope { program, tool, key: key.to_owned() }
+    let export = plan.row(local).map(|row| row.export.path()).unwrap_or_default();
+    IdempotencyScope { program, tool, export, key: key.to_owned() }
+}
+
+/// Which call of the run a place is: all attempts of a visit are one call.
+pub fn call_place(plan: &Plan, place: Place) -> CallPlace {
+    CallPlace { step: plan.program().step(place.step).id.to_string(), visit: place.visit }
+}
+
+/// Whether a reservation has nobody left who could say more of its call: its run is over, or it is
+/// this one, further on. What is left of the question is for a person.
+pub fn is_left(
+    store: &SqliteStore,
+    held: &Reservation,
+    run: &RunId,
+    trust: &TrustRoot,
+) -> anyhow::Result<bool> {
+    if held.run == *run {
+        return Ok(true);
+    }
+    if store.is_live(&held.run).map_err(store_failure)? {
+        return Ok(false);
+    }
+    let record = store.load(&held.run).map_err(store_failure)?;
+    // Evidence that does not verify can say nothing of the call either.
+    let trace = record.and_then(|record| verify_record(&record, trust).1);
+    Ok(trace.is_none_or(|trace| trace.state() == RunState::Closed))
 }
 
 /// A tool's committed values, as one call sees them.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use nanohost_core::envelope::{Chain, Committer, Kind, Observed, Parts, Sealed};
 use nanohost_core::run::{Event, Run};
 use nanohost_core::{Diagnostic, Digest, KeyId, RunId, Salt, Timestamp};
-use nanohost_store::{Appended, Batch, Claim, Fence, Head, Journal as _, KvCommit, Phase, SqliteStore};
+use nanohost_store::{
+    Appended, Batch, Claim, Conflict, Fate, Fence, Head, Journal as _, KvCommit, Phase, SqliteStore,
+};
 
 use crate::called::program_name;
 use crate::failure::Failure;
@@ -115,13 +117,21 @@ impl Ledger {
 
     /// Puts everything sealed so far on disk, in one transaction with what a call changed in its
     /// key-value space and with what becomes of an idempotency key.
+    ///
+    /// A result is never lost for its key: where somebody else has that by now, it is recorded
+    /// without it.
     pub fn commit_with(&mut self, kv: Option<KvCommit>, idempotency: Option<Claim>) -> anyhow::Result<()> {
         if self.pending.envelopes.is_empty() {
             return Ok(());
         }
-        let batch = Batch { kv, idempotency, ..std::mem::take(&mut self.pending) };
+        let mut batch = Batch { kv, idempotency, ..std::mem::take(&mut self.pending) };
         fault::point();
-        let appended = self.store.append(&self.fence, self.head, &batch).map_err(store_failure)?;
+        let mut appended = self.store.append(&self.fence, self.head, &batch).map_err(store_failure)?;
+        let fulfils = matches!(&batch.idempotency, Some(Claim { to: Fate::Fulfil { .. }, .. }));
+        if fulfils && matches!(appended, Appended::Conflict(Conflict::Idempotency { .. })) {
+            batch.idempotency = None;
+            appended = self.store.append(&self.fence, self.head, &batch).map_err(store_failure)?;
+        }
         fault::point();
         match appended {
             Appended::Committed(head) => {

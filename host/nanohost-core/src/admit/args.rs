@@ -49,8 +49,11 @@ pub(super) fn check(
             place.error("verify_not_pure", message, help);
         }
         if let Some(export) = exports.get(verify) {
-            let given = [Check::BODY, Check::SIGNATURE];
-            let given = given.map(|name| (name.to_owned(), Node::Literal(Value::String(String::new()))));
+            let asked_for =
+                Check::ASKED_FOR.into_iter().filter(|name| export.input["properties"].get(name).is_some());
+            let given = Check::ALWAYS.into_iter().chain(asked_for);
+            let given: Vec<_> =
+                given.map(|name| (name.to_owned(), Node::Literal(Value::String(String::new())))).collect();
             place.names(&export.input, "", &given);
         }
     }

@@ -448,6 +448,11 @@ impl Personal {
                 let args = self.args.entry(tool.clone()).or_default();
                 Arc::make_mut(args).attach(std::iter::once(Check::BODY), Marks::all());
             }
+            // The arguments of the call that waits are text there, and no place within it has a name.
+            if self.args.get(&call.tool).is_some_and(|marks| !marks.is_empty()) {
+                let args = self.args.entry(tool.clone()).or_default();
+                Arc::make_mut(args).attach(std::iter::once(Check::CALL_ARGS), Marks::all());
+            }
         }
     }
 

@@ -136,10 +136,14 @@ impl Run {
                     let invalid = failure.kind == ErrorKind::StepFailed
                         && failure.code == Code::INVALID_ARGS
                         && args.is_none();
-                    failure.is_unresolved() || failure.is_too_large() || invalid || is_held(call, &failure)
+                    failure.is_unresolved()
+                        || failure.is_too_large()
+                        || invalid
+                        || is_held(call, &failure)
+                        || self.is_doubtful(call, &failure)
                 }
                 // Another run holds the step's idempotency value: nothing is called.
-                Due::Call { .. } => is_held(call, &failure),
+                Due::Call { .. } => is_held(call, &failure) || self.is_doubtful(call, &failure),
                 Due::Denied(_) | Due::Nothing => false,
             },
             StepKind::Llm(llm) => {
@@ -150,6 +154,13 @@ impl Run {
         };
         if !legal {
             return Err(IllegalTransition("the step does not fail so"));
+        }
+        if failure.kind == ErrorKind::InDoubt
+            && let StepKind::Tool(call) = self.kind(place.step)?
+        {
+            let tool = call.tool.clone();
+            self.lane(place)?.calling = Some(tool);
+            return self.in_doubt(place, failure);
         }
         let retry = if failure.code == Code::IDEMPOTENCY_HELD { failure.retry } else { Retry::Never };
         self.attempt_failed(place, Failure { retry, ..failure })
@@ -183,9 +194,7 @@ impl Run {
         let in_block = self.program().step(place.step).block.is_some();
         match end {
             CallEnd::Success { output, recorded } => self.succeed(place, output, false, recorded),
-            CallEnd::Failure(failure) if failure.kind == ErrorKind::InDoubt && !in_block => {
-                self.suspend(place, SuspensionCause::InDoubt, Some(failure))
-            }
+            CallEnd::Failure(failure) if failure.kind == ErrorKind::InDoubt => self.in_doubt(place, failure),
             CallEnd::Failure(failure) => self.attempt_failed(place, failure),
             CallEnd::Suspended { reason, .. } if in_block => self.attempt_failed(
                 place,
@@ -196,6 +205,25 @@ impl Run {
                 self.suspend(place, SuspensionCause::Tool { deadline }, None)
             }
         }
+    }
+}
+
+impl Run {
+    /// Nobody saw how a call ended: the run waits for somebody to say, a block once its others are over.
+    pub(super) fn in_doubt(&mut self, place: Place, failure: Failure) -> Result<(), IllegalTransition> {
+        match self.program().step(place.step).block {
+            Some(_) => self.attempt_failed(place, failure),
+            None => self.suspend(place, SuspensionCause::InDoubt, Some(failure)),
+        }
+    }
+
+    /// Whether a step did not call since a call with its idempotency value was made before, in a run
+    /// that can say no more how it ended.
+    fn is_doubtful(&self, call: &ToolStep, failure: &Failure) -> bool {
+        failure.kind == ErrorKind::InDoubt
+            && failure.code == Code::IDEMPOTENCY_HELD
+            && call.idempotency.is_some()
+            && self.plan.row(&call.tool).is_some_and(|row| row.effect == Effect::External)
     }
 }
 

@@ -165,7 +165,7 @@ pub enum CallEnd {
 pub struct Check {
     /// The row of the table.
     pub tool: ToolName,
-    /// The arguments: [`Check::BODY`] and [`Check::SIGNATURE`].
+    /// The arguments: [`Check::BODY`] and [`Check::SIGNATURE`], and what else the tool asks for.
     pub args: Slot,
     /// What came of it.
     pub end: CheckEnd,
@@ -176,6 +176,11 @@ impl Check {
     pub const BODY: &'static str = "body";
     /// The argument that holds what came beside it.
     pub const SIGNATURE: &'static str = "signature";
+    /// The argument, for tools that take it, that holds when the event came, in seconds since 1970.
+    pub const RECEIVED_AT: &'static str = "received_at";
+    /// The argument, for tools that take it, that holds the arguments of the call that waits, as
+    /// compact JSON: what an event for another run cannot be about.
+    pub const CALL_ARGS: &'static str = "call_args";
 }
 
 /// What came of a check.
@@ -560,6 +565,8 @@ impl Denial {
     pub const EVENT_SCHEMA: &'static str = "resume:schema";
     /// The check that the step names did not pass.
     pub const EVENT_CHECK: &'static str = "resume:verify";
+    /// The event came after the suspension's deadline.
+    pub const TOO_LATE: &'static str = "resume:deadline";
 
     pub(crate) fn no_row(value: Slot) -> Self {
         Self {

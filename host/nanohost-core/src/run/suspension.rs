@@ -11,6 +11,7 @@ use super::event::{
 };
 use super::record::StepStatus;
 use super::{Active, IllegalTransition, Phase, Run, State};
+use crate::admit::Row;
 use crate::check::{Resume, StepIndex, StepKind, fits_schema, read_json};
 use crate::{Source, Timestamp, ToolName};
 
@@ -118,6 +119,15 @@ impl Run {
         Some(&self.plan.row(&self.pending_call()?.tool)?.export.output)
     }
 
+    /// Whether an event that comes at `moment` comes after the deadline: the suspension can only
+    /// expire then.
+    pub fn is_too_late(&self, moment: Timestamp) -> bool {
+        match self.suspension().map(|suspension| suspension.cause) {
+            Some(SuspensionCause::Tool { deadline: Some(deadline) }) => moment >= deadline,
+            _ => false,
+        }
+    }
+
     pub(super) fn suspend(
         &mut self,
         place: Place,
@@ -184,6 +194,9 @@ impl Run {
             }
             Some(SuspensionCause::Tool { .. }) => {}
         }
+        if self.is_too_late(self.now) {
+            return Err(IllegalTransition("the deadline has passed"));
+        }
         if let Slot::Known(payload) = &payload
             && self.fits_event(payload).is_err()
         {
@@ -215,12 +228,49 @@ impl Run {
             CheckEnd::Passed { output } => output.value() != Some(&Value::Bool(false)),
             CheckEnd::Refused { .. } => true,
         };
-        let args = check.args.value().is_none_or(|args| self.plan.check_args(row, args).is_ok());
+        let args = check
+            .args
+            .value()
+            .is_none_or(|args| self.plan.check_args(row, args).is_ok() && self.are_of_this_run(row, args));
         if passed && args {
             Ok(())
         } else {
             Err(IllegalTransition("the check is none that can have been made"))
         }
+    }
+
+    /// Whether a check was told when the event came and which call waits, where its tool asks.
+    fn are_of_this_run(&self, row: &Row, args: &Value) -> bool {
+        let Some(suspension) = self.suspension() else { return false };
+        let told = |name: &str| takes(row, name).then(|| args.get(name).unwrap_or(&Value::Null));
+        let then = suspension.since.as_millis() / 1000..=self.now.as_millis() / 1000;
+        let in_time = told(Check::RECEIVED_AT)
+            .is_none_or(|at| at.as_i64().is_some_and(|seconds| then.contains(&seconds)));
+        let about = told(Check::CALL_ARGS).is_none_or(|text| match self.pending_call() {
+            Some(PendingCall { args: Some(args), .. }) => text.as_str() == Some(args.to_string().as_str()),
+            // The values are withheld.
+            _ => true,
+        });
+        in_time && about
+    }
+
+    /// The arguments that a check of this text is called with, by what its tool asks for.
+    pub fn check_args_of(&self, row: &Row, body: &str, signature: &str, received: Timestamp) -> Value {
+        let mut args = serde_json::Map::new();
+        let asked_for = Check::ASKED_FOR.into_iter().filter(|name| takes(row, name));
+        for name in Check::ALWAYS.into_iter().chain(asked_for) {
+            let value = match name {
+                Check::BODY => body.into(),
+                Check::SIGNATURE => signature.into(),
+                Check::RECEIVED_AT => (received.as_millis() / 1000).into(),
+                _ => {
+                    let args = self.pending_call().and_then(|call| call.args);
+                    args.unwrap_or_default().to_string().into()
+                }
+            };
+            args.insert(name.to_owned(), value);
+        }
+        Value::Object(args)
     }
 
     /// An event from outside was refused: the run waits on, the attempt is counted.
@@ -240,6 +290,7 @@ impl Run {
                 (ErrorKind::ProgramMismatch, Denial::OTHER_PROGRAM)
                 | (ErrorKind::AuthorityChanged, Denial::OTHER_TABLE)
                 | (ErrorKind::ResumeRefused, Denial::NOT_ENTITLED | Denial::WRONG_TOKEN) => check.is_none(),
+                (ErrorKind::ResumeRefused, Denial::TOO_LATE) => check.is_none() && self.is_too_late(self.now),
                 (ErrorKind::ResumeRefused, Denial::EVENT_SCHEMA) => {
                     waits && check.is_none() && rules.is_some_and(|rules| rules.schema.is_some())
                 }
@@ -262,12 +313,8 @@ impl Run {
 
     /// The deadline of the suspension has passed: the step fails with it, then `on_error`.
     pub(super) fn expired(&mut self) -> Result<(), IllegalTransition> {
-        let deadline = match self.suspension().map(|suspension| suspension.cause) {
-            Some(SuspensionCause::Tool { deadline: Some(deadline) }) => deadline,
-            _ => return Err(IllegalTransition("the run waits for no deadline")),
-        };
-        if self.now < deadline {
-            return Err(IllegalTransition("the deadline has not passed"));
+        if !self.is_too_late(self.now) {
+            return Err(IllegalTransition("the run waits for no deadline, or it has not passed"));
         }
         let place = self.go_on()?;
         self.values.set_webhook(Slot::known(Value::Null), WebhookSource::Timer);
@@ -329,10 +376,7 @@ impl Run {
                 continue;
             }
             let failure = Failure::new(ErrorKind::InDoubt, Code::INTERRUPTED, Retry::Never);
-            match self.program().step(place.step).block {
-                Some(_) => self.attempt_failed(place, failure)?,
-                None => self.suspend(place, SuspensionCause::InDoubt, Some(failure))?,
-            }
+            self.in_doubt(place, failure)?;
         }
         Ok(())
     }
@@ -346,8 +390,13 @@ impl Check {
         read_json(&Source::new("event", body)).is_ok_and(|value| value == *payload)
     }
 
-    /// The arguments that a check is called with.
-    pub fn args_of(body: &str, signature: &str) -> Value {
-        serde_json::json!({ Self::BODY: body, Self::SIGNATURE: signature })
-    }
+    /// What every check is given.
+    pub(crate) const ALWAYS: [&'static str; 2] = [Self::BODY, Self::SIGNATURE];
+    /// What a check is given where its tool takes it.
+    pub(crate) const ASKED_FOR: [&'static str; 2] = [Self::RECEIVED_AT, Self::CALL_ARGS];
+}
+
+/// Whether a tool has a parameter of that name.
+fn takes(row: &Row, name: &str) -> bool {
+    row.export.input["properties"].get(name).is_some()
 }

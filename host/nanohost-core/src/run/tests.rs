@@ -727,6 +727,120 @@ fn deadlines() {
 }
 
 #[test]
+fn answers_come_before_the_deadline() {
+    let program = steps(json!([call("a", json!({}))]));
+    let script = json!({ "look": { "suspend": "wait" } });
+    let resumed =
+        || Event::Resumed { payload: Slot::known(json!(1)), source: WebhookSource::Operator, check: None };
+    let late =
+        || Event::Refused { denial: Denial::of_event(Denial::TOO_LATE, Slot::known(json!(1))), check: None };
+    let mut world = World::driven(&program, json!({}), script.clone());
+    assert!(world.run.record(late(), moment(999_999)).is_err(), "it is in time");
+    world.clock = 999_999;
+    world.happens(resumed());
+    world.drive();
+    assert_eq!(world.told(), "a success, success");
+
+    let mut world = World::driven(&program, json!({}), script);
+    assert!(world.run.record(resumed(), moment(1_000_000)).is_err(), "it is too late");
+    world.clock = 1_000_000;
+    world.happens(late());
+    assert_eq!(world.told(), "a pending, suspended");
+    world.proved();
+    world.happens(Event::Expired);
+    world.drive();
+    assert_eq!(world.told(), "a failed(deadline_expired/deadline_expired), failed(deadline_expired) at a");
+    world.proved();
+}
+
+#[test]
+fn a_value_that_a_closed_run_holds_leaves_the_call_in_doubt() {
+    let step = |name: &str| {
+        call("a", json!({ "tool": name, "args": { "amount": 1 }, "idempotency": "o-1", "on_error": "skip" }))
+    };
+    let place = Place { step: StepIndex(0), visit: 1, attempt: 1 };
+    let held = |place| Event::Failed {
+        place,
+        failure: Failure::new(ErrorKind::InDoubt, Code::IDEMPOTENCY_HELD, Retry::Never),
+    };
+    // Only a call that can have had an effect is in doubt, and only one with a value of its own.
+    let mut run = Run::start(plan(&steps(json!([step("look")]))), Map::new(), moment(0));
+    assert!(run.record(held(place), moment(0)).is_err());
+    let plain = steps(json!([call("a", json!({ "tool": "wire", "args": { "amount": 1 } }))]));
+    let mut run = Run::start(plan(&plain), Map::new(), moment(0));
+    assert!(run.record(held(place), moment(0)).is_err());
+
+    let happened = || Settlement::Happened { output: Slot::known(json!("ok")) };
+    for settlement in [happened(), Settlement::DidNotHappen, Settlement::Failed] {
+        let mut world = World::new(&steps(json!([step("wire"), call("b", json!({}))])), json!({}), json!({}));
+        world.happens(held(place));
+        assert_eq!(world.told(), "a pending(in_doubt/idempotency_held), suspended");
+        let pending = world.run.pending_call().expect("a call is in doubt");
+        assert_eq!((pending.tool, pending.idempotency.as_deref()), (tool("wire"), Some("o-1")));
+        world.proved();
+        let expect = match &settlement {
+            Settlement::Happened { .. } => "a success, b success, success",
+            Settlement::DidNotHappen => "a success +1, b success, success",
+            Settlement::Failed => "a failed(in_doubt/settled_as_failed), failed(in_doubt) at a",
+        };
+        world.happens(Event::Settled(settlement));
+        world.drive();
+        assert_eq!(world.told(), expect);
+        world.proved();
+    }
+    // In a block it waits until the others are over.
+    let blocked = steps(json!([block("p", json!([step("wire"), call("b", json!({}))]), json!({}))]));
+    let mut world = World::new(&blocked, json!({}), json!({}));
+    world.happens(held(Place { step: StepIndex(1), ..place }));
+    world.drive();
+    assert_eq!(world.told(), "suspended");
+    world.happens(Event::Settled(happened()));
+    world.drive();
+    assert_eq!(world.told(), "a success, b success, p success, success");
+    world.proved();
+}
+
+#[test]
+fn a_check_is_told_when_and_about_which_call_where_it_asks() {
+    let waits =
+        call("a", json!({ "tool": "tell", "args": { "amount": 7 }, "resume": { "verify": "check_all" } }));
+    let mut program = steps(json!([waits]));
+    program["tools"] = json!({ "tell": { "path": "tell" }, "check_all": { "path": "check_all" } });
+    let mut world = World::driven(&program, json!({}), json!({ "tell": { "suspend": "x" } }));
+    let plan = std::sync::Arc::clone(world.run.plan());
+    let row = plan.row(&tool("check_all")).expect("a row");
+    let args = world.run.check_args_of(row, "7", "sig", moment(world.clock));
+    let seconds = moment(world.clock).as_millis() / 1000;
+    let expect =
+        json!({ "body": "7", "signature": "sig", "received_at": seconds, "call_args": "{\"amount\":7}" });
+    assert_eq!(args, expect);
+    let resumed = |args: Value| Event::Resumed {
+        payload: Slot::known(json!(7)),
+        source: WebhookSource::Webhook,
+        check: Some(Check {
+            tool: tool("check_all"),
+            args: Slot::known(args),
+            end: CheckEnd::Passed { output: Slot::known(json!(null)) },
+        }),
+    };
+    for (name, value) in [
+        ("received_at", json!(seconds - 3600)),
+        ("received_at", json!(seconds + 3600)),
+        ("received_at", json!("now")),
+        ("call_args", json!("{\"amount\":8}")),
+        ("call_args", json!("")),
+    ] {
+        let mut other = args.clone();
+        other[name] = value;
+        assert!(world.run.record(resumed(other.clone()), moment(world.clock)).is_err(), "{other}");
+    }
+    world.happens(resumed(args));
+    world.drive();
+    assert_eq!(world.told(), "a success, success");
+    world.proved();
+}
+
+#[test]
 fn refused_events_change_nothing() {
     let waits = call("a", json!({ "resume": { "schema": { "type": "integer" }, "verify": "check_it" } }));
     let mut program = steps(json!([waits]));
@@ -734,7 +848,7 @@ fn refused_events_change_nothing() {
     let mut world = World::driven(&program, json!({}), json!({ "look": { "suspend": "x" } }));
     let passed = |body: &str, output: Value| Check {
         tool: tool("check_it"),
-        args: Slot::known(Check::args_of(body, "sig")),
+        args: Slot::known(serde_json::json!({ "body": body, "signature": "sig" })),
         end: CheckEnd::Passed { output: Slot::known(output) },
     };
     let failed = || Failure::new(ErrorKind::StepFailed, Code::known("rejected"), Retry::Never);

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use nanohost_core::RunId;
 use nanohost_core::trace::RunState;
+use nanohost_core::{Diagnostic, RunId};
 use nanohost_sandbox::Engine;
 use nanohost_store::{Fence, SqliteStore};
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::driving::{self, Driven, Manner};
 use super::reopen::{self, Reopened, Took};
 use crate::cli::{GoOnArgs, RunArgs};
 use crate::console::{self, Console, Progress, Sight};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::prepare::Prepared;
 use crate::project::Places;
 
@@ -33,6 +33,14 @@ pub fn look(store: &SqliteStore, run: &RunId, places: &Places) -> anyhow::Result
         Took::NotBegun(fence) => First::NotBegun(fence),
         Took::Live => First::Live(run.clone()),
     })
+}
+
+/// The store says that a run was started with this key, and the run's own evidence says otherwise.
+pub fn redirected(run: &RunId) -> anyhow::Error {
+    let message =
+        format!("run {} is to be the first with this idempotency key, and began otherwise", run.short());
+    let help = "somebody wrote to the store without its keys; restore it from a backup, or give another key";
+    Failure::host(Diagnostic::error("store_conflict", message).help(help))
 }
 
 /// Tells of the first run; one that was interrupted goes on.

@@ -18,7 +18,7 @@ use nanohost_sandbox::{Engine, Tool};
 use nanohost_store::{
     Fence, Head, Journal as _, OpenOptions, Records as _, SqliteStore, Taken, development_key,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::driving::{self, Launch, Manner};
 use super::evidence;
@@ -157,6 +157,20 @@ impl Reopened {
         self.trace.state()
     }
 
+    /// Whether its evidence says that this was started, by this principal.
+    pub fn was_started(
+        &self,
+        prepared: &Prepared,
+        inputs: &Map<String, Value>,
+        principal: &Principal,
+    ) -> bool {
+        let open = self.trace.predicates().next();
+        let same = open.is_some_and(|open| {
+            open.run.program == prepared.program.digest() && open.principal == principal.as_str()
+        });
+        same && self.trace.value(0, &Role::INPUT).and_then(Value::as_object) == Some(inputs)
+    }
+
     /// The journal at the run's end, in the name of `principal`.
     pub fn ledger(
         trace: &Trace,
@@ -246,7 +260,6 @@ impl Reopened {
             models: Models::open(&plan, scripted)?,
             seed,
             domain: launch.domain,
-            interrupted: run.going_on().collect(),
             trust: evidence::own_trust(places)?,
         };
         let take_over = TakeOver {
@@ -416,7 +429,8 @@ pub fn refuse(
 impl Ready {
     /// The entry of the step's `by` that lets `principal` answer; otherwise the refusal is recorded.
     pub fn entitle(&mut self, principal: &Principal) -> anyhow::Result<String> {
-        match entitled(self.run.resume_rules(), &self.starter, principal.as_str(), self.plan.policies()) {
+        let policies = [self.run.plan().policies(), self.plan.policies()];
+        match entitled(self.run.resume_rules(), &self.starter, principal.as_str(), policies) {
             Ok(entry) => Ok(entry),
             Err(why) => {
                 let resolver =

@@ -12,7 +12,9 @@ use nanohost_core::run::{
 use nanohost_core::trace::RunState;
 use nanohost_core::{Diagnostic, Held, Principal, RunId, Source, Target, read_json};
 use nanohost_sandbox::{CallContext, Cancellation, Engine};
-use nanohost_store::{Claim, Journal as _, OpenOptions, Phase, Records as _, SqliteStore};
+use nanohost_store::{
+    Claim, Fate, Journal as _, OpenOptions, Phase, Records as _, ReservationState, SqliteStore,
+};
 use serde_json::{Value, json};
 
 use super::driving::Manner;
@@ -73,6 +75,7 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
         entitled,
         shown: None,
     };
+    in_time(&mut ready, &arrived, resolver(Some(entitled.clone())))?;
     if let Err(why) = ready.run.fits_event(&arrived.payload) {
         let value = json!({ "event": arrived.payload, "why": why.to_string() });
         reopen::refuse(
@@ -88,12 +91,14 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
         ));
     }
     let checked = check(&mut ready, &arrived, args, resolver(Some(entitled.clone())))?;
+    // The check took its time.
+    in_time(&mut ready, &arrived, resolver(Some(entitled.clone())))?;
     let source = if checked.is_some() { WebhookSource::Webhook } else { WebhookSource::Operator };
     let (check, mut observed) =
         checked.map_or((None, Observed::default()), |(check, observed)| (Some(check), observed));
     observed.take_over = Some(ready.take_over.clone());
     observed.resolver = Some((resolver(Some(entitled)), shown));
-    let claim = fulfilled(&ready)?;
+    let claim = claim(&ready, Fate::Fulfil { seq: ready.ledger.next_seq() })?;
     let event = Event::Resumed { payload: Slot::known(arrived.payload), source, check };
     ready.ledger.record(&mut ready.run, event, observed)?;
     ready.ledger.phase(Phase::Open);
@@ -136,25 +141,19 @@ pub fn settle(args: &SettleArgs, places: &Places, console: &Console) -> anyhow::
         ResolverRef { authenticated: authenticated.to_owned(), entitled: Some(entitled), shown: None };
     let pending = ready.run.pending_call();
     let seq = ready.ledger.next_seq();
-    let scope = match &pending {
-        Some(call) => call
-            .idempotency
-            .as_ref()
-            .map(|key| drive::idempotency_scope(ready.run.plan(), &ready.tools.domain, &call.tool, key)),
-        None => None,
-    };
     let (settlement, claim) = match output {
         Some(output) => (
             Settlement::Happened { output: Slot::known(output.payload) },
-            scope.map(|scope| Claim::Fulfil { scope, seq }),
+            claim(&ready, Fate::Fulfil { seq })?,
         ),
-        None if args.did_not_happen => (Settlement::DidNotHappen, scope.map(Claim::Release)),
+        None if args.did_not_happen => (Settlement::DidNotHappen, claim(&ready, Fate::Release)?),
         // Nobody knows: whoever comes with the same value must not call either.
         None => (Settlement::Failed, None),
     };
     let observed = Observed {
         take_over: Some(ready.take_over.clone()),
         resolver: Some((resolver, shown)),
+        idempotency_key: outward_key(&ready)?,
         tool: pending.map(|call| call.tool),
         ..Observed::default()
     };
@@ -379,14 +378,15 @@ fn check(
         }
         return Ok(None);
     };
-    let call = Check::args_of(&arrived.text, args.signature.as_deref().unwrap_or_default());
-    let args_slot = Slot::known(call.clone());
     let row = ready.plan.row(&name);
     let linked = ready.tool(&name).cloned();
     let (Some(row), Some(tool)) = (row, linked) else {
         let message = format!("`{name}`, which checks events, is not in the table");
         return Err(Failure::denied(Diagnostic::error("unknown_tool", message)));
     };
+    let signature = args.signature.as_deref().unwrap_or_default();
+    let call = ready.run.check_args_of(row, &arrived.text, signature, reopen::now(&ready.run));
+    let args_slot = Slot::known(call.clone());
     if let Err(why) = ready.plan.check_args(row, &call) {
         let value = json!({ "event": arrived.payload, "why": why.to_string() });
         reopen::refuse(&mut ready.run, &mut ready.ledger, Denial::EVENT_CHECK, value, resolver)?;
@@ -428,14 +428,50 @@ fn check(
     Err(reopen::refused(&why, "nothing was changed: the run waits on"))
 }
 
-/// The step's idempotency value has its result with the answer.
-fn fulfilled(ready: &Ready) -> anyhow::Result<Option<Claim>> {
+/// The key by which a later run knows that the answer is its own call's.
+fn outward_key(ready: &Ready) -> anyhow::Result<Option<String>> {
     let Some(call) = ready.run.pending_call() else { return Ok(None) };
-    let seq = ready.ledger.next_seq();
-    Ok(call.idempotency.as_ref().map(|key| Claim::Fulfil {
-        scope: drive::idempotency_scope(ready.run.plan(), &ready.tools.domain, &call.tool, key),
-        seq,
-    }))
+    let Some(key) = &call.idempotency else { return Ok(None) };
+    let scope = drive::idempotency_scope(ready.run.plan(), &ready.tools.domain, &call.tool, key);
+    Ok(Some(ready.ledger.store().outward_key(&scope).map_err(store_failure)?.to_string()))
+}
+
+/// What becomes of the idempotency value of the call that waits.
+///
+/// A reservation that nobody else can say anything of any more is replaced by whoever settles its
+/// question here; one that somebody has taken since is left to them.
+fn claim(ready: &Ready, to: Fate) -> anyhow::Result<Option<Claim>> {
+    let plan = ready.run.plan();
+    let Some(call) = ready.run.pending_call() else { return Ok(None) };
+    let Some(key) = &call.idempotency else { return Ok(None) };
+    let scope = drive::idempotency_scope(plan, &ready.tools.domain, &call.tool, key);
+    let place = drive::call_place(plan, call.place);
+    let (store, run) = (ready.ledger.store(), ready.ledger.run());
+    let held = store.recorded(&scope).map_err(store_failure)?;
+    let over = match held {
+        Some(held) if !held.is_of(run, &place) => {
+            let open = held.state == ReservationState::Reserved;
+            if !open || !drive::is_left(store, &held, run, &ready.tools.trust)? {
+                return Ok(None);
+            }
+            Some(held)
+        }
+        _ => None,
+    };
+    Ok(Some(Claim { scope, place, to, over }))
+}
+
+/// Refuses an event that comes after the deadline.
+fn in_time(ready: &mut Ready, arrived: &Arrived, resolver: ResolverRef) -> anyhow::Result<()> {
+    if !ready.run.is_too_late(reopen::now(&ready.run)) {
+        return Ok(());
+    }
+    let value = json!({ "event": arrived.payload });
+    reopen::refuse(&mut ready.run, &mut ready.ledger, Denial::TOO_LATE, value, resolver)?;
+    Err(reopen::refused(
+        "the event came after the deadline of the suspension",
+        &format!("`{} resume --due` lets the run go on as its program says", program_name()),
+    ))
 }
 
 /// Reads an event, `-` from standard input.

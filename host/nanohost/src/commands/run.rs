@@ -1,6 +1,6 @@
 //! `nanohost run`: the main job, from a file to a run whose evidence is on disk.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -67,12 +67,14 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     };
     let trust = super::evidence::own_trust(places)?;
     let launch = Launch::of(&args.program, &prepared);
-    let tools =
-        Tools { linked, models, seed, domain: launch.domain.clone(), interrupted: HashSet::new(), trust };
+    let tools = Tools { linked, models, seed, domain: launch.domain.clone(), trust };
     let fence = match begin(&store, args, &prepared, &inputs, opened)? {
         Begun::Owned(fence) => fence,
         Begun::Held { run, same: true } => match first::look(&store, &run, places)? {
             First::NotBegun(fence) => fence,
+            First::Known(reopened) if !reopened.was_started(&prepared, &inputs, &args.principal) => {
+                return Err(first::redirected(&run));
+            }
             first => return first::answer(first, args, &prepared, &engine, &store, places, console),
         },
         Begun::Held { run, same: false } => {

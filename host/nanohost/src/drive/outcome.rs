@@ -49,9 +49,20 @@ pub fn class(class: Class) -> &'static str {
     class.as_str()
 }
 
+/// How a call came to its end, beside what it says itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// The guest ran an instruction.
+    pub began: bool,
+    /// The step's time was over.
+    pub timed_out: bool,
+    /// The run was being stopped.
+    pub stopped: bool,
+}
+
 /// How a call without an effect ended, for one that is no step of its own.
 pub fn ended(report: &CallReport) -> CallEnd {
-    end(report.outcome.clone(), Effect::Pure, false, false).unwrap_or_else(|denial| {
+    end(report.outcome.clone(), Effect::Pure, How::default()).unwrap_or_else(|denial| {
         let failure = Failure::new(denial.kind, Code::known("stub_called"), Retry::Never);
         CallEnd::Failure(failure.with_message(denial.value))
     })
@@ -60,16 +71,20 @@ pub fn ended(report: &CallReport) -> CallEnd {
 /// The event of a call's end.
 ///
 /// An external call whose end nobody saw, since the guest was stopped before it could say, is in
-/// doubt: it is never retried or passed over.
-pub fn event(place: Place, outcome: Outcome, effect: Effect, timed_out: bool, stopped: bool) -> Event {
-    match end(outcome, effect, timed_out, stopped) {
+/// doubt: it is never retried or passed over. One that never `began` did nothing.
+pub fn event(place: Place, outcome: Outcome, effect: Effect, how: How) -> Event {
+    match end(outcome, effect, how) {
         Ok(end) => Event::Finished { place, end },
         Err(denial) => Event::Denied { place, denial },
     }
 }
 
 /// How a call ended, or what refused it while it ran.
-fn end(outcome: Outcome, effect: Effect, timed_out: bool, stopped: bool) -> Result<CallEnd, Denial> {
+fn end(outcome: Outcome, effect: Effect, how: How) -> Result<CallEnd, Denial> {
+    let How { began, timed_out, stopped } = how;
+    // Timeouts and faults of a call with an effect would leave in doubt what it did.
+    let external = effect == Effect::External;
+    let without_effect = |kind| if external { ErrorKind::StepFailed } else { kind };
     let failed = |kind, code: &'static str, retry, message: Value| {
         let failure = Failure::new(kind, Code::known(code), retry).with_message(Slot::known(message));
         CallEnd::Failure(failure)
@@ -99,7 +114,7 @@ fn end(outcome: Outcome, effect: Effect, timed_out: bool, stopped: bool) -> Resu
             FaultCode::InvalidArguments => {
                 failed(ErrorKind::StepFailed, "invalid_arguments", Retry::Never, fault.message.into())
             }
-            code if effect == Effect::External => {
+            code if external && began => {
                 let code = if timed_out { "step_timeout" } else { code.as_str() };
                 failed(ErrorKind::InDoubt, code, Retry::Never, fault.message.into())
             }
@@ -108,10 +123,17 @@ fn end(outcome: Outcome, effect: Effect, timed_out: bool, stopped: bool) -> Resu
             }
             FaultCode::Cancelled | FaultCode::Deadline => {
                 let code = if timed_out { "step_timeout" } else { "deadline" };
-                failed(ErrorKind::ToolTimeout, code, Retry::Maybe, fault.message.into())
+                failed(without_effect(ErrorKind::ToolTimeout), code, Retry::Maybe, fault.message.into())
             }
-            FaultCode::Host => failed(ErrorKind::GuestFault, "host", Retry::Maybe, fault.message.into()),
-            code => failed(ErrorKind::GuestFault, code.as_str(), Retry::Never, fault.message.into()),
+            FaultCode::Host => {
+                failed(without_effect(ErrorKind::GuestFault), "host", Retry::Maybe, fault.message.into())
+            }
+            code => failed(
+                without_effect(ErrorKind::GuestFault),
+                code.as_str(),
+                Retry::Never,
+                fault.message.into(),
+            ),
         },
     })
 }

@@ -190,8 +190,92 @@ fn an_idempotency_value_is_settled_with_its_call() {
         let document = done.exits(0).json();
         assert_eq!((&document["output"], &document["steps"][0]["recorded"]), (&json!(0), &json!(true)));
     });
+    // Nobody could tell, so the second run asks again.
     second(&["--fail"], 1, |done| {
-        let document = done.exits(1).json();
+        let document = done.exits(4).json();
+        assert_eq!(document["suspended"]["inDoubt"], true, "{document:#}");
         assert_eq!(document["steps"][0]["error"]["code"], "idempotency_held", "{document:#}");
     });
+}
+
+/// A run that ended with its call in doubt leaves the question to the next run with its value.
+fn left<'h>(home: &'h Home, end: &[&str]) -> InDoubt<'h> {
+    let doubt = InDoubt::new(home, "fault-at-first", "idempotency = \"order-1\"");
+    let ended = doubt.command(end[0], &end[1..]);
+    assert!(["cancelled", "failed"].contains(&home.state(&doubt.run).as_str()), "{ended}");
+    let run = begin(&doubt.project);
+    assert_eq!(database::kv(home), [], "nothing was called");
+    InDoubt { run, ..doubt }
+}
+
+const ENDS: [&[&str]; 2] = [&["cancel", "--reason", "no time"], &["settle", "--fail"]];
+
+#[test]
+fn what_a_closed_run_left_in_doubt_is_settled_in_the_next() {
+    for end in ENDS {
+        let home = Home::new();
+        let doubt = left(&home, end);
+        let document = doubt.happened("7").exits(0).json();
+        assert_eq!(document["output"], 7, "{document:#}");
+        assert_eq!(database::kv(&home), [], "the host called nothing");
+        // From now on that is the answer.
+        let third = doubt.project.run("doubt.toml").exits(0).json();
+        assert_eq!((&third["output"], &third["steps"][0]["recorded"]), (&json!(7), &json!(true)));
+        doubt.verifies("success");
+
+        let home = Home::new();
+        let doubt = left(&home, end);
+        // It is called now, as its own second attempt: that books.
+        doubt.settle(&["--did-not-happen"]).exits(0);
+        assert_eq!(database::kv(&home).len(), 1);
+        let third = doubt.project.run("doubt.toml").exits(0).json();
+        assert_eq!(third["steps"][0]["recorded"], true, "{third:#}");
+        doubt.verifies("success");
+
+        let home = Home::new();
+        let doubt = left(&home, end);
+        doubt.settle(&["--fail"]).exits(1);
+        begin(&doubt.project);
+        doubt.verifies("failed");
+    }
+}
+
+#[test]
+fn two_runs_that_ask_the_same_question_call_once() {
+    let home = Home::new();
+    let doubt = left(&home, ENDS[0]);
+    let other = InDoubt { run: begin(&doubt.project), project: Project { home: &home } };
+    doubt.settle(&["--did-not-happen"]).exits(0);
+    assert_eq!(database::kv(&home).len(), 1);
+    // Settled meanwhile: the answer is there, and nothing is called a second time.
+    let document = other.settle(&["--did-not-happen"]).exits(0).json();
+    assert_eq!(document["steps"][0]["recorded"], true, "{document:#}");
+    other.verifies("success");
+    // What somebody says it returned stands in their run alone.
+    let home = Home::new();
+    let doubt = left(&home, ENDS[0]);
+    let other = InDoubt { run: begin(&doubt.project), project: Project { home: &home } };
+    doubt.happened("7").exits(0);
+    assert_eq!(other.happened("8").exits(0).json()["output"], 8);
+    assert_eq!(doubt.project.run("doubt.toml").exits(0).json()["output"], 7);
+}
+
+#[test]
+fn functions_of_a_tool_share_no_idempotency_value() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    for (function, output) in [("book", json!(0)), ("add", json!(42))] {
+        let key = program(function).replace("outcome", "idempotency = \"order-1\"\noutcome");
+        let args = if function == "add" { "args = { a = 40, b = 2 }\noutcome" } else { "outcome" };
+        home.write("own/keyed.toml", key.replace("outcome", args));
+        for recorded in [Value::Null, json!(true)] {
+            let document = project.run("keyed.toml").exits(0).json();
+            assert_eq!(document["output"], output, "{document:#}");
+            assert_eq!(
+                document["steps"][0].get("recorded").cloned().unwrap_or_default() == json!(true),
+                recorded == json!(true),
+                "{document:#}"
+            );
+        }
+    }
 }

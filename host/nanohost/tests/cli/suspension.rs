@@ -329,6 +329,25 @@ fn what_is_due_ends_and_nothing_else() {
     home.nanohost(["resume", "--due"]).exits(0).says("no expired runs");
 }
 
+#[test]
+fn an_answer_after_the_deadline_comes_too_late() {
+    let home = Home::new();
+    let purchase = Waiting::new(&home, "approval/program.toml", &["--as", "agent", "-i", "deadline=1"]);
+    let token = purchase.token("dana");
+    purchase.waits_on(Some("resume:deadline"), || {
+        purchase.answers("dana", &token, "approval/approved.json").finds(3, "resume_refused")
+    });
+    let payment = Waiting::new(&home, "payment-webhook/program.toml", &["-i", "deadline=1"]);
+    let paid = payment.file("payment-webhook/paid.json");
+    payment.waits_on(Some("resume:deadline"), || {
+        payment.resume(&["--event", &paid, "--signature", PAID]).finds(3, "resume_refused")
+    });
+    home.nanohost(["resume", "--due"]).exits(1);
+    assert_eq!((home.state(&purchase.run), home.state(&payment.run)), ("failed".into(), "success".into()));
+    purchase.verifies();
+    payment.verifies();
+}
+
 /// The signature of `payment-webhook/paid.json` under the key of the examples' policy.
 const PAID: &str = "sha256=5caeca66793650c5731f80f47255d48c695c1e2da5f153c535dce961acf12ffd";
 

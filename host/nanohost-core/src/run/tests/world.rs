@@ -100,6 +100,10 @@ fn offer(local: ToolName) -> Offer {
             "required": ["amount"],
             "additionalProperties": false,
         }),
+        false if local.as_str() == "check_all" => {
+            let names = ["body", "signature", "received_at", "call_args"];
+            json!({ "type": "object", "properties": names.map(|name| (name, json!({}))).into_iter().collect::<BTreeMap<_, _>>() })
+        }
         false => json!({}),
     };
     if local.as_str() == "wire" {

@@ -28,7 +28,7 @@ fn gone_on() -> World {
         json!({}),
         json!({ "look": { "suspend": "x" }, "wire": { "fault": "trap" } }),
     );
-    let args = || Slot::known(Check::args_of("7", "sig"));
+    let args = || Slot::known(serde_json::json!({ "body": "7", "signature": "sig" }));
     let failure = Failure::new(ErrorKind::StepFailed, Code::known("rejected"), Retry::Never);
     let check = Check { tool: tool("check_it"), args: args(), end: CheckEnd::Refused { failure } };
     world.happens(Event::Refused {
