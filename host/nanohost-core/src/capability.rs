@@ -1,12 +1,16 @@
 //! The capability lattice: what a tool can be allowed to reach, class by class, and how grants
 //! narrow. Knows nothing of TOML, WebAssembly or the host that enforces it.
 
+mod http;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::Serialize;
+
+pub use http::{BadTarget, Host, HttpRule, HttpTarget, Method, PathPattern, Scheme};
 
 /// The classes of authority. Everything else a component can import is inert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -155,6 +159,8 @@ pub enum Capability {
     Random(Random),
     /// A TCP connection.
     Sockets(Socket),
+    /// Requests over HTTP.
+    Http(HttpRule),
 }
 
 impl Capability {
@@ -167,6 +173,7 @@ impl Capability {
             Self::Clock(_) => Class::Clock,
             Self::Random(_) => Class::Random,
             Self::Sockets(_) => Class::Sockets,
+            Self::Http(_) => Class::Http,
         }
     }
 
@@ -188,6 +195,7 @@ impl Capability {
             }
             (Self::Clock(a), Self::Clock(b)) => a >= b,
             (Self::Random(a), Self::Random(b)) => a >= b,
+            (Self::Http(a), Self::Http(b)) => a.covers(b),
             _ => self == other,
         }
     }
@@ -207,17 +215,20 @@ impl Capability {
             }
             (Self::Clock(a), Self::Clock(b)) => Some(Self::Clock(*a.min(b))),
             (Self::Random(a), Self::Random(b)) => Some(Self::Random(*a.min(b))),
+            (Self::Http(a), Self::Http(b)) => a.meet(b).map(Self::Http),
             _ => (self == other).then(|| self.clone()),
         }
     }
 
     /// Whether granting `self` would give away some of what `forbidden` names. For folders this
-    /// looks both ways: a grant of `/data` reaches a forbidden `/data/keys`, and the reverse.
+    /// looks both ways: a grant of `/data` reaches a forbidden `/data/keys`, and the reverse; and a
+    /// set of requests touches every other one that it has a request in common with.
     pub fn touches(&self, forbidden: &Self) -> bool {
         match (self, forbidden) {
             (Self::Filesystem(a), Self::Filesystem(b)) => {
                 a.access >= b.access && (is_below(&a.guest, &b.guest) || is_below(&b.guest, &a.guest))
             }
+            (Self::Http(a), Self::Http(b)) => a.meet(b).is_some(),
             _ => self.covers(forbidden),
         }
     }
@@ -230,6 +241,7 @@ impl Capability {
             Self::Clock(clock) => clock.to_string(),
             Self::Random(random) => random.to_string(),
             Self::Sockets(socket) => socket.to_string(),
+            Self::Http(rule) => rule.to_string(),
         }
     }
 }
@@ -300,6 +312,10 @@ pub struct Limits {
     pub output: u64,
     /// Bytes of stdout, stderr and log lines together.
     pub logs: u64,
+    /// Requests over HTTP.
+    pub http_calls: u64,
+    /// Bytes of the bodies of all those requests and of their answers together.
+    pub http_bytes: u64,
 }
 
 impl Limits {
@@ -311,6 +327,8 @@ impl Limits {
             deadline: self.deadline.min(other.deadline),
             output: self.output.min(other.output),
             logs: self.logs.min(other.logs),
+            http_calls: self.http_calls.min(other.http_calls),
+            http_bytes: self.http_bytes.min(other.http_bytes),
         }
     }
 }
@@ -351,6 +369,7 @@ pub struct Grants {
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) sockets: BTreeSet<Socket>,
+    pub(crate) http: BTreeSet<HttpRule>,
     /// Full names of the imports that become traps.
     pub(crate) stubbed: BTreeSet<String>,
     pub(crate) limits: Limits,
@@ -387,12 +406,19 @@ impl Grants {
         &self.sockets
     }
 
+    /// Granted requests over HTTP.
+    pub fn http(&self) -> &BTreeSet<HttpRule> {
+        &self.http
+    }
+
     /// Imports that are linked as traps.
     pub fn stubbed(&self) -> &BTreeSet<String> {
         &self.stubbed
     }
 
-    /// Whether something outside of the host's own store can be changed through them.
+    /// Whether something outside of the host's own store can be changed through them, whoever
+    /// vouches for what. A request over HTTP can carry an idempotency key, so there an operator's
+    /// word counts.
     pub fn reaches_out(&self) -> bool {
         let writes = self.filesystem.iter().any(|grant| grant.folder.access == Access::Write);
         writes || !self.sockets.is_empty()

@@ -108,7 +108,7 @@ const WASI: &[(&str, &[&str], Classified)] = &[
         ],
         Classified::Authority(Class::Sockets),
     ),
-    ("wasi:http", &["types", "incoming-handler", "outgoing-handler"], Classified::Authority(Class::Http)),
+    ("wasi:http", &["types", "outgoing-handler"], Classified::Authority(Class::Http)),
 ];
 
 /// Interfaces of `guest-sdk/wit`.

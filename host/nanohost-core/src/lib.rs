@@ -46,8 +46,8 @@ pub use admit::{
     Row, RuleGrant, Whole, Withheld, admit,
 };
 pub use capability::{
-    Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Limits, Random, Socket,
-    is_guest_path,
+    Access, BadTarget, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host,
+    HttpRule, HttpTarget, Limits, Method, PathPattern, Random, Scheme, Socket, is_guest_path,
 };
 pub use check::{
     CheckedProgram, ConditionStep, Follow, LlmStep, OnError, OnTimeout, ParallelStep, Resume, Step,

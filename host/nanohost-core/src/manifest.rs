@@ -13,7 +13,9 @@ use crate::capability::{Capability, Effect, Limits};
 use crate::facts::ImportPattern;
 use crate::{Digest, Source, ToolName};
 
-pub(crate) use capabilities::{is_variable, read_capabilities, read_stubs, refuse_unenforceable, spanned};
+pub(crate) use capabilities::{
+    Side, is_variable, read_capabilities, read_stubs, refuse_unenforceable, spanned,
+};
 pub(crate) use limits::{GivenLimits, read_bytes, read_limits, read_time};
 
 /// A tool's manifest. Holding one proves: every key is known and enforced, every limit is finite.

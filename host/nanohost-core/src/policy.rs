@@ -252,7 +252,10 @@ impl Policy {
                 Capability::Kv(_) => true,
                 Capability::Clock(clock) => *clock <= Clock::Virtual,
                 Capability::Random(random) => *random <= Random::Seeded,
-                Capability::Filesystem(_) | Capability::Env(_) | Capability::Sockets(_) => false,
+                Capability::Filesystem(_)
+                | Capability::Env(_)
+                | Capability::Sockets(_)
+                | Capability::Http(_) => false,
             },
             Wanted::Call => true,
             Wanted::Stub(_) => false,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::capability::{Access, Clock, Folder, Random, Socket};
+use crate::capability::{Access, Clock, Folder, Host, Random, Socket};
 use crate::check::{self, OnError, StepIndex, StepKind};
 use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report, nearest};
 use crate::projection::{Detector, MarkedPlace};
@@ -130,6 +130,8 @@ pub struct GrantTable {
     pub random: Option<Random>,
     /// Addresses for TCP connections.
     pub sockets: Option<BTreeSet<Socket>>,
+    /// Hosts of requests over HTTP.
+    pub http: Option<BTreeSet<Host>>,
     /// Its place in the program's file.
     pub span: Range<usize>,
 }
@@ -431,14 +433,9 @@ fn grant(mut fields: Fields<'_>, report: &mut Report) -> GrantTable {
     let env = fields.texts("env", report);
     let kv = fields.texts("kv", report);
     let sockets = fields.list("sockets", report);
-    for key in ["http", "secrets"] {
-        if let Some(row) = fields.entry(key) {
-            report.push(report.error(
-                "unenforceable",
-                &row.key_span,
-                format!("`{key}` cannot be granted yet"),
-            ));
-        }
+    let http = fields.texts("http", report);
+    if let Some(row) = fields.entry("secrets") {
+        report.push(report.error("unenforceable", &row.key_span, "`secrets` cannot be granted yet"));
     }
     let grant = GrantTable {
         filesystem: filesystem.map(|items| folders(items, report)),
@@ -455,6 +452,7 @@ fn grant(mut fields: Fields<'_>, report: &mut Report) -> GrantTable {
             report,
         ),
         sockets: sockets.map(|items| items.iter().filter_map(|item| socket(item, report)).collect()),
+        http: http.map(|hosts| hosts.into_iter().filter_map(|host| host_of(host, report)).collect()),
         span: fields.span().clone(),
     };
     fields.finish(report);
@@ -493,6 +491,14 @@ fn is_guest_path(path: &str) -> bool {
         || path.strip_prefix('/').is_some_and(|rest| {
             rest.split('/').all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']))
         })
+}
+
+fn host_of((text, span): (&str, Range<usize>), report: &mut Report) -> Option<Host> {
+    let host = Host::parse(text);
+    if host.is_none() {
+        report.invalid(&span, "`http` holds hosts in their one spelling: `api.example.com`, `*.example.com`");
+    }
+    host
 }
 
 /// `{ address = "127.0.0.1", port = 5432 }`.

@@ -16,6 +16,7 @@ use crate::capability::clock::{RealMonotonic, RealWall, VirtualClock};
 use crate::capability::context::Context;
 use crate::capability::env::Variables;
 use crate::capability::filesystem::Files;
+use crate::capability::http::Http;
 use crate::capability::kv::{Kv, KvDelta, KvUnavailable, KvView};
 use crate::capability::log::LogBuffer;
 use crate::capability::random::Generator;
@@ -95,6 +96,8 @@ enum End {
     Returned(wasmtime::Result<Vec<Val>>),
     Deadline,
     Cancelled,
+    /// A capability ended it.
+    Halted(FaultCode),
 }
 
 impl Tool {
@@ -139,14 +142,22 @@ impl Tool {
             Err(error) => return unstarted(FaultCode::Host, error.to_string()),
         };
 
+        let halt = store.data().http.halt();
         let end = tokio::select! {
             biased;
             () = cancellation.cancelled() => End::Cancelled,
             () = tokio::time::sleep_until(deadline.into()) => End::Deadline,
+            code = halt.halted() => End::Halted(code),
             result = self.run(&mut store, &arguments) => End::Returned(result),
         };
 
+        // A guest that was quick, or answered an error with a trap of its own, is no better off.
+        let end = match (end, halt.code()) {
+            (End::Returned(_), Some(code)) => End::Halted(code),
+            (end, _) => end,
+        };
         let outcome = match end {
+            End::Halted(code) => Outcome::Fault(Fault::new(code)),
             End::Returned(Ok(results)) => self.outcome(&results, limits.output),
             End::Returned(Err(error)) => {
                 let state = store.data();
@@ -167,6 +178,7 @@ impl Tool {
             more_denied,
             usage: Usage { fuel, peak_memory: state.memory.peak as u64, wall: started.elapsed() },
             logs: state.log.take(),
+            answers: state.http.finish(),
         }
     }
 
@@ -197,6 +209,7 @@ impl Tool {
             clock: VirtualClock::new(context.time),
             random: Generator::new(grants.random(), &context.seed, &context.identity, recorder.clone()),
             kv: Kv::new(grants.kv(), context.kv, recorder.clone()),
+            http: Http::new(grants.http(), limits, self.engine.network.clone(), deadline, recorder.clone()),
             log,
             context: Context { idempotency_key: context.idempotency_key, attempt: context.attempt },
         };
@@ -287,6 +300,7 @@ fn unstarted(code: FaultCode, message: String) -> CallReport {
         usage: Usage { fuel: 0, peak_memory: 0, wall: Duration::ZERO },
         logs: Vec::new(),
         kv: KvDelta::default(),
+        answers: Vec::new(),
     }
 }
 
@@ -335,6 +349,9 @@ impl Fault {
             FaultCode::StackOverflow => "the tool's recursion went too deep",
             FaultCode::OutputLimit => "the tool's result is larger than `limits.output`",
             FaultCode::HandleLimit => "the tool opened too many files, streams or sockets",
+            FaultCode::HttpLimit => {
+                "the tool made more requests or moved more bytes than `limits.http_calls` and `limits.http_bytes` allow"
+            }
             FaultCode::Cancelled => "the call was cancelled",
             FaultCode::Trap => "the tool trapped",
             FaultCode::Exit => "the tool ended itself",

@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod context;
 pub(crate) mod env;
 pub(crate) mod filesystem;
+pub(crate) mod http;
 pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod random;

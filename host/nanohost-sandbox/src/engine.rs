@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::capability::http::Network;
 use nanohost_core::Digest;
 use tokio::sync::Semaphore;
+
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Instances that exist at the same time. The pool refuses one more with an error, so calls wait
@@ -49,6 +51,7 @@ pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) permits: Arc<Semaphore>,
     config: Arc<str>,
+    pub(crate) network: Network,
     _ticker: Arc<Ticker>,
 }
 
@@ -66,8 +69,15 @@ impl Engine {
             wasmtime,
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS as usize)),
             config: text.into(),
+            network: Network::system(),
             _ticker: Arc::new(ticker),
         })
+    }
+
+    /// The same engine, whose tools ask another network than the machine's.
+    #[must_use]
+    pub fn with_network(&self, network: Network) -> Self {
+        Self { network, ..self.clone() }
     }
 
     /// The engine's name and version, for the evidence.

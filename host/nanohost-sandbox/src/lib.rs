@@ -23,10 +23,11 @@ mod state;
 
 pub use call::{CallContext, Cancellation};
 pub use capability::filesystem::{FolderError, RealFolder};
+pub use capability::http::{CertificateError, Network, Resolver};
 pub use capability::kv::{KvDelta, KvListing, KvRead, KvUnavailable, KvView, KvWrite};
 pub use engine::{Engine, EngineError};
 pub use json::JsonError;
 pub use link::{LinkError, Missing, Tool};
 pub use load::{LoadError, Loaded, UnsupportedExport};
 pub use record::{Refusal, Use};
-pub use report::{CallReport, FailureKind, Fault, FaultCode, Outcome, TypedFailure, Usage};
+pub use report::{CallReport, FailureKind, Fault, FaultCode, HostAnswer, Outcome, TypedFailure, Usage};

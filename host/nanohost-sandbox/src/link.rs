@@ -9,7 +9,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{InstancePre, Linker, ResourceType};
 
 use crate::capability::filesystem::{FolderError, OpenFolder, RealFolder};
-use crate::capability::{clock, context, env, filesystem, kv, log, random, sockets, stdio};
+use crate::capability::{clock, context, env, filesystem, http, kv, log, random, sockets, stdio};
 use crate::engine::Engine;
 use crate::load::{Function, Loaded, escaped};
 use crate::state::State;
@@ -156,6 +156,9 @@ impl Engine {
         if takes(Class::Sockets) {
             sockets::link(&mut linker, grants.sockets())?;
         }
+        if takes(Class::Http) {
+            http::link(&mut linker, grants.http())?;
+        }
         self.stubs(&mut linker, loaded, grants)?;
         Ok(linker)
     }
@@ -213,7 +216,8 @@ fn missing(grants: &Grants, import: &Import) -> Option<Missing> {
         Class::Filesystem => !grants.filesystem().is_empty(),
         Class::Kv => !grants.kv().is_empty(),
         Class::Sockets => !grants.sockets().is_empty(),
-        Class::Http | Class::Secrets => false,
+        Class::Http => !grants.http().is_empty(),
+        Class::Secrets => false,
     };
     (!granted).then(|| Missing { import: import.clone(), class: Some(class) })
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nanohost_core::{Class, Digest};
 use serde_json::Value;
 
 use crate::capability::kv::KvDelta;
@@ -27,6 +28,29 @@ pub struct CallReport {
     pub logs: Vec<u8>,
     /// What it read and wants to write in its namespaces. Empty unless the call succeeded.
     pub kv: KvDelta,
+    /// What other hosts answered, in the order in which the answers began; at most
+    /// `limits.http_bytes` of bodies. Chosen by those hosts.
+    pub answers: Vec<HostAnswer>,
+}
+
+/// What another host answered to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostAnswer {
+    /// The class of authority through which it was asked.
+    pub class: Class,
+    /// The grant that allowed the request.
+    pub scope: String,
+    /// SHA-256 of `POST https://api.example.com/v1/refunds?a=b`: method and URL in the spelling
+    /// that was sent.
+    pub request: Digest,
+    /// The status.
+    pub status: u16,
+    /// Headers in the order they came, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// As much of the body as the guest took.
+    pub body: Vec<u8>,
+    /// Whether that is all of it.
+    pub whole: bool,
 }
 
 /// How a call ended.
@@ -92,6 +116,8 @@ pub enum FaultCode {
     OutputLimit,
     /// Too many open handles.
     HandleLimit,
+    /// `limits.http_calls` or `limits.http_bytes`.
+    HttpLimit,
     /// The caller asked for it.
     Cancelled,
     /// An instruction trapped, as a panic does.
@@ -117,6 +143,7 @@ impl FaultCode {
             Self::StackOverflow => "stack_overflow",
             Self::OutputLimit => "output_limit",
             Self::HandleLimit => "handle_limit",
+            Self::HttpLimit => "http_limit",
             Self::Cancelled => "cancelled",
             Self::Trap => "trap",
             Self::Exit => "exit",

@@ -10,6 +10,7 @@ use crate::capability::clock::VirtualClock;
 use crate::capability::context::Context;
 use crate::capability::env::Variables;
 use crate::capability::filesystem::Files;
+use crate::capability::http::Http;
 use crate::capability::kv::Kv;
 use crate::capability::log::LogBuffer;
 use crate::capability::random::Generator;
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub(crate) clock: VirtualClock,
     pub(crate) random: Generator,
     pub(crate) kv: Kv,
+    pub(crate) http: Http,
     pub(crate) log: LogBuffer,
     pub(crate) context: Context,
 }

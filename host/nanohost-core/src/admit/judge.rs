@@ -11,7 +11,7 @@ use super::gap::{Gap, GapCode, Place, Withheld};
 use super::plan::{ArgsValidator, Requirement, Row, RuleGrant};
 use super::remedy::{declare, permit_line, quoted};
 use crate::capability::{
-    Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Random,
+    Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host, HttpRule, Random,
 };
 use crate::check::CheckedProgram;
 use crate::facts::{Classified, Import, ToolExport, classify};
@@ -97,12 +97,12 @@ impl<'a> Case<'a> {
 
         let asks = self.asks();
         let imports = self.imports(subject, &asks);
-        let granted: Vec<Capability> = asks
-            .iter()
-            .filter(|ask| imports.classes.contains_key(&ask.capability.class()))
-            .filter(|ask| self.decide(subject, ask))
-            .map(|ask| ask.capability.clone())
-            .collect();
+        let mut granted = Vec::new();
+        for ask in asks.iter().filter(|ask| imports.classes.contains_key(&ask.capability.class())) {
+            if self.decide(subject, ask) {
+                granted.push(self.with_private(subject, ask.capability.clone()));
+            }
+        }
         self.warn_over_asking(&imports);
         self.warn_unused_rows(subject);
 
@@ -261,12 +261,12 @@ impl<'a> Case<'a> {
             match narrowing.get(&own.capability.class()) {
                 None => asks.push(Ask::whole(own)),
                 Some(list) => asks.extend(list.iter().filter_map(|narrow| {
-                    Some(Ask { capability: narrow.meet(&own.capability)?, span: own.span.as_ref() })
+                    Some(Ask { capability: narrow.of(&own.capability)?, span: own.span.as_ref() })
                 })),
             }
         }
         for narrow in narrowing.values().flatten() {
-            if !manifest.asks().iter().any(|own| own.capability.meet(narrow).is_some()) {
+            if !manifest.asks().iter().any(|own| narrow.of(&own.capability).is_some()) {
                 self.invalid.push(
                     Diagnostic::error(
                         "grant_matches_nothing",
@@ -457,6 +457,19 @@ impl<'a> Case<'a> {
             },
             _ => true,
         }
+    }
+
+    /// `capability` as every policy grants it: a name may lead to the operator's own network where
+    /// each of them says so.
+    fn with_private(&self, subject: Subject<'_>, capability: Capability) -> Capability {
+        let Capability::Http(rule) = capability else { return capability };
+        let wider = Capability::Http(HttpRule { private: true, ..rule.clone() });
+        let wanted = Wanted::Capability(&wider, None);
+        let private = self
+            .policies
+            .iter()
+            .all(|policy| matches!(policy.verdict(subject, wanted), Verdict::Permitted(_)));
+        Capability::Http(HttpRule { private, ..rule })
     }
 
     /// Asks every policy, notes which rows grant and every reason against.
@@ -659,6 +672,7 @@ impl<'a> Case<'a> {
             clock: Clock::Denied,
             random: Random::Denied,
             sockets: BTreeSet::new(),
+            http: BTreeSet::new(),
             stubbed: imports.stubbed.clone(),
             limits,
         };
@@ -682,6 +696,9 @@ impl<'a> Case<'a> {
                 Capability::Sockets(socket) => {
                     grants.sockets.insert(*socket);
                 }
+                Capability::Http(rule) => {
+                    grants.http.insert(rule.clone());
+                }
             }
         }
         grants.filesystem.sort_by(|a, b| a.folder.cmp(&b.folder));
@@ -702,7 +719,8 @@ impl<'a> Case<'a> {
             Some(Effect::Pure) => Effect::Pure,
             Some(Effect::Idempotent | Effect::External) | None => Effect::External,
         };
-        let power = if grants.reaches_out() { Effect::External } else { Effect::Pure };
+        let asks = !grants.http().is_empty() && claim != Effect::Idempotent;
+        let power = if grants.reaches_out() || asks { Effect::External } else { Effect::Pure };
         claim.max(power)
     }
 
@@ -825,20 +843,52 @@ impl<'a> Case<'a> {
     }
 }
 
-/// The classes that a program's grant names, each with what it lists.
-fn narrowing(grant: &GrantTable) -> BTreeMap<Class, Vec<Capability>> {
-    fn list<T: Clone>(items: &BTreeSet<T>, of: fn(T) -> Capability) -> Vec<Capability> {
-        items.iter().cloned().map(of).collect()
+/// One entry of a program's grant.
+enum Narrow {
+    /// No more than this.
+    To(Capability),
+    /// Whatever is asked for of this host.
+    Host(Host),
+}
+
+impl Narrow {
+    /// What it leaves of `ask`.
+    fn of(&self, ask: &Capability) -> Option<Capability> {
+        match (self, ask) {
+            (Self::To(own), _) => own.meet(ask),
+            (Self::Host(host), Capability::Http(rule)) => {
+                Some(Capability::Http(HttpRule { host: host.meet(&rule.host)?, ..rule.clone() }))
+            }
+            (Self::Host(_), _) => None,
+        }
     }
-    let GrantTable { filesystem, env, kv, clock, random, sockets, span: _ } = grant;
-    let folders = |folders: &Vec<Folder>| folders.iter().cloned().map(Capability::Filesystem).collect();
+}
+
+impl std::fmt::Display for Narrow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::To(own) => own.fmt(f),
+            Self::Host(host) => write!(f, "{} {host}", Class::Http),
+        }
+    }
+}
+
+/// The classes that a program's grant names, each with what it lists.
+fn narrowing(grant: &GrantTable) -> BTreeMap<Class, Vec<Narrow>> {
+    fn list<T: Clone>(items: &BTreeSet<T>, of: fn(T) -> Capability) -> Vec<Narrow> {
+        items.iter().cloned().map(of).map(Narrow::To).collect()
+    }
+    let GrantTable { filesystem, env, kv, clock, random, sockets, http, span: _ } = grant;
+    let folders =
+        |folders: &Vec<Folder>| folders.iter().cloned().map(Capability::Filesystem).map(Narrow::To).collect();
     [
         (Class::Filesystem, filesystem.as_ref().map(folders)),
         (Class::Env, env.as_ref().map(|names| list(names, Capability::Env))),
         (Class::Kv, kv.as_ref().map(|names| list(names, Capability::Kv))),
-        (Class::Clock, clock.map(|clock| vec![Capability::Clock(clock)])),
-        (Class::Random, random.map(|random| vec![Capability::Random(random)])),
+        (Class::Clock, clock.map(|clock| vec![Narrow::To(Capability::Clock(clock))])),
+        (Class::Random, random.map(|random| vec![Narrow::To(Capability::Random(random))])),
         (Class::Sockets, sockets.as_ref().map(|sockets| list(sockets, Capability::Sockets))),
+        (Class::Http, http.as_ref().map(|hosts| hosts.iter().cloned().map(Narrow::Host).collect())),
     ]
     .into_iter()
     .filter_map(|(class, list)| Some((class, list?)))

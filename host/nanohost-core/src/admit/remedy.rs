@@ -16,7 +16,10 @@ pub(super) fn declare(manifest: &Manifest, class: Class, import: &Import) -> Str
         Class::Clock => return format!("set in {file}:\n\n[capabilities]\nclock = \"virtual\""),
         Class::Random => return format!("set in {file}:\n\n[capabilities]\nrandom = \"seeded\""),
         Class::Sockets => "sockets = [{ address = \"127.0.0.1\", port = 7 }]",
-        Class::Http | Class::Secrets => {
+        Class::Http => {
+            "http = [{ scheme = \"https\", host = \"api.example.com\", methods = [\"GET\"], path = \"/v1/**\" }]"
+        }
+        Class::Secrets => {
             return format!(
                 "this host grants no {class} yet; if the tool never uses it, its author adds above the tables of {file}:\n\n{stub}"
             );
@@ -39,6 +42,17 @@ pub(super) fn permit_line(capability: &Capability) -> String {
         Capability::Random(random) => format!("random = \"{random}\""),
         Capability::Sockets(socket) => {
             format!("sockets = [{{ address = \"{}\", port = {} }}]", socket.address, socket.port)
+        }
+        Capability::Http(rule) => {
+            let methods: Vec<String> = rule.methods.iter().map(|method| quoted(method.as_str())).collect();
+            format!(
+                "http = [{{ scheme = \"{}\", host = {}, port = {}, methods = [{}], path = {} }}]",
+                rule.scheme.as_str(),
+                quoted(&rule.host.to_string()),
+                rule.port,
+                methods.join(", "),
+                quoted(&rule.path.to_string()),
+            )
         }
     }
 }

@@ -158,6 +158,9 @@ const READ: &str = "[capabilities]\nfilesystem = [{ guest = \"/data\", access = 
 const WRITE: &str = "[capabilities]\nfilesystem = [{ guest = \"/data\", access = \"write\" }]";
 const LEDGER: &str = "[capabilities]\nkv = [\"ledger\"]";
 const SOCKET: &str = "[capabilities]\nsockets = [{ address = \"127.0.0.1\", port = 7 }]";
+const API: &str =
+    "[capabilities]\nhttp = [{ host = \"api.x.test\", methods = [\"GET\", \"POST\"], path = \"/v1/**\" }]";
+const MAY_ASK: &str = "http = [{ host = \"*.x.test\", methods = [\"GET\", \"POST\"], path = \"/**\" }]";
 const MAY_READ: &str =
     "filesystem = [{ guest = \"/data\", access = \"read\" }]\n[folders.t]\n\"/data\" = \"data\"";
 const MAY_WRITE: &str =
@@ -212,6 +215,49 @@ fn one_line_a_case() {
             &[TCP],
             permit("sockets = [{ address = \"127.0.0.1\", port = 8 }]"),
             "not_granted 127.0.0.1:7",
+        ),
+        (API, &[HTTP], permit(MAY_ASK), "ok"),
+        (API, &[HTTP], String::new(), "not_granted GET,POST https://api.x.test/v1/**"),
+        (
+            API,
+            &[HTTP],
+            permit(&MAY_ASK.replace("\"GET\", ", "")),
+            "not_granted GET,POST https://api.x.test/v1/**",
+        ),
+        (
+            API,
+            &[HTTP],
+            permit(&MAY_ASK.replace("/**", "/v1/a/**")),
+            "not_granted GET,POST https://api.x.test/v1/**",
+        ),
+        (
+            API,
+            &[HTTP],
+            permit(&MAY_ASK.replace("*.x.test", "b.x.test")),
+            "not_granted GET,POST https://api.x.test/v1/**",
+        ),
+        (
+            API,
+            &[HTTP],
+            permit(&MAY_ASK.replace("host", "port = 8443, host")),
+            "not_granted GET,POST https://api.x.test/v1/**",
+        ),
+        (
+            API,
+            &[HTTP],
+            permit(&MAY_ASK.replace("host", "scheme = \"http\", port = 443, host")),
+            "not_granted GET,POST https://api.x.test/v1/**",
+        ),
+        // What is forbidden is part of what is asked for.
+        (
+            API,
+            &[HTTP],
+            format!(
+                "{}[[forbid]]\nid = \"n\"\n{}",
+                permit(MAY_ASK),
+                MAY_ASK.replace("\"GET\", ", "").replace("/**", "/v1/admin/**")
+            ),
+            "forbidden GET,POST https://api.x.test/v1/**",
         ),
         ("[capabilities]\nclock = \"real\"", &[CLOCK], String::new(), "not_granted real"),
         ("[capabilities]\nclock = \"real\"", &[CLOCK], permit("clock = \"virtual\""), "not_granted real"),
@@ -418,10 +464,54 @@ fn effects() {
             Effect::External,
         ),
         (claim("pure", LEDGER), &[KV], permit("kv = [\"ledger\"]"), Effect::Pure),
+        // A request can carry a key, so an operator's word counts there, and an author's does not.
+        (claim("pure", API), &[HTTP], permit(MAY_ASK), Effect::External),
+        (claim("pure", API), &[HTTP], permit(&format!("{vouched}\n{MAY_ASK}")), Effect::External),
+        (claim("idempotent", API), &[HTTP], permit(MAY_ASK), Effect::External),
+        (claim("idempotent", API), &[HTTP], permit(&format!("{vouched}\n{MAY_ASK}")), Effect::Idempotent),
+        (claim("pure", API), &[], permit(MAY_ASK), Effect::Pure),
     ] {
         let plan = World::new(&manifest, imports, &policy).plan();
         assert_eq!(plan.rows()[0].effect, expect, "{manifest} {policy}");
     }
+}
+
+#[test]
+fn a_program_narrows_to_hosts() {
+    let both = "[capabilities]\nhttp = [{ host = \"a.x.test\", methods = [\"GET\"], path = \"/\" }, { host = \"*.b.x.test\", methods = [\"GET\"], path = \"/\" }]";
+    let granted = |grant: &str| {
+        let plan = World::new(both, &[HTTP], &permit(MAY_ASK)).granting(grant).plan();
+        plan.rows()[0].granted.join(", ")
+    };
+    assert_eq!(granted(""), "http GET https://a.x.test/, http GET https://*.b.x.test/");
+    assert_eq!(granted("http = [\"a.x.test\"]"), "http GET https://a.x.test/");
+    assert_eq!(granted("http = [\"c.b.x.test\"]"), "http GET https://c.b.x.test/");
+    assert_eq!(granted("http = [\"*.c.b.x.test\"]"), "http GET https://*.c.b.x.test/");
+    let world = World::new(both, &[HTTP], &permit(MAY_ASK)).granting("http = [\"c.x.test\"]");
+    assert_eq!(world.verdict(), "invalid: grant_matches_nothing, not_granted");
+}
+
+/// Where a name may lead is said by every policy, and by nobody else.
+#[test]
+fn the_operators_own_network() {
+    let private = MAY_ASK.replace(" }]", ", private = true }]");
+    let shown = |first: &str, second: &str| {
+        let plan = World::new(API, &[HTTP], &permit(first)).and(&permit(second), Trust::Trusted).plan();
+        let row = &plan.rows()[0];
+        let private: Vec<bool> = row.grants.http().iter().map(|rule| rule.private).collect();
+        (row.granted[0].clone(), private)
+    };
+    let (open, closed) = (
+        "http GET,POST https://api.x.test/v1/** (private addresses too)",
+        "http GET,POST https://api.x.test/v1/**",
+    );
+    assert_eq!(shown(&private, &private), (open.into(), vec![true]));
+    assert_eq!(shown(&private, MAY_ASK), (closed.into(), vec![false]));
+    assert_eq!(shown(MAY_ASK, MAY_ASK), (closed.into(), vec![false]));
+    // Any row that says so will do, and an expired one does not.
+    let more = |expires: &str| format!("{MAY_ASK}\n[[permit]]\nid = \"more\"\n{expires}\n{private}");
+    assert_eq!(shown(&more(""), &private), (open.into(), vec![true]));
+    assert_eq!(shown(&more("expires = 2020-01-01"), &private), (closed.into(), vec![false]));
 }
 
 #[test]
@@ -451,6 +541,13 @@ fn policies_only_narrow_each_other() {
     assert_eq!(plan.rows()[0].limits.fuel, 5);
     let plan = World::new("[limits]\nfuel = 3", &[], &limited(9)).plan();
     assert_eq!(plan.rows()[0].limits.fuel, 3);
+    let plan = World::new(
+        "[limits]\nhttp_calls = 7\nhttp_bytes = \"1KiB\"",
+        &[],
+        "[limits]\nhttp_calls = 9\nhttp_bytes = \"9B\"",
+    )
+    .plan();
+    assert_eq!((plan.rows()[0].limits.http_calls, plan.rows()[0].limits.http_bytes), (7, 9));
 }
 
 #[test]
@@ -508,6 +605,7 @@ fn a_found_policy_is_a_strangers() {
         found(SOCKET, TCP, &permit("sockets = [{ address = \"127.0.0.1\", port = 7 }]")),
         "not_granted 127.0.0.1:7"
     );
+    assert_eq!(found(API, HTTP, &permit(MAY_ASK)), "not_granted GET,POST https://api.x.test/v1/**");
     assert_eq!(
         found("[capabilities]\nclock = \"real\"", CLOCK, &permit("clock = \"real\"")),
         "not_granted real"

@@ -8,6 +8,17 @@ fn kv(name: &str) -> Capability {
     Capability::Kv(name.into())
 }
 
+fn http(host: &str, methods: &[Method], path: &str, private: bool) -> Capability {
+    Capability::Http(HttpRule {
+        scheme: Scheme::Https,
+        host: Host::parse(host).expect("a host"),
+        port: 443,
+        methods: methods.iter().copied().collect(),
+        path: PathPattern::parse(path).expect("a path"),
+        private,
+    })
+}
+
 fn samples() -> Vec<Capability> {
     use Access::{Read, Write};
     let socket = |port| Capability::Sockets(Socket { address: IpAddr::from([127, 0, 0, 1]), port });
@@ -30,6 +41,11 @@ fn samples() -> Vec<Capability> {
         Capability::Random(Random::Real),
         socket(7),
         socket(8),
+        http("a.test", &[Method::Get], "/v1/**", false),
+        http("a.test", &[Method::Get, Method::Post], "/v1/a", false),
+        http("*.a.test", &[Method::Post], "/**", false),
+        http("b.a.test", &[Method::Post], "/**", true),
+        http("b.a.test", &[Method::Post, Method::Get], "/v1/a", false),
     ]
 }
 
@@ -90,6 +106,27 @@ fn forbidding_looks_both_ways() {
         (folder("/data", Write), folder("/database", Read), false),
         (Capability::Clock(Clock::Real), Capability::Clock(Clock::Virtual), true),
         (Capability::Clock(Clock::Virtual), Capability::Clock(Clock::Real), false),
+        // Some of what is granted is forbidden, and the reverse.
+        (
+            http("*.a.test", &[Method::Get, Method::Post], "/**", false),
+            http("b.a.test", &[Method::Post], "/admin/**", false),
+            true,
+        ),
+        (
+            http("b.a.test", &[Method::Post], "/admin/x", false),
+            http("*.a.test", &[Method::Get, Method::Post], "/**", false),
+            true,
+        ),
+        (
+            http("b.a.test", &[Method::Post], "/**", true),
+            http("*.a.test", &[Method::Post], "/**", false),
+            true,
+        ),
+        (
+            http("*.a.test", &[Method::Get], "/**", false),
+            http("*.a.test", &[Method::Post], "/**", false),
+            false,
+        ),
     ] {
         assert_eq!(grant.touches(&forbidden), expect, "{grant} touches {forbidden}");
     }

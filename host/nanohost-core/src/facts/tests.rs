@@ -18,6 +18,8 @@ fn classification() {
         ("wasi:filesystem/preopens@0.2.6", Authority(Class::Filesystem)),
         ("wasi:sockets/tcp@0.2.6", Authority(Class::Sockets)),
         ("wasi:http/outgoing-handler@0.2.6", Authority(Class::Http)),
+        ("wasi:http/types@0.2.4", Authority(Class::Http)),
+        ("wasi:http/incoming-handler@0.2.6", Unknown),
         ("nanohost:tool/kv@0.1.0", Authority(Class::Kv)),
         ("nanohost:tool/kv@0.1.9", Authority(Class::Kv)),
         ("nanohost:tool/log@0.1.0", Inert),

@@ -4,7 +4,12 @@
 use std::net::IpAddr;
 
 use super::Spanned;
-use crate::capability::{Access, Capability, Clock, Folder, Random, Socket, is_guest_path};
+use std::collections::BTreeSet;
+
+use crate::capability::{
+    Access, Capability, Clock, Folder, Host, HttpRule, Method, PathPattern, Random, Scheme, Socket,
+    is_guest_path,
+};
 use crate::document::{Fields, Node, NodeValue, Report};
 use crate::facts::ImportPattern;
 
@@ -12,8 +17,23 @@ use crate::facts::ImportPattern;
 /// policy: without a bound a small file makes much work.
 const MAX_ENTRIES: usize = 256;
 
-/// Reads `filesystem`, `env`, `kv`, `clock`, `random` and `sockets`.
-pub(crate) fn read_capabilities(fields: &mut Fields<'_>, report: &mut Report) -> Vec<Spanned<Capability>> {
+/// Who speaks. Nearly all means the same whoever says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// An author.
+    Asks,
+    /// An operator who grants.
+    Permits,
+    /// An operator who takes away.
+    Forbids,
+}
+
+/// Reads `filesystem`, `env`, `kv`, `clock`, `random`, `sockets` and `http`.
+pub(crate) fn read_capabilities(
+    fields: &mut Fields<'_>,
+    side: Side,
+    report: &mut Report,
+) -> Vec<Spanned<Capability>> {
     let mut all = Vec::new();
     for node in entries(fields, "filesystem", report) {
         all.extend(folder(node, report).map(|folder| spanned(node, Capability::Filesystem(folder))));
@@ -49,6 +69,9 @@ pub(crate) fn read_capabilities(fields: &mut Fields<'_>, report: &mut Report) ->
     }
     for node in entries(fields, "sockets", report) {
         all.extend(socket(node, report).map(|socket| spanned(node, Capability::Sockets(socket))));
+    }
+    for node in entries(fields, "http", report) {
+        all.extend(http(node, side, report).map(|rule| spanned(node, Capability::Http(rule))));
     }
     refuse_repeated(&all, report);
     all
@@ -144,23 +167,103 @@ fn socket(node: &Node, report: &mut Report) -> Option<Socket> {
         }
         None => None,
     };
-    let port = match fields.node("port").map(|at| (at, &at.value)) {
-        Some((_, NodeValue::Number(number)))
-            if number.as_u64().is_some_and(|port| (1..=65_535).contains(&port)) =>
-        {
-            number.as_u64().and_then(|port| u16::try_from(port).ok())
+    if !fields.has("port") {
+        fields.missing("port", report);
+    }
+    let port = port(&mut fields, report);
+    fields.finish(report);
+    Some(Socket { address: address?, port: port? })
+}
+
+/// `port`, where it stands and is one.
+fn port(fields: &mut Fields<'_>, report: &mut Report) -> Option<u16> {
+    let at = fields.node("port")?;
+    let port = match &at.value {
+        NodeValue::Number(number) => number.as_u64().and_then(|port| u16::try_from(port).ok()),
+        _ => None,
+    };
+    let port = port.filter(|port| *port > 0);
+    if port.is_none() {
+        report.invalid(&at.span, "`port` is a number from 1 to 65535");
+    }
+    port
+}
+
+/// `{ scheme = "https", host = "api.example.com", port = 443, methods = ["POST"], path = "/v1/**" }`.
+/// The scheme may be left out, which means https, and so may its own port.
+fn http(node: &Node, side: Side, report: &mut Report) -> Option<HttpRule> {
+    let mut fields = Fields::of(node, "a set of requests", report)?;
+    let schemes = [("http", Scheme::Http), ("https", Scheme::Https)];
+    let said = fields.has("scheme");
+    let scheme = fields.choice("scheme", &schemes, report).or((!said).then_some(Scheme::Https));
+    let said = fields.has("port");
+    let port = port(&mut fields, report).or_else(|| scheme.filter(|_| !said).map(Scheme::port));
+    let host = host(&mut fields, report);
+    let methods = methods(&mut fields, report);
+    let path = path(&mut fields, report);
+    let private = match side {
+        Side::Permits => fields.truth("private", report).unwrap_or(false),
+        Side::Asks => {
+            fields.refuse("private", "where a name leads is the operator's to say", report);
+            false
         }
-        Some((at, _)) => {
-            report.invalid(&at.span, "`port` is a number from 1 to 65535");
-            None
-        }
-        None => {
-            fields.missing("port", report);
-            None
+        Side::Forbids => {
+            fields.refuse("private", "what is forbidden is so wherever the name leads", report);
+            false
         }
     };
     fields.finish(report);
-    Some(Socket { address: address?, port: port? })
+    Some(HttpRule { scheme: scheme?, host: host?, port: port?, methods: methods?, path: path?, private })
+}
+
+fn host(fields: &mut Fields<'_>, report: &mut Report) -> Option<Host> {
+    let text = fields.need_text("host", report)?;
+    let host = Host::parse(text);
+    if let (None, Some(at)) = (&host, fields.node("host")) {
+        let finding =
+            report.error("invalid_field", &at.span, "`host` is a name or an address in its one spelling");
+        report.push(finding.help(
+            "write `api.example.com` in lower case, `*.example.com` for all names below it, `192.0.2.1` or `[2001:db8::1]`",
+        ));
+    }
+    host
+}
+
+fn methods(fields: &mut Fields<'_>, report: &mut Report) -> Option<BTreeSet<Method>> {
+    if !fields.has("methods") {
+        fields.missing("methods", report);
+        return None;
+    }
+    let mut methods = BTreeSet::new();
+    for (text, span) in fields.texts("methods", report)? {
+        match Method::parse(text) {
+            Some(method) => {
+                if !methods.insert(method) {
+                    report.invalid(&span, format!("{text} stands twice"));
+                }
+            }
+            None => {
+                let names: Vec<&str> = Method::ALL.into_iter().map(Method::as_str).collect();
+                report.invalid(&span, format!("a method is one of {}", names.join(", ")));
+            }
+        }
+    }
+    if let (true, Some(at)) = (methods.is_empty(), fields.node("methods")) {
+        report.invalid(&at.span, "`methods` names at least one method");
+    }
+    Some(methods).filter(|methods| !methods.is_empty())
+}
+
+fn path(fields: &mut Fields<'_>, report: &mut Report) -> Option<PathPattern> {
+    let text = fields.need_text("path", report)?;
+    let path = PathPattern::parse(text);
+    if let (None, Some(at)) = (&path, fields.node("path")) {
+        let finding = report.error("invalid_field", &at.span, "`path` is a path in its one spelling");
+        report.push(finding.help(
+            "write `/v1/refunds`, or `/v1/**` for whatever begins with `/v1/`; without `//`, `.`, `..`, `;`, `\\`, query or needless escapes",
+        ));
+    }
+    path
 }
 
 /// One folder, name or address stands once: of two entries that differ, a reader would believe

@@ -14,6 +14,8 @@ pub(super) const DEFAULT_LIMITS: Limits = Limits {
     deadline: Duration::from_secs(5),
     output: 1 << 20,
     logs: 64 << 10,
+    http_calls: 16,
+    http_bytes: 1 << 20,
 };
 
 /// A component needs at least one page; more than 4 GiB no 32-bit memory has, so a greater bound
@@ -35,6 +37,12 @@ const OUTPUT: Range = Range { least: 1, most: 64 << 20 };
 /// Log lines are kept with the evidence: more of them is an attack on the disk.
 const LOGS: Range = Range { least: 1, most: 16 << 20 };
 
+/// More requests of one call are a flood.
+const HTTP_CALLS: Range = Range { least: 1, most: 10_000 };
+
+/// Answers are kept in memory and with the evidence, as results are.
+const HTTP_BYTES: Range = Range { least: 1, most: 64 << 20 };
+
 /// What a `[limits]` table says; what it leaves out is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct GivenLimits {
@@ -43,6 +51,8 @@ pub(crate) struct GivenLimits {
     pub(crate) deadline: Option<Duration>,
     pub(crate) output: Option<u64>,
     pub(crate) logs: Option<u64>,
+    pub(crate) http_calls: Option<u64>,
+    pub(crate) http_bytes: Option<u64>,
 }
 
 impl GivenLimits {
@@ -54,6 +64,8 @@ impl GivenLimits {
             deadline: self.deadline.unwrap_or(others.deadline),
             output: self.output.unwrap_or(others.output),
             logs: self.logs.unwrap_or(others.logs),
+            http_calls: self.http_calls.unwrap_or(others.http_calls),
+            http_bytes: self.http_bytes.unwrap_or(others.http_bytes),
         }
     }
 }
@@ -66,6 +78,8 @@ pub(crate) fn read_limits(fields: &mut Fields<'_>, report: &mut Report) -> Given
         deadline: quantity(fields, "deadline", &TIME, DEADLINE, report).map(Duration::from_millis),
         output: quantity(fields, "output", &BYTES, OUTPUT, report),
         logs: quantity(fields, "logs", &BYTES, LOGS, report),
+        http_calls: number(fields, "http_calls", HTTP_CALLS, report),
+        http_bytes: quantity(fields, "http_bytes", &BYTES, HTTP_BYTES, report),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::capabilities::{read_capabilities, read_stubs, refuse_unenforceable, spanned};
+use super::capabilities::{Side, read_capabilities, read_stubs, refuse_unenforceable, spanned};
 use super::limits::{DEFAULT_LIMITS, GivenLimits, read_limits};
 use super::{Ask, Function, Manifest, Spanned};
 use crate::capability::{Capability, Clock, Effect, Random};
@@ -92,11 +92,11 @@ fn read(mut fields: Fields<'_>, report: &mut Report) -> Draft {
     let mut asks = Vec::new();
     if let Some(mut table) = fields.fields("capabilities", "[capabilities]", report) {
         asks.extend(
-            read_capabilities(&mut table, report)
+            read_capabilities(&mut table, Side::Asks, report)
                 .into_iter()
                 .map(|own| Ask { capability: own.value, span: Some(own.span) }),
         );
-        refuse_unenforceable(&mut table, &["http", "secrets"], report);
+        refuse_unenforceable(&mut table, &["secrets"], report);
         table.finish(report);
     }
     for default in [Capability::Clock(Clock::Virtual), Capability::Random(Random::Seeded)] {
@@ -107,7 +107,6 @@ fn read(mut fields: Fields<'_>, report: &mut Report) -> Draft {
     let mut limits = GivenLimits::default();
     if let Some(mut table) = fields.fields("limits", "[limits]", report) {
         limits = read_limits(&mut table, report);
-        refuse_unenforceable(&mut table, &["http_calls", "http_bytes"], report);
         table.finish(report);
     }
     fields.finish(report);

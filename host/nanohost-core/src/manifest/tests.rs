@@ -81,9 +81,57 @@ fn one_line_a_case() {
         ("[capabilities]\nsockets = [{ address = \"127.0.0.1\", port = 0 }]", "invalid_field@2"),
         ("[capabilities]\nsockets = [{ address = \"127.0.0.1\", port = 65536 }]", "invalid_field@2"),
         ("[capabilities]\nsockets = [{ address = \"127.0.0.1\" }]", "invalid_field@2"),
+        // HTTP.
+        (
+            "[capabilities]\nhttp = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\" }]",
+            "ok",
+        ),
+        (
+            "[capabilities]\nhttp = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", scheme = \"http\", port = 8080 }]",
+            "ok",
+        ),
+        (
+            "[capabilities]\nhttp = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", scheme = \"ftp\" }]",
+            "invalid_field@2",
+        ),
+        (
+            "[capabilities]\nhttp = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", port = 0 }]",
+            "invalid_field@2",
+        ),
+        (
+            "[capabilities]\nhttp = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", query = \"a\" }]",
+            "unknown_field@2",
+        ),
+        (
+            "[capabilities]\nhttp = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", private = true }]",
+            "invalid_field@2",
+        ),
+        (
+            "[capabilities]\nhttp = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\" }, { host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", port = 443 }]",
+            "invalid_field@2",
+        ),
+        ("[capabilities]\nhttp = [{ host = \"a.test\", methods = [\"GET\"] }]", "invalid_field@2"),
+        ("[capabilities]\nhttp = [{ host = \"a.test\", path = \"/\" }]", "invalid_field@2"),
+        ("[capabilities]\nhttp = [{ methods = [\"GET\"], path = \"/\" }]", "invalid_field@2"),
+        ("[capabilities]\nhttp = [{ host = \"*\", methods = [\"GET\"], path = \"/\" }]", "invalid_field@2"),
+        ("[capabilities]\nhttp = [{ host = \"a.test\", methods = [], path = \"/\" }]", "invalid_field@2"),
+        (
+            "[capabilities]\nhttp = [{ host = \"a.test\", methods = [\"get\"], path = \"/\" }]",
+            "invalid_field@2 invalid_field@2",
+        ),
+        (
+            "[capabilities]\nhttp = [{ host = \"a.test\", methods = [\"CONNECT\", \"GET\"], path = \"/\" }]",
+            "invalid_field@2",
+        ),
+        (
+            "[capabilities]\nhttp = [{ host = \"a.test\", methods = [\"GET\"], path = \"/*/a\" }]",
+            "invalid_field@2",
+        ),
+        ("[capabilities]\nhttp = [\"a.test\"]", "invalid_field@2"),
+        ("[limits]\nhttp_calls = 4\nhttp_bytes = \"1MiB\"", "ok"),
+        ("[limits]\nhttp_calls = 0\nhttp_bytes = \"1GiB\"", "invalid_limit@2 invalid_limit@3"),
         // Known, and not enforced yet.
-        ("[capabilities]\nhttp = []\nsecrets = []", "unenforceable@2 unenforceable@3"),
-        ("[limits]\nhttp_calls = 4\nhttp_bytes = \"1MiB\"", "unenforceable@2 unenforceable@3"),
+        ("[capabilities]\nsecrets = []", "unenforceable@2"),
         // Limits.
         (
             "[limits]\nmemory = \"32MiB\"\nfuel = 5_000\ndeadline = \"500ms\"\noutput = \"1B\"\nlogs = \"64KiB\"",

@@ -8,8 +8,8 @@ use crate::capability::{Capability, Clock, Random, is_guest_path};
 use crate::condition::Condition;
 use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report};
 use crate::manifest::{
-    GivenLimits, Spanned, is_variable, read_capabilities, read_limits, read_stubs, refuse_unenforceable,
-    spanned,
+    GivenLimits, Side, Spanned, is_variable, read_capabilities, read_limits, read_stubs,
+    refuse_unenforceable, spanned,
 };
 use crate::{Diagnostic, Diagnostics, Digest, Principal, Source, Timestamp, ToolName};
 
@@ -103,7 +103,11 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
         report.invalid(&at.span, error.to_string());
     }
     let function = fields.filled_text("function", report).map(str::to_owned);
-    let capabilities = read_capabilities(&mut fields, report);
+    let side = match stance {
+        Stance::Permit => Side::Permits,
+        Stance::Forbid => Side::Forbids,
+    };
+    let capabilities = read_capabilities(&mut fields, side, report);
     for own in &capabilities {
         if matches!(own.value, Capability::Clock(Clock::Denied) | Capability::Random(Random::Denied)) {
             let finding = report.error("invalid_field", &own.span, "a row permits or forbids something");
@@ -112,7 +116,7 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
         }
     }
     let stubs = read_stubs(&mut fields, report);
-    refuse_unenforceable(&mut fields, &["http", "secrets", "forbid_origin", "digest", "publisher"], report);
+    refuse_unenforceable(&mut fields, &["secrets", "forbid_origin", "digest", "publisher"], report);
 
     let (mut expires, mut vouched, mut require) = (None, Vec::new(), None);
     match stance {
@@ -316,7 +320,6 @@ fn ceilings(fields: &mut Fields<'_>, report: &mut Report) -> GivenLimits {
     let mut limits = GivenLimits::default();
     if let Some(mut table) = fields.fields("limits", "[limits]", report) {
         limits = read_limits(&mut table, report);
-        refuse_unenforceable(&mut table, &["http_calls", "http_bytes"], report);
         table.finish(report);
     }
     limits

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Diagnostics;
-use crate::capability::Socket;
+use crate::capability::{Host, HttpRule, Method, PathPattern, Scheme, Socket};
 
 fn parse(text: &str) -> Result<Policy, Diagnostics> {
     Policy::parse(Source::new("policy.toml", text), "/srv/policies", Trust::Trusted)
@@ -56,8 +56,30 @@ fn one_line_a_case() {
         (ban("tool = \"t\"\nexpires = 2027-06-30"), "invalid_field"),
         (ban("tool = \"t\"\nrequire = \"$args.a\""), "invalid_field"),
         (ban("tool = \"t\"\nvouch_idempotent = [\"f\"]"), "invalid_field"),
+        // HTTP.
+        (row("http = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\" }]"), "ok"),
+        (
+            row(
+                "http = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", private = true }]",
+            ),
+            "ok",
+        ),
+        (
+            row(
+                "http = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", private = 1 }]",
+            ),
+            "invalid_field",
+        ),
+        (ban("http = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\" }]"), "ok"),
+        (
+            ban(
+                "http = [{ host = \"api.example.com\", methods = [\"POST\"], path = \"/v1/**\", private = true }]",
+            ),
+            "invalid_field",
+        ),
+        ("[limits]\nhttp_calls = 4\nhttp_bytes = \"64KiB\"".into(), "ok"),
         // Known, and not enforced yet.
-        (row("http = []"), "unenforceable"),
+        (row("secrets = []"), "unenforceable"),
         (row("forbid_origin = { amount = [\"model\"] }"), "unenforceable"),
         (row("digest = \"x\"\npublisher = \"y\""), "unenforceable unenforceable"),
         ("[publishers]\n[retention]".into(), "unenforceable unenforceable"),
@@ -194,6 +216,7 @@ fn a_found_policy_grants_little() {
         clock = "real"
         random = "real"
         sockets = [{ address = "127.0.0.1", port = 7 }]
+        http = [{ host = "a.test", methods = ["GET"], path = "/**" }]
         stub = ["wasi:sockets/*"]
         vouch_idempotent = ["f"]
         [[forbid]]
@@ -207,6 +230,14 @@ fn a_found_policy_grants_little() {
     let subject = Subject { program: "p", tool: &tool, function: "f", today: Timestamp::from_millis(0) };
     let folder = |access| Capability::Filesystem(Folder { guest: "/data".into(), access });
     let socket = Capability::Sockets(Socket { address: [127, 0, 0, 1].into(), port: 7 });
+    let http = Capability::Http(HttpRule {
+        scheme: Scheme::Https,
+        host: Host::parse("a.test").expect("a host"),
+        port: 443,
+        methods: [Method::Get].into(),
+        path: PathPattern::parse("/").expect("a path"),
+        private: false,
+    });
     let granted = |policy: &Policy, wanted: Wanted<'_>| {
         matches!(policy.verdict(subject, wanted), Verdict::Permitted(_))
     };
@@ -224,6 +255,7 @@ fn a_found_policy_grants_little() {
         (Capability::Random(Random::Seeded), None, true),
         (Capability::Random(Random::Real), None, false),
         (socket, None, false),
+        (http, None, false),
     ] {
         let wanted = Wanted::Capability(&capability, host);
         assert_eq!(granted(&found, wanted), expect, "{capability} {host:?}");

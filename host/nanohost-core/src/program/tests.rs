@@ -27,7 +27,7 @@ limit = { type = "integer", minimum = 1, default = 5 }
 [tools.lookup]
 path = "../tools/orders"
 function = "find"
-grant = { filesystem = [{ guest = "/data", access = "read" }], kv = ["a"], clock = "virtual", random = "denied", sockets = [{ address = "127.0.0.1", port = 80 }] }
+grant = { filesystem = [{ guest = "/data", access = "read" }], kv = ["a"], clock = "virtual", random = "denied", sockets = [{ address = "127.0.0.1", port = 80 }], http = ["api.example.com", "*.example.org"] }
 
 [tools.pay]
 path = "../tools/pay"
@@ -305,9 +305,9 @@ fn tools() {
         &["2:1 unenforceable a tool from a package cannot be used yet"],
     );
     check(
-        "[tools.last_error]\npath = 'x'\ngrant = { http = ['a'], kv = 'b', filesystem = [{ guest = '/a/../b', access = 'read' }] }",
+        "[tools.last_error]\npath = 'x'\ngrant = { http = ['A'], kv = 'b', filesystem = [{ guest = '/a/../b', access = 'read' }] }",
         &[
-            "3:11 unenforceable `http` cannot be granted yet",
+            "3:19 invalid_field `http` holds hosts in their one spelling: `api.example.com`, `*.example.com`",
             "3:30 invalid_field `kv` of `grant` is a list",
             "3:49 invalid_field a guest folder is an absolute path without `.`, `..`, `//` or `/` at its end",
         ],

@@ -39,6 +39,8 @@ pub(crate) fn wat(text: &str) -> Loaded {
 pub(crate) struct Asks {
     /// Lines of `[capabilities]`, in the manifest and in the policy's one row alike.
     pub(crate) capabilities: String,
+    /// What the policy's row says instead.
+    pub(crate) permits: Option<String>,
     /// Lines of `[limits]`.
     pub(crate) limits: String,
     /// The value of `stub`.
@@ -49,7 +51,7 @@ pub(crate) struct Asks {
 
 /// Admits one function of a component.
 pub(crate) fn plan(facts: &ToolFacts, function: &str, asks: &Asks) -> Result<Plan, Refusal> {
-    let Asks { capabilities, limits, stub, host } = asks;
+    let Asks { capabilities, permits, limits, stub, host } = asks;
     let stub = stub.map(|stub| format!("stub = {stub}\n")).unwrap_or_default();
     let manifest = format!(
         "name = \"guest\"\nversion = \"1.0.0\"\n{stub}[functions.{function}]\neffect = \"external\"\n\
@@ -57,7 +59,8 @@ pub(crate) fn plan(facts: &ToolFacts, function: &str, asks: &Asks) -> Result<Pla
     );
     let row = format!(
         "[[permit]]\nid = \"all\"\nreason = \"tests\"\nowner = \"tests\"\nprogram = \"test\"\ntool = \"guest\"\n\
-         {stub}{capabilities}\n"
+         {stub}{}\n",
+        permits.as_ref().unwrap_or(capabilities)
     );
     let row = if capabilities.is_empty() && stub.is_empty() { String::new() } else { row };
     // What the function takes, from inputs that nobody here gives: admission looks at the names.
@@ -93,15 +96,24 @@ fn name() -> ToolName {
 
 /// Links what was admitted.
 pub(crate) fn link(loaded: &Loaded, plan: &Plan) -> Result<Tool, LinkError> {
+    link_in(engine(), loaded, plan)
+}
+
+fn link_in(engine: &Engine, loaded: &Loaded, plan: &Plan) -> Result<Tool, LinkError> {
     let row = plan.row(&name()).expect("the row of the one tool");
-    engine().link(loaded, &row.grants, &row.export.path())
+    engine.link(loaded, &row.grants, &row.export.path())
 }
 
 /// Admits and links one function.
 pub(crate) fn tool(loaded: &Loaded, function: &str, asks: &Asks) -> Tool {
+    tool_in(engine(), loaded, function, asks)
+}
+
+/// The same in another engine.
+pub(crate) fn tool_in(engine: &Engine, loaded: &Loaded, function: &str, asks: &Asks) -> Tool {
     let plan =
         plan(loaded.facts(), function, asks).unwrap_or_else(|refusal| panic!("{function}: {refusal:?}"));
-    link(loaded, &plan).expect("what was admitted links")
+    link_in(engine, loaded, &plan).expect("what was admitted links")
 }
 
 /// A context in which the guest has an empty store.

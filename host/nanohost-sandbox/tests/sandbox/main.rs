@@ -4,6 +4,8 @@
 mod bench;
 mod files;
 mod guests;
+mod http;
+mod http_server;
 mod limits;
 mod loading;
 mod net;

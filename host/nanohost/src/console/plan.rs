@@ -100,7 +100,8 @@ fn tool(row: &Row) -> String {
     if !row.pii.is_empty() {
         line("personal", list(&row.pii));
     }
-    line("limits", limits(row.limits));
+    let asks = row.granted.iter().any(|granted| granted.starts_with("http "));
+    line("limits", limits(row.limits, asks));
     out
 }
 
@@ -129,15 +130,20 @@ fn list(items: &[String]) -> String {
     shown.join(", ")
 }
 
-fn limits(limits: Limits) -> String {
-    format!(
+/// The bounds; those of requests where any can be made.
+fn limits(limits: Limits, asks: bool) -> String {
+    let mut shown = format!(
         "memory {} · fuel {} · deadline {} · output {} · logs {}",
         bytes(limits.memory),
         limits.fuel,
         super::duration(limits.deadline),
         bytes(limits.output),
         bytes(limits.logs)
-    )
+    );
+    if asks {
+        shown.push_str(&format!(" · http {} calls, {}", limits.http_calls, bytes(limits.http_bytes)));
+    }
+    shown
 }
 
 /// A number of bytes for a person.

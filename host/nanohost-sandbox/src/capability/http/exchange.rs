@@ -1,0 +1,235 @@
+//! One request and its answer over a connection of their own: HTTP/1.1, bounded in time and bytes.
+//! Knows no rule but the one that allowed it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::client::conn::http1;
+use nanohost_core::{Class, Digest, Scheme};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+use wasmtime_wasi::runtime::spawn;
+use wasmtime_wasi_http::io::TokioIo;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
+
+use super::{Allowed, Client, Exchange};
+use crate::report::HostAnswer;
+
+/// A server that does not take the connection by then is not there.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The status line and headers of an answer: more of them is an attack on the host's memory. Bytes
+/// and headers.
+const MAX_HEAD: usize = 64 << 10;
+const MAX_HEADERS: usize = 128;
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Sends what was allowed, and hands back the answer with what keeps its connection going.
+pub(super) async fn send(
+    client: Arc<Client>,
+    allowed: Allowed,
+    request: Request<WasiBody>,
+    options: RequestOptions,
+) -> Exchange {
+    let scope = allowed.rule.to_string();
+    let addresses = client.addresses(&allowed).await?;
+    client.recorder.operation(Class::Http, &scope);
+    let patience = options.connect_timeout.unwrap_or(CONNECT).min(CONNECT);
+    let stream = tokio::time::timeout(patience, connect(&client, &allowed, &addresses))
+        .await
+        .map_err(|_| Error::ConnectionTimeout)??;
+
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+    let connection = spawn(async move { connection.await.map_err(Error::from) });
+
+    let request = rewritten(&client, &allowed, &scope, request)?;
+    let first_byte = options.first_byte_timeout.unwrap_or_else(|| left(client.deadline));
+    let answer = tokio::time::timeout(first_byte, sender.send_request(request))
+        .await
+        .map_err(|_| Error::ConnectionReadTimeout)??;
+
+    let (head, body) = answer.into_parts();
+    let at = {
+        let mut answers = client.answers();
+        answers.push(HostAnswer {
+            class: Class::Http,
+            scope: scope.clone(),
+            request: Digest::of(request_line(&allowed).as_bytes()),
+            status: head.status.as_u16(),
+            headers: head
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+            body: Vec::new(),
+            whole: false,
+        });
+        answers.len() - 1
+    };
+    let body = Incoming { body, client, scope, at, pause: options.between_bytes_timeout, waiting: None };
+    Ok((Response::from_parts(head, body.boxed_unsync()), Box::new(connection)))
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+/// Method and whole URL, as they were sent.
+fn request_line(allowed: &Allowed) -> String {
+    let target = &allowed.target;
+    format!(
+        "{} {}://{}{}",
+        target.method().as_str(),
+        target.scheme().as_str(),
+        target.authority(),
+        target.path_and_query()
+    )
+}
+
+/// Connects to the first of the judged addresses that takes it. No name is looked up again.
+async fn connect(client: &Client, allowed: &Allowed, addresses: &[IpAddr]) -> Result<Box<dyn Stream>, Error> {
+    let mut failure = Error::DestinationNotFound;
+    for address in addresses {
+        match TcpStream::connect(SocketAddr::new(*address, allowed.target.port())).await {
+            Ok(stream) => return secured(client, allowed, stream).await,
+            Err(error) => failure = Error::Connect(error),
+        }
+    }
+    Err(failure)
+}
+
+async fn secured(client: &Client, allowed: &Allowed, stream: TcpStream) -> Result<Box<dyn Stream>, Error> {
+    if allowed.target.scheme() == Scheme::Http {
+        return Ok(Box::new(stream));
+    }
+    let name = match allowed.target.address() {
+        Some(address) => ServerName::from(address),
+        None => ServerName::try_from(allowed.target.host().to_owned())
+            .map_err(|_| Error::HttpRequestUriInvalid)?,
+    };
+    let connector = tokio_rustls::TlsConnector::from(client.network.tls()?);
+    Ok(Box::new(connector.connect(name, stream).await.map_err(Error::Tls)?))
+}
+
+/// The request with the host's own reading of its first line and `Host`.
+fn rewritten(
+    client: &Arc<Client>,
+    allowed: &Allowed,
+    scope: &str,
+    request: Request<WasiBody>,
+) -> Result<Request<Outgoing>, Error> {
+    let (mut head, body) = request.into_parts();
+    head.uri = allowed.target.path_and_query().parse::<Uri>().map_err(|_| Error::HttpRequestUriInvalid)?;
+    let host =
+        HeaderValue::from_str(&allowed.target.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
+    head.headers.insert(header::HOST, host);
+    let body = Outgoing { body, client: Arc::clone(client), scope: scope.to_owned() };
+    Ok(Request::from_parts(head, body))
+}
+
+/// A request's body: counted, and without trailers.
+struct Outgoing {
+    body: WasiBody,
+    client: Arc<Client>,
+    scope: String,
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(frame) = std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) else {
+            return Poll::Ready(None);
+        };
+        let Ok(data) = frame?.into_data() else { return Poll::Ready(None) };
+        if !self.client.spend(data.len()) {
+            return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
+        }
+        self.client.recorder.written(Class::Http, &self.scope, data.len());
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An answer's body: counted, kept, and without trailers.
+struct Incoming {
+    body: hyper::body::Incoming,
+    client: Arc<Client>,
+    scope: String,
+    /// Which of the kept answers it belongs to.
+    at: usize,
+    /// How long the guest waits for the next bytes.
+    pause: Option<Duration>,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => {
+                self.waiting = None;
+                frame
+            }
+            Poll::Pending => {
+                let Some(pause) = self.pause else { return Poll::Pending };
+                let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+                std::task::ready!(waiting.as_mut().poll(context));
+                return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
+            }
+        };
+        let data = match frame.transpose()?.map(Frame::into_data) {
+            Some(Ok(data)) => data,
+            // The end, or trailers, which end it too.
+            None | Some(Err(_)) => {
+                if let Some(answer) = self.client.answers().get_mut(self.at) {
+                    answer.whole = true;
+                }
+                return Poll::Ready(None);
+            }
+        };
+        if !self.client.spend(data.len()) {
+            return Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))));
+        }
+        self.client.recorder.read(Class::Http, &self.scope, data.len());
+        if let Some(answer) = self.client.answers().get_mut(self.at) {
+            answer.body.extend_from_slice(&data);
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
