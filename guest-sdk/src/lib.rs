@@ -15,7 +15,7 @@
 //! # assert_eq!(greeting::greet("Ada".into()).unwrap(), "Good day, Ada");
 //! ```
 //!
-//! Built for `wasm32-wasip2`, the host's interfaces ([`kv`], [`log`], [`call_context`]) are
+//! Built for `wasm32-wasip2`, the host's interfaces ([`kv`], [`secrets`], [`log`], [`call_context`]) are
 //! imports of the component, each only where the tool uses it. Built for the author's own machine
 //! they are served by [`testing`], so that `cargo test` calls the tool as plain Rust.
 //!
@@ -32,6 +32,7 @@ pub mod folder;
 pub mod kv;
 pub mod log;
 mod pure;
+pub mod secrets;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 

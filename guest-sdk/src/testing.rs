@@ -15,6 +15,7 @@ struct World {
     kv: BTreeMap<(String, String), Vec<u8>>,
     lines: Vec<(Level, String)>,
     folders: BTreeMap<String, PathBuf>,
+    secrets: BTreeMap<String, String>,
     idempotency_key: String,
     attempt: u32,
 }
@@ -25,6 +26,7 @@ impl Default for World {
             kv: BTreeMap::new(),
             lines: Vec::new(),
             folders: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             idempotency_key: "test".to_owned(),
             attempt: 1,
         }
@@ -43,6 +45,11 @@ pub fn reset() {
 /// Lets the guest path `guest` (such as `/data`) stand for `folder`.
 pub fn mount(guest: &str, folder: impl AsRef<Path>) {
     WORLD.with_borrow_mut(|world| world.folders.insert(guest.to_owned(), folder.as_ref().to_owned()));
+}
+
+/// Lets `placeholder` stand for the secret `name`.
+pub fn keep_secret(name: &str, placeholder: &str) {
+    WORLD.with_borrow_mut(|world| world.secrets.insert(name.to_owned(), placeholder.to_owned()));
 }
 
 /// What the tool is told about its call.
@@ -79,6 +86,15 @@ pub(crate) mod call_context {
 
     pub(crate) fn attempt() -> u32 {
         WORLD.with_borrow(|world| world.attempt)
+    }
+}
+
+pub(crate) mod secrets {
+    use super::WORLD;
+    use crate::secrets::NotGranted;
+
+    pub(crate) fn placeholder(name: &str) -> Result<String, NotGranted> {
+        WORLD.with_borrow(|world| world.secrets.get(name).cloned()).ok_or(NotGranted)
     }
 }
 

@@ -2,6 +2,7 @@
 //! narrow. Knows nothing of TOML, WebAssembly or the host that enforces it.
 
 mod http;
+mod secret;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use http::{BadTarget, Host, HttpRule, HttpTarget, Method, PathPattern, Scheme};
+pub use secret::{SecretRule, is_secret_name};
 
 /// The classes of authority. Everything else a component can import is inert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -161,6 +163,8 @@ pub enum Capability {
     Sockets(Socket),
     /// Requests over HTTP.
     Http(HttpRule),
+    /// A secret in a header of requests.
+    Secrets(SecretRule),
 }
 
 impl Capability {
@@ -174,6 +178,7 @@ impl Capability {
             Self::Random(_) => Class::Random,
             Self::Sockets(_) => Class::Sockets,
             Self::Http(_) => Class::Http,
+            Self::Secrets(_) => Class::Secrets,
         }
     }
 
@@ -196,6 +201,7 @@ impl Capability {
             (Self::Clock(a), Self::Clock(b)) => a >= b,
             (Self::Random(a), Self::Random(b)) => a >= b,
             (Self::Http(a), Self::Http(b)) => a.covers(b),
+            (Self::Secrets(a), Self::Secrets(b)) => a.covers(b),
             _ => self == other,
         }
     }
@@ -216,6 +222,7 @@ impl Capability {
             (Self::Clock(a), Self::Clock(b)) => Some(Self::Clock(*a.min(b))),
             (Self::Random(a), Self::Random(b)) => Some(Self::Random(*a.min(b))),
             (Self::Http(a), Self::Http(b)) => a.meet(b).map(Self::Http),
+            (Self::Secrets(a), Self::Secrets(b)) => a.meet(b).map(Self::Secrets),
             _ => (self == other).then(|| self.clone()),
         }
     }
@@ -228,7 +235,9 @@ impl Capability {
             (Self::Filesystem(a), Self::Filesystem(b)) => {
                 a.access >= b.access && (is_below(&a.guest, &b.guest) || is_below(&b.guest, &a.guest))
             }
-            (Self::Http(a), Self::Http(b)) => a.meet(b).is_some(),
+            (Self::Http(_), Self::Http(_)) | (Self::Secrets(_), Self::Secrets(_)) => {
+                self.meet(forbidden).is_some()
+            }
             _ => self.covers(forbidden),
         }
     }
@@ -242,6 +251,7 @@ impl Capability {
             Self::Random(random) => random.to_string(),
             Self::Sockets(socket) => socket.to_string(),
             Self::Http(rule) => rule.to_string(),
+            Self::Secrets(rule) => rule.to_string(),
         }
     }
 }
@@ -370,6 +380,7 @@ pub struct Grants {
     pub(crate) random: Random,
     pub(crate) sockets: BTreeSet<Socket>,
     pub(crate) http: BTreeSet<HttpRule>,
+    pub(crate) secrets: BTreeSet<SecretRule>,
     /// Full names of the imports that become traps.
     pub(crate) stubbed: BTreeSet<String>,
     pub(crate) limits: Limits,
@@ -409,6 +420,11 @@ impl Grants {
     /// Granted requests over HTTP.
     pub fn http(&self) -> &BTreeSet<HttpRule> {
         &self.http
+    }
+
+    /// Granted secrets, without their values.
+    pub fn secrets(&self) -> &BTreeSet<SecretRule> {
+        &self.secrets
     }
 
     /// Imports that are linked as traps.

@@ -114,6 +114,7 @@ const WASI: &[(&str, &[&str], Classified)] = &[
 /// Interfaces of `guest-sdk/wit`.
 const NANOHOST: &[(&str, &[&str], Classified)] = &[
     ("nanohost:tool", &["kv"], Classified::Authority(Class::Kv)),
+    ("nanohost:tool", &["secrets"], Classified::Authority(Class::Secrets)),
     ("nanohost:tool", &["types", "log", "call-context"], Classified::Inert),
 ];
 

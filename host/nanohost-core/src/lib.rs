@@ -47,7 +47,8 @@ pub use admit::{
 };
 pub use capability::{
     Access, BadTarget, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host,
-    HttpRule, HttpTarget, Limits, Method, PathPattern, Random, Scheme, Socket, is_guest_path,
+    HttpRule, HttpTarget, Limits, Method, PathPattern, Random, Scheme, SecretRule, Socket, is_guest_path,
+    is_secret_name,
 };
 pub use check::{
     CheckedProgram, ConditionStep, Follow, LlmStep, OnError, OnTimeout, ParallelStep, Resume, Step,

@@ -255,7 +255,8 @@ impl Policy {
                 Capability::Filesystem(_)
                 | Capability::Env(_)
                 | Capability::Sockets(_)
-                | Capability::Http(_) => false,
+                | Capability::Http(_)
+                | Capability::Secrets(_) => false,
             },
             Wanted::Call => true,
             Wanted::Stub(_) => false,

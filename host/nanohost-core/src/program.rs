@@ -132,6 +132,8 @@ pub struct GrantTable {
     pub sockets: Option<BTreeSet<Socket>>,
     /// Hosts of requests over HTTP.
     pub http: Option<BTreeSet<Host>>,
+    /// Secrets.
+    pub secrets: Option<BTreeSet<String>>,
     /// Its place in the program's file.
     pub span: Range<usize>,
 }
@@ -434,13 +436,12 @@ fn grant(mut fields: Fields<'_>, report: &mut Report) -> GrantTable {
     let kv = fields.texts("kv", report);
     let sockets = fields.list("sockets", report);
     let http = fields.texts("http", report);
-    if let Some(row) = fields.entry("secrets") {
-        report.push(report.error("unenforceable", &row.key_span, "`secrets` cannot be granted yet"));
-    }
+    let secrets = fields.texts("secrets", report);
     let grant = GrantTable {
         filesystem: filesystem.map(|items| folders(items, report)),
         env: names(env, report),
         kv: names(kv, report),
+        secrets: names(secrets, report),
         clock: fields.choice(
             "clock",
             &[("denied", Clock::Denied), ("virtual", Clock::Virtual), ("real", Clock::Real)],

@@ -20,6 +20,7 @@ use crate::capability::http::Http;
 use crate::capability::kv::{Kv, KvDelta, KvUnavailable, KvView};
 use crate::capability::log::LogBuffer;
 use crate::capability::random::Generator;
+use crate::capability::secrets::Secrets;
 use crate::capability::sockets;
 use crate::capability::stdio::ToLog;
 use crate::json::{self, JsonError};
@@ -198,6 +199,8 @@ impl Tool {
             wasi.monotonic_clock(RealMonotonic { recorder: recorder.clone(), started });
         }
         sockets::configure(&mut wasi, grants.sockets(), recorder);
+        let secrets =
+            Secrets::new(grants.secrets(), &self.secrets, &context.seed, &context.identity, recorder.clone());
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
         let state = State {
@@ -209,7 +212,15 @@ impl Tool {
             clock: VirtualClock::new(context.time),
             random: Generator::new(grants.random(), &context.seed, &context.identity, recorder.clone()),
             kv: Kv::new(grants.kv(), context.kv, recorder.clone()),
-            http: Http::new(grants.http(), limits, self.engine.network.clone(), deadline, recorder.clone()),
+            http: Http::new(
+                grants.http(),
+                limits,
+                self.engine.network.clone(),
+                deadline,
+                secrets.clone(),
+                recorder.clone(),
+            ),
+            secrets,
             log,
             context: Context { idempotency_key: context.idempotency_key, attempt: context.attempt },
         };
@@ -352,6 +363,10 @@ impl Fault {
             FaultCode::HttpLimit => {
                 "the tool made more requests or moved more bytes than `limits.http_calls` and `limits.http_bytes` allow"
             }
+            FaultCode::SecretMisplaced => {
+                "the tool sent what stands for a secret where its grant does not put the secret"
+            }
+            FaultCode::SecretEcho => "the answer to a request repeated a secret",
             FaultCode::Cancelled => "the call was cancelled",
             FaultCode::Trap => "the tool trapped",
             FaultCode::Exit => "the tool ended itself",

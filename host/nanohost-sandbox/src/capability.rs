@@ -10,5 +10,6 @@ pub(crate) mod http;
 pub(crate) mod kv;
 pub(crate) mod log;
 pub(crate) mod random;
+pub(crate) mod secrets;
 pub(crate) mod sockets;
 pub(crate) mod stdio;

@@ -25,6 +25,7 @@ pub use call::{CallContext, Cancellation};
 pub use capability::filesystem::{FolderError, RealFolder};
 pub use capability::http::{CertificateError, Network, Resolver};
 pub use capability::kv::{KvDelta, KvListing, KvRead, KvUnavailable, KvView, KvWrite};
+pub use capability::secrets::{BadSecret, SecretValues};
 pub use engine::{Engine, EngineError};
 pub use json::JsonError;
 pub use link::{LinkError, Missing, Tool};

@@ -9,7 +9,8 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{InstancePre, Linker, ResourceType};
 
 use crate::capability::filesystem::{FolderError, OpenFolder, RealFolder};
-use crate::capability::{clock, context, env, filesystem, http, kv, log, random, sockets, stdio};
+use crate::capability::secrets::SecretValues;
+use crate::capability::{clock, context, env, filesystem, http, kv, log, random, secrets, sockets, stdio};
 use crate::engine::Engine;
 use crate::load::{Function, Loaded, escaped};
 use crate::state::State;
@@ -65,12 +66,20 @@ pub struct Tool {
     pub(crate) function: Function,
     pub(crate) grants: Arc<Grants>,
     pub(crate) folders: Arc<[OpenFolder]>,
+    pub(crate) secrets: SecretValues,
 }
 
 impl Tool {
     /// The granted folders as they were opened.
     pub fn folders(&self) -> impl Iterator<Item = &RealFolder> {
         self.folders.iter().map(|folder| &folder.real)
+    }
+
+    /// With the values of the secrets that it is granted. One without a value is not there for the
+    /// guest.
+    #[must_use]
+    pub fn with_secrets(self, secrets: SecretValues) -> Self {
+        Self { secrets, ..self }
     }
 
     /// The bounds of each call.
@@ -116,7 +125,14 @@ impl Engine {
         let incompatible = |error: wasmtime::Error| LinkError::Incompatible(escaped(&format!("{error:#}")));
         let linker = self.linker(loaded, grants, &folders).map_err(incompatible)?;
         let instance = linker.instantiate_pre(&loaded.component).map_err(incompatible)?;
-        Ok(Tool { engine: self.clone(), instance, function, grants: Arc::new(grants.clone()), folders })
+        Ok(Tool {
+            engine: self.clone(),
+            instance,
+            function,
+            grants: Arc::new(grants.clone()),
+            folders,
+            secrets: SecretValues::default(),
+        })
     }
 
     /// The table. Each line adds the interfaces of one class if anything of that class is granted
@@ -158,6 +174,9 @@ impl Engine {
         }
         if takes(Class::Http) {
             http::link(&mut linker, grants.http())?;
+        }
+        if takes(Class::Secrets) {
+            secrets::link(&mut linker, grants.secrets())?;
         }
         self.stubs(&mut linker, loaded, grants)?;
         Ok(linker)
@@ -217,7 +236,7 @@ fn missing(grants: &Grants, import: &Import) -> Option<Missing> {
         Class::Kv => !grants.kv().is_empty(),
         Class::Sockets => !grants.sockets().is_empty(),
         Class::Http => !grants.http().is_empty(),
-        Class::Secrets => false,
+        Class::Secrets => !grants.secrets().is_empty(),
     };
     (!granted).then(|| Missing { import: import.clone(), class: Some(class) })
 }

@@ -118,6 +118,10 @@ pub enum FaultCode {
     HandleLimit,
     /// `limits.http_calls` or `limits.http_bytes`.
     HttpLimit,
+    /// A text that stands for a secret was sent where no secret may be: a fault of authority.
+    SecretMisplaced,
+    /// An answer repeated a secret.
+    SecretEcho,
     /// The caller asked for it.
     Cancelled,
     /// An instruction trapped, as a panic does.
@@ -144,6 +148,8 @@ impl FaultCode {
             Self::OutputLimit => "output_limit",
             Self::HandleLimit => "handle_limit",
             Self::HttpLimit => "http_limit",
+            Self::SecretMisplaced => "secret_misplaced",
+            Self::SecretEcho => "secret_echo",
             Self::Cancelled => "cancelled",
             Self::Trap => "trap",
             Self::Exit => "exit",

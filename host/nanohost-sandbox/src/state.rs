@@ -14,6 +14,7 @@ use crate::capability::http::Http;
 use crate::capability::kv::Kv;
 use crate::capability::log::LogBuffer;
 use crate::capability::random::Generator;
+use crate::capability::secrets::Secrets;
 use crate::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// Open files, folders, sockets, streams and pollables of one call. Without a bound a guest holds
@@ -31,6 +32,7 @@ pub(crate) struct State {
     pub(crate) random: Generator,
     pub(crate) kv: Kv,
     pub(crate) http: Http,
+    pub(crate) secrets: Secrets,
     pub(crate) log: LogBuffer,
     pub(crate) context: Context,
 }

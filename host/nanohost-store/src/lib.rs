@@ -16,6 +16,9 @@
 //! [`Records`] is reading, [`Journal`] is writing by the owner of a run. [`SqliteStore`] and
 //! [`MemoryStore`] keep the same promises, and one suite of tests holds both to them.
 //!
+//! Beside the store, with what the user decided, lie the secrets of tools ([`Secrets`]): sealed values in one
+//! file, their key in another.
+//!
 //! This crate deliberately knows no WebAssembly, command line or terminal, no meaning of an
 //! event, and no signature but the file of the development key.
 
@@ -31,6 +34,7 @@ mod private_file;
 mod record;
 mod resume_token;
 mod seal;
+mod secrets;
 mod signing_key;
 mod sqlite;
 
@@ -45,5 +49,6 @@ pub use lock::SpaceLock;
 pub use memory::MemoryStore;
 pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError};
 pub use resume_token::ResumeToken;
+pub use secrets::Secrets;
 pub use signing_key::{DevelopmentKey, PUBLIC_KEY_FILE, development_key, development_public_key};
 pub use sqlite::{OpenOptions, SqliteReader, SqliteStore};

@@ -83,6 +83,8 @@ pub enum Command {
     Trust(TrustArgs),
     /// Show the signing key
     Key(KeyArgs),
+    /// Keep the secrets that tools may have the host send for them
+    Secret(SecretArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -108,6 +110,8 @@ impl Command {
             Self::Health(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
+            Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
+            Self::Secret(_) => false,
             Self::Graph(_) | Self::Export(_) | Self::Trust(_) | Self::Completions { .. } => false,
         }
     }
@@ -483,6 +487,36 @@ pub struct TrustArgs {
     /// Trust it no longer
     #[arg(long)]
     pub remove: bool,
+}
+
+/// `nanohost secret`.
+#[derive(Debug, Args)]
+pub struct SecretArgs {
+    #[command(subcommand)]
+    pub command: SecretCommand,
+}
+
+/// What to do with secrets.
+#[derive(Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Keep a secret, which is read from standard input, or typed unseen
+    Set {
+        /// The name that manifests and policies call it by
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// List the names of the secrets that are kept
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget a secret
+    Rm {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
 }
 
 /// `nanohost key`.

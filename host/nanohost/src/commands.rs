@@ -11,6 +11,7 @@ mod recover;
 mod reopen;
 mod resume;
 mod run;
+mod secret;
 mod setup;
 
 pub use cancel::cancel;
@@ -23,4 +24,5 @@ pub use receipt::receipt;
 pub use recover::recover;
 pub use resume::{resume, settle, token};
 pub use run::run;
+pub use secret::secret;
 pub use setup::{key, trust};

@@ -70,6 +70,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Export(args) => commands::export(args, &places, console),
         Command::Trust(args) => commands::trust(args, &places, console),
         Command::Key(args) => commands::key(args, &places, console),
+        Command::Secret(args) => commands::secret(args, &places, console),
         Command::Completions { .. } => Ok(Exit::Success),
     }
 }

@@ -1,17 +1,18 @@
 //! From a program's file to its admission: reads every file once, builds what is missing, loads
 //! components, asks the policy. Nothing of a tool runs here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use nanohost_core::Access;
 use nanohost_core::{
-    Admission, CheckedProgram, Diagnostic, Diagnostics, Format, Manifest, Offer, Plan, Program, StepKind,
-    Timestamp, ToolName, ToolOrigin, Trust,
+    Admission, CheckedProgram, Diagnostic, Diagnostics, Format, Manifest, Offer, Plan, Program, SecretRule,
+    StepKind, Timestamp, ToolName, ToolOrigin, Trust,
 };
-use nanohost_sandbox::{Engine, Loaded, Tool};
+use nanohost_sandbox::{Engine, Loaded, SecretValues, Tool};
+use nanohost_store::Secrets;
 
 use crate::called::program_name;
 use crate::cli::ProgramArgs;
@@ -22,6 +23,7 @@ use crate::project::{
     self, BuildEvent, ControlPaths, FoundPolicy, Freshness, Places, ToolFolder, WriteGrant,
     check_write_grants, quoted,
 };
+use crate::store_failure;
 
 /// No component is larger; the sandbox refuses it too, after it was read.
 const MAX_COMPONENT: u64 = 32 << 20;
@@ -37,6 +39,7 @@ pub struct Prepared {
     /// What is worth knowing and refuses nothing.
     pub warnings: Diagnostics,
     control: ControlPaths,
+    secrets: Secrets,
 }
 
 /// A tool's folder, manifest and compiled component.
@@ -87,7 +90,7 @@ impl Prepared {
         if let Some(file) = program.scripted() {
             control.file("the model's answers", &args.program.parent().unwrap_or(Path::new("")).join(file));
         }
-        Ok(Self { program: Arc::new(program), policy, tools, warnings, control })
+        Ok(Self { program: Arc::new(program), policy, tools, warnings, control, secrets: places.secrets() })
     }
 
     /// What the policy is asked.
@@ -117,7 +120,8 @@ impl Prepared {
             let tool = self.tools.get(&row.local).context("every row comes from an offer")?;
             match engine.link(&tool.loaded, &row.grants, &row.export.path()) {
                 Ok(tool) => {
-                    linked.insert(row.local.clone(), Arc::new(tool));
+                    let values = self.secrets_of(&row.local, row.grants.secrets(), &mut findings)?;
+                    linked.insert(row.local.clone(), Arc::new(tool.with_secrets(values)));
                 }
                 Err(error) => {
                     let message = format!("`{}` cannot be linked: {error}", row.local);
@@ -139,6 +143,36 @@ impl Prepared {
             .collect();
         check_write_grants(&writes, &self.control)?;
         Ok(linked)
+    }
+
+    /// The values of granted secrets. One that is not kept refuses the program before it runs.
+    fn secrets_of(
+        &self,
+        tool: &ToolName,
+        granted: &BTreeSet<SecretRule>,
+        findings: &mut Diagnostics,
+    ) -> anyhow::Result<SecretValues> {
+        let mut values = SecretValues::default();
+        let names: BTreeSet<&str> = granted.iter().map(|rule| rule.name.as_str()).collect();
+        for name in names {
+            let set = format!("`nanohost secret set {name}` reads it from standard input");
+            match self.secrets.value(name).map_err(store_failure)? {
+                None => findings.push(
+                    Diagnostic::error(
+                        "secret_missing",
+                        format!("`{tool}` is granted the secret `{name}`, which is not kept on this machine"),
+                    )
+                    .help(set),
+                ),
+                Some(value) => match values.clone().with(name, value) {
+                    Ok(more) => values = more,
+                    Err(error) => {
+                        findings.push(Diagnostic::error("secret_invalid", error.to_string()).help(set));
+                    }
+                },
+            }
+        }
+        Ok(values)
     }
 
     /// What a policy that was found and is not trusted grants lies below its own project.

@@ -673,6 +673,7 @@ impl<'a> Case<'a> {
             random: Random::Denied,
             sockets: BTreeSet::new(),
             http: BTreeSet::new(),
+            secrets: BTreeSet::new(),
             stubbed: imports.stubbed.clone(),
             limits,
         };
@@ -698,6 +699,9 @@ impl<'a> Case<'a> {
                 }
                 Capability::Http(rule) => {
                     grants.http.insert(rule.clone());
+                }
+                Capability::Secrets(rule) => {
+                    grants.secrets.insert(rule.clone());
                 }
             }
         }
@@ -849,6 +853,8 @@ enum Narrow {
     To(Capability),
     /// Whatever is asked for of this host.
     Host(Host),
+    /// Whatever is asked for with this secret.
+    Secret(String),
 }
 
 impl Narrow {
@@ -859,7 +865,8 @@ impl Narrow {
             (Self::Host(host), Capability::Http(rule)) => {
                 Some(Capability::Http(HttpRule { host: host.meet(&rule.host)?, ..rule.clone() }))
             }
-            (Self::Host(_), _) => None,
+            (Self::Secret(name), Capability::Secrets(rule)) => (rule.name == *name).then(|| ask.clone()),
+            (Self::Host(_) | Self::Secret(_), _) => None,
         }
     }
 }
@@ -869,6 +876,7 @@ impl std::fmt::Display for Narrow {
         match self {
             Self::To(own) => own.fmt(f),
             Self::Host(host) => write!(f, "{} {host}", Class::Http),
+            Self::Secret(name) => write!(f, "{} {name}", Class::Secrets),
         }
     }
 }
@@ -878,7 +886,7 @@ fn narrowing(grant: &GrantTable) -> BTreeMap<Class, Vec<Narrow>> {
     fn list<T: Clone>(items: &BTreeSet<T>, of: fn(T) -> Capability) -> Vec<Narrow> {
         items.iter().cloned().map(of).map(Narrow::To).collect()
     }
-    let GrantTable { filesystem, env, kv, clock, random, sockets, http, span: _ } = grant;
+    let GrantTable { filesystem, env, kv, clock, random, sockets, http, secrets, span: _ } = grant;
     let folders =
         |folders: &Vec<Folder>| folders.iter().cloned().map(Capability::Filesystem).map(Narrow::To).collect();
     [
@@ -888,6 +896,7 @@ fn narrowing(grant: &GrantTable) -> BTreeMap<Class, Vec<Narrow>> {
         (Class::Clock, clock.map(|clock| vec![Narrow::To(Capability::Clock(clock))])),
         (Class::Random, random.map(|random| vec![Narrow::To(Capability::Random(random))])),
         (Class::Sockets, sockets.as_ref().map(|sockets| list(sockets, Capability::Sockets))),
+        (Class::Secrets, secrets.as_ref().map(|names| names.iter().cloned().map(Narrow::Secret).collect())),
         (Class::Http, http.as_ref().map(|hosts| hosts.iter().cloned().map(Narrow::Host).collect())),
     ]
     .into_iter()

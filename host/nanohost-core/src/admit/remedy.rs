@@ -1,6 +1,8 @@
 //! The lines that a refusal tells people to add. Knows nothing of what was refused or why.
 
-use crate::capability::{Capability, Class};
+use std::collections::BTreeSet;
+
+use crate::capability::{Capability, Class, Method};
 use crate::facts::Import;
 use crate::manifest::Manifest;
 
@@ -20,9 +22,7 @@ pub(super) fn declare(manifest: &Manifest, class: Class, import: &Import) -> Str
             "http = [{ scheme = \"https\", host = \"api.example.com\", methods = [\"GET\"], path = \"/v1/**\" }]"
         }
         Class::Secrets => {
-            return format!(
-                "this host grants no {class} yet; if the tool never uses it, its author adds above the tables of {file}:\n\n{stub}"
-            );
+            "secrets = [{ name = \"api-key\", header = \"Authorization\", host = \"api.example.com\", methods = [\"GET\"], path = \"/v1/**\" }]"
         }
     };
     format!(
@@ -43,18 +43,27 @@ pub(super) fn permit_line(capability: &Capability) -> String {
         Capability::Sockets(socket) => {
             format!("sockets = [{{ address = \"{}\", port = {} }}]", socket.address, socket.port)
         }
-        Capability::Http(rule) => {
-            let methods: Vec<String> = rule.methods.iter().map(|method| quoted(method.as_str())).collect();
-            format!(
-                "http = [{{ scheme = \"{}\", host = {}, port = {}, methods = [{}], path = {} }}]",
-                rule.scheme.as_str(),
-                quoted(&rule.host.to_string()),
-                rule.port,
-                methods.join(", "),
-                quoted(&rule.path.to_string()),
-            )
-        }
+        Capability::Http(rule) => format!(
+            "http = [{{ scheme = \"{}\", host = {}, port = {}, methods = [{}], path = {} }}]",
+            rule.scheme.as_str(),
+            quoted(&rule.host.to_string()),
+            rule.port,
+            methods(&rule.methods),
+            quoted(&rule.path.to_string()),
+        ),
+        Capability::Secrets(rule) => format!(
+            "secrets = [{{ name = {}, header = {}, host = {}, methods = [{}], path = {} }}]",
+            quoted(&rule.name),
+            quoted(&rule.header),
+            quoted(&rule.host.to_string()),
+            methods(&rule.methods),
+            quoted(&rule.path.to_string()),
+        ),
     }
+}
+
+fn methods(methods: &BTreeSet<Method>) -> String {
+    methods.iter().map(|method| quoted(method.as_str())).collect::<Vec<_>>().join(", ")
 }
 
 /// `text` as a TOML string.

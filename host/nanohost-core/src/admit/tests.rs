@@ -161,6 +161,9 @@ const SOCKET: &str = "[capabilities]\nsockets = [{ address = \"127.0.0.1\", port
 const API: &str =
     "[capabilities]\nhttp = [{ host = \"api.x.test\", methods = [\"GET\", \"POST\"], path = \"/v1/**\" }]";
 const MAY_ASK: &str = "http = [{ host = \"*.x.test\", methods = [\"GET\", \"POST\"], path = \"/**\" }]";
+const SECRETS: &str = "nanohost:tool/secrets@0.1.0";
+const HELD: &str = "[capabilities]\nsecrets = [{ name = \"k\", header = \"X-Key\", host = \"a.x.test\", methods = [\"GET\"], path = \"/v1/**\" }]";
+const MAY_HOLD: &str = "secrets = [{ name = \"k\", header = \"x-key\", host = \"*.x.test\", methods = [\"GET\", \"POST\"], path = \"/**\" }]";
 const MAY_READ: &str =
     "filesystem = [{ guest = \"/data\", access = \"read\" }]\n[folders.t]\n\"/data\" = \"data\"";
 const MAY_WRITE: &str =
@@ -215,6 +218,39 @@ fn one_line_a_case() {
             &[TCP],
             permit("sockets = [{ address = \"127.0.0.1\", port = 8 }]"),
             "not_granted 127.0.0.1:7",
+        ),
+        ("", &[SECRETS], permit(MAY_HOLD), "import_not_declared nanohost:tool/secrets@0.1.0"),
+        (HELD, &[SECRETS], permit(MAY_HOLD), "ok"),
+        (HELD, &[SECRETS], String::new(), "not_granted k in x-key of GET a.x.test/v1/**"),
+        (
+            HELD,
+            &[SECRETS],
+            permit(&MAY_HOLD.replace("\"k\"", "\"l\"")),
+            "not_granted k in x-key of GET a.x.test/v1/**",
+        ),
+        (
+            HELD,
+            &[SECRETS],
+            permit(&MAY_HOLD.replace("x-key", "y-key")),
+            "not_granted k in x-key of GET a.x.test/v1/**",
+        ),
+        (
+            HELD,
+            &[SECRETS],
+            permit(&MAY_HOLD.replace("*.x", "b.x")),
+            "not_granted k in x-key of GET a.x.test/v1/**",
+        ),
+        (
+            HELD,
+            &[SECRETS],
+            permit(&MAY_HOLD.replace("\"GET\", ", "")),
+            "not_granted k in x-key of GET a.x.test/v1/**",
+        ),
+        (
+            HELD,
+            &[SECRETS],
+            permit(&MAY_HOLD.replace("/**", "/v1/a")),
+            "not_granted k in x-key of GET a.x.test/v1/**",
         ),
         (API, &[HTTP], permit(MAY_ASK), "ok"),
         (API, &[HTTP], String::new(), "not_granted GET,POST https://api.x.test/v1/**"),
@@ -491,6 +527,20 @@ fn a_program_narrows_to_hosts() {
     assert_eq!(world.verdict(), "invalid: grant_matches_nothing, not_granted");
 }
 
+#[test]
+fn a_program_narrows_to_secrets() {
+    let two = "[capabilities]\nsecrets = [{ name = \"k\", header = \"a\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\" }, { name = \"l\", header = \"a\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\" }]";
+    let both = format!(
+        "{}[[permit]]\nid = \"q\"\n{}",
+        permit(&MAY_HOLD.replace("x-key", "a")),
+        MAY_HOLD.replace("x-key", "a").replace("\"k\"", "\"l\"")
+    );
+    let plan = World::new(two, &[SECRETS], &both).granting("secrets = [\"l\"]").plan();
+    assert_eq!(plan.rows()[0].granted, ["secrets l in a of GET a.x.test/"]);
+    let world = World::new(two, &[SECRETS], &both).granting("secrets = [\"m\"]");
+    assert_eq!(world.verdict(), "invalid: grant_matches_nothing, not_granted");
+}
+
 /// Where a name may lead is said by every policy, and by nobody else.
 #[test]
 fn the_operators_own_network() {
@@ -605,6 +655,7 @@ fn a_found_policy_is_a_strangers() {
         found(SOCKET, TCP, &permit("sockets = [{ address = \"127.0.0.1\", port = 7 }]")),
         "not_granted 127.0.0.1:7"
     );
+    assert_eq!(found(HELD, SECRETS, &permit(MAY_HOLD)), "not_granted k in x-key of GET a.x.test/v1/**");
     assert_eq!(found(API, HTTP, &permit(MAY_ASK)), "not_granted GET,POST https://api.x.test/v1/**");
     assert_eq!(
         found("[capabilities]\nclock = \"real\"", CLOCK, &permit("clock = \"real\"")),

@@ -164,7 +164,7 @@ impl PathPattern {
         if self.below { path.starts_with(&self.path) } else { path == self.path }
     }
 
-    fn covers(&self, other: &Self) -> bool {
+    pub(super) fn covers(&self, other: &Self) -> bool {
         (self.below || !other.below) && self.matches(&other.path)
     }
 
@@ -258,7 +258,7 @@ impl fmt::Display for HttpRule {
     }
 }
 
-fn write_methods(f: &mut fmt::Formatter<'_>, methods: &BTreeSet<Method>) -> fmt::Result {
+pub(super) fn write_methods(f: &mut fmt::Formatter<'_>, methods: &BTreeSet<Method>) -> fmt::Result {
     for (at, method) in methods.iter().enumerate() {
         write!(f, "{}{}", if at > 0 { "," } else { "" }, method.as_str())?;
     }

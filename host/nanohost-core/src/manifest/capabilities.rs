@@ -7,8 +7,8 @@ use super::Spanned;
 use std::collections::BTreeSet;
 
 use crate::capability::{
-    Access, Capability, Clock, Folder, Host, HttpRule, Method, PathPattern, Random, Scheme, Socket,
-    is_guest_path,
+    Access, Capability, Clock, Folder, Host, HttpRule, Method, PathPattern, Random, Scheme, SecretRule,
+    Socket, is_guest_path, is_secret_name,
 };
 use crate::document::{Fields, Node, NodeValue, Report};
 use crate::facts::ImportPattern;
@@ -28,7 +28,7 @@ pub(crate) enum Side {
     Forbids,
 }
 
-/// Reads `filesystem`, `env`, `kv`, `clock`, `random`, `sockets` and `http`.
+/// Reads `filesystem`, `env`, `kv`, `clock`, `random`, `sockets`, `http` and `secrets`.
 pub(crate) fn read_capabilities(
     fields: &mut Fields<'_>,
     side: Side,
@@ -72,6 +72,9 @@ pub(crate) fn read_capabilities(
     }
     for node in entries(fields, "http", report) {
         all.extend(http(node, side, report).map(|rule| spanned(node, Capability::Http(rule))));
+    }
+    for node in entries(fields, "secrets", report) {
+        all.extend(secret(node, report).map(|rule| spanned(node, Capability::Secrets(rule))));
     }
     refuse_repeated(&all, report);
     all
@@ -214,6 +217,41 @@ fn http(node: &Node, side: Side, report: &mut Report) -> Option<HttpRule> {
     };
     fields.finish(report);
     Some(HttpRule { scheme: scheme?, host: host?, port: port?, methods: methods?, path: path?, private })
+}
+
+/// `{ name = "refund-key", header = "Authorization", host = "api.example.com", methods = ["POST"], path = "/v1/**" }`.
+fn secret(node: &Node, report: &mut Report) -> Option<SecretRule> {
+    let mut fields = Fields::of(node, "a secret", report)?;
+    let name = fields.need_text("name", report).map(str::to_owned);
+    if let (Some(name), Some(at)) = (&name, fields.node("name"))
+        && !is_secret_name(name)
+    {
+        report.invalid(&at.span, "`name` is lower-case letters, digits, `.`, `_` and `-`, at most 64");
+    }
+    let header = fields.need_text("header", report).map(str::to_ascii_lowercase);
+    if let (Some(header), Some(at)) = (&header, fields.node("header"))
+        && !is_header(header)
+    {
+        let finding =
+            report.error("invalid_field", &at.span, "`header` is a header that a secret can stand in");
+        report.push(finding.help("write `Authorization`, `X-Api-Key` or the like; not one that speaks of the connection, the host or the body"));
+    }
+    let (host, methods) = (host(&mut fields, report), methods(&mut fields, report));
+    let path = path(&mut fields, report);
+    fields.finish(report);
+    Some(SecretRule { name: name?, header: header?, host: host?, methods: methods?, path: path? })
+}
+
+/// Whether `name`, in lower case, is a header that a tool may have a secret put into.
+fn is_header(name: &str) -> bool {
+    let token = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    let framing =
+        ["host", "connection", "te", "trailer", "transfer-encoding", "upgrade", "expect", "keep-alive"];
+    (1..=64).contains(&name.len())
+        && name.bytes().all(token)
+        && !framing.contains(&name)
+        && !name.starts_with("content-")
+        && !name.starts_with("proxy-")
 }
 
 fn host(fields: &mut Fields<'_>, report: &mut Report) -> Option<Host> {

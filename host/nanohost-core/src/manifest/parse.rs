@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::capabilities::{Side, read_capabilities, read_stubs, refuse_unenforceable, spanned};
+use super::capabilities::{Side, read_capabilities, read_stubs, spanned};
 use super::limits::{DEFAULT_LIMITS, GivenLimits, read_limits};
 use super::{Ask, Function, Manifest, Spanned};
 use crate::capability::{Capability, Clock, Effect, Random};
@@ -96,7 +96,6 @@ fn read(mut fields: Fields<'_>, report: &mut Report) -> Draft {
                 .into_iter()
                 .map(|own| Ask { capability: own.value, span: Some(own.span) }),
         );
-        refuse_unenforceable(&mut table, &["secrets"], report);
         table.finish(report);
     }
     for default in [Capability::Clock(Clock::Virtual), Capability::Random(Random::Seeded)] {

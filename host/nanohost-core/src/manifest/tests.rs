@@ -130,8 +130,39 @@ fn one_line_a_case() {
         ("[capabilities]\nhttp = [\"a.test\"]", "invalid_field@2"),
         ("[limits]\nhttp_calls = 4\nhttp_bytes = \"1MiB\"", "ok"),
         ("[limits]\nhttp_calls = 0\nhttp_bytes = \"1GiB\"", "invalid_limit@2 invalid_limit@3"),
-        // Known, and not enforced yet.
-        ("[capabilities]\nsecrets = []", "unenforceable@2"),
+        // Secrets.
+        (
+            "[capabilities]\nsecrets = [{ name = \"k\", header = \"Authorization\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\" }]",
+            "ok",
+        ),
+        (
+            "[capabilities]\nsecrets = [{ name = \"k\", header = \"Authorization\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\", scheme = \"http\" }]",
+            "unknown_field@2",
+        ),
+        (
+            "[capabilities]\nsecrets = [{ name = \"k\", header = \"Authorization\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\", value = \"x\" }]",
+            "unknown_field@2",
+        ),
+        (
+            "[capabilities]\nsecrets = [{ name = \"K\", header = \"a\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\" }]",
+            "invalid_field@2",
+        ),
+        (
+            "[capabilities]\nsecrets = [{ name = \"k\", header = \"Host\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\" }]",
+            "invalid_field@2",
+        ),
+        (
+            "[capabilities]\nsecrets = [{ name = \"k\", header = \"a b\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\" }]",
+            "invalid_field@2",
+        ),
+        (
+            "[capabilities]\nsecrets = [{ name = \"k\", header = \"a\", host = \"*\", methods = [\"GET\"], path = \"/\" }]",
+            "invalid_field@2",
+        ),
+        (
+            "[capabilities]\nsecrets = [{ name = \"k\" }]",
+            "invalid_field@2 invalid_field@2 invalid_field@2 invalid_field@2",
+        ),
         // Limits.
         (
             "[limits]\nmemory = \"32MiB\"\nfuel = 5_000\ndeadline = \"500ms\"\noutput = \"1B\"\nlogs = \"64KiB\"",

@@ -116,7 +116,7 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
         }
     }
     let stubs = read_stubs(&mut fields, report);
-    refuse_unenforceable(&mut fields, &["secrets", "forbid_origin", "digest", "publisher"], report);
+    refuse_unenforceable(&mut fields, &["forbid_origin", "digest", "publisher"], report);
 
     let (mut expires, mut vouched, mut require) = (None, Vec::new(), None);
     match stance {

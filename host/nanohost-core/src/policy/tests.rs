@@ -1,6 +1,6 @@
 use super::*;
 use crate::Diagnostics;
-use crate::capability::{Host, HttpRule, Method, PathPattern, Scheme, Socket};
+use crate::capability::{Host, HttpRule, Method, PathPattern, Scheme, SecretRule, Socket};
 
 fn parse(text: &str) -> Result<Policy, Diagnostics> {
     Policy::parse(Source::new("policy.toml", text), "/srv/policies", Trust::Trusted)
@@ -79,7 +79,18 @@ fn one_line_a_case() {
         ),
         ("[limits]\nhttp_calls = 4\nhttp_bytes = \"64KiB\"".into(), "ok"),
         // Known, and not enforced yet.
-        (row("secrets = []"), "unenforceable"),
+        (
+            row(
+                "secrets = [{ name = \"k\", header = \"Authorization\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\" }]",
+            ),
+            "ok",
+        ),
+        (
+            row(
+                "secrets = [{ name = \"k\", header = \"Authorization\", host = \"a.x.test\", methods = [\"GET\"], path = \"/\", private = true }]",
+            ),
+            "unknown_field",
+        ),
         (row("forbid_origin = { amount = [\"model\"] }"), "unenforceable"),
         (row("digest = \"x\"\npublisher = \"y\""), "unenforceable unenforceable"),
         ("[publishers]\n[retention]".into(), "unenforceable unenforceable"),
@@ -216,6 +227,7 @@ fn a_found_policy_grants_little() {
         clock = "real"
         random = "real"
         sockets = [{ address = "127.0.0.1", port = 7 }]
+        secrets = [{ name = "k", header = "a", host = "a.x.test", methods = ["GET"], path = "/" }]
         http = [{ host = "a.test", methods = ["GET"], path = "/**" }]
         stub = ["wasi:sockets/*"]
         vouch_idempotent = ["f"]
@@ -238,6 +250,13 @@ fn a_found_policy_grants_little() {
         path: PathPattern::parse("/").expect("a path"),
         private: false,
     });
+    let secret = Capability::Secrets(SecretRule {
+        name: "k".into(),
+        header: "a".into(),
+        host: Host::parse("a.x.test").expect("a host"),
+        methods: [Method::Get].into(),
+        path: PathPattern::parse("/").expect("a path"),
+    });
     let granted = |policy: &Policy, wanted: Wanted<'_>| {
         matches!(policy.verdict(subject, wanted), Verdict::Permitted(_))
     };
@@ -256,6 +275,7 @@ fn a_found_policy_grants_little() {
         (Capability::Random(Random::Real), None, false),
         (socket, None, false),
         (http, None, false),
+        (secret, None, false),
     ] {
         let wanted = Wanted::Capability(&capability, host);
         assert_eq!(granted(&found, wanted), expect, "{capability} {host:?}");

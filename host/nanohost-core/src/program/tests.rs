@@ -27,7 +27,7 @@ limit = { type = "integer", minimum = 1, default = 5 }
 [tools.lookup]
 path = "../tools/orders"
 function = "find"
-grant = { filesystem = [{ guest = "/data", access = "read" }], kv = ["a"], clock = "virtual", random = "denied", sockets = [{ address = "127.0.0.1", port = 80 }], http = ["api.example.com", "*.example.org"] }
+grant = { filesystem = [{ guest = "/data", access = "read" }], kv = ["a"], clock = "virtual", random = "denied", sockets = [{ address = "127.0.0.1", port = 80 }], http = ["api.example.com", "*.example.org"], secrets = ["refund-key"] }
 
 [tools.pay]
 path = "../tools/pay"

@@ -27,6 +27,7 @@ use wasmtime_wasi_http::{
     WasiHttpHooks, WasiHttpView,
 };
 
+use super::secrets::{Misplaced, Secrets};
 use crate::record::Recorder;
 use crate::report::{FaultCode, HostAnswer};
 use crate::state::State;
@@ -95,6 +96,7 @@ impl Http {
         limits: Limits,
         network: Network,
         deadline: Instant,
+        secrets: Secrets,
         recorder: Recorder,
     ) -> Self {
         let mut context = WasiHttpCtx::new();
@@ -103,6 +105,7 @@ impl Http {
             rules: granted.clone(),
             network,
             deadline,
+            secrets,
             recorder,
             calls: AtomicU64::new(limits.http_calls),
             bytes: AtomicU64::new(limits.http_bytes),
@@ -160,6 +163,7 @@ struct Client {
     rules: BTreeSet<HttpRule>,
     network: Network,
     deadline: Instant,
+    secrets: Secrets,
     recorder: Recorder,
     /// Requests that may still be made.
     calls: AtomicU64,
@@ -189,11 +193,17 @@ impl Client {
         };
         let authority = request.authority.as_deref().unwrap_or_default();
         let path = request.path_with_query.as_deref().unwrap_or("/");
+        for part in [method, authority, path] {
+            self.secrets.within(part.as_bytes()).map_err(|misplaced| self.misplaced(&misplaced, "url"))?;
+        }
         let target = HttpTarget::parse(method, scheme, authority, path).map_err(|bad| {
             let path = path.split(['?', '#']).next().unwrap_or_default();
             self.denied("url", &format!("{method} {scheme}://{authority}{path}: {bad}"));
             ErrorCode::HttpRequestDenied
         })?;
+        self.secrets
+            .judge(&request.headers, &target)
+            .map_err(|misplaced| self.misplaced(&misplaced, "header"))?;
         let matching = || self.rules.iter().filter(|rule| rule.matches(&target));
         let Some(rule) = matching().find(|rule| rule.private).or_else(|| matching().next()) else {
             self.denied("request", &target.to_string());
@@ -251,6 +261,13 @@ impl Client {
             self.halt.with(FaultCode::HttpLimit);
         }
         enough
+    }
+
+    /// Ends the call: whoever sends these texts about means to find out what they stand for.
+    fn misplaced(&self, misplaced: &Misplaced, operation: &'static str) -> ErrorCode {
+        self.recorder.denied(Class::Secrets, operation, &misplaced.name);
+        self.halt.with(FaultCode::SecretMisplaced);
+        ErrorCode::HttpRequestDenied
     }
 
     fn denied(&self, operation: &'static str, value: &str) {

@@ -76,7 +76,7 @@ impl Generator {
     }
 }
 
-fn prf(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn prf(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     // HMAC pads its key with zeros to the hash's block size.
     let mut block = [0; 64];
     block[..32].copy_from_slice(key);

@@ -163,7 +163,7 @@ fn unknown_imports() {
         "evil:host/shell@1.0.0",
         "wasi:cli/stdout@0.3.0",
         "wasi:http/incoming-handler@0.2.0",
-        "nanohost:tool/secrets@0.1.0",
+        "nanohost:tool/shell@0.1.0",
     ] {
         let loaded = wat(&format!(
             r#"(component

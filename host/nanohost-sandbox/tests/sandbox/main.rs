@@ -9,4 +9,5 @@ mod http_server;
 mod limits;
 mod loading;
 mod net;
+mod secrets;
 mod world;

@@ -111,6 +111,9 @@ fn end(outcome: Outcome, effect: Effect, how: How) -> Result<CallEnd, Denial> {
             FaultCode::StubCalled => {
                 return Err(Denial::blocked("stub", "grant:stub", Slot::known(fault.message.into())));
             }
+            FaultCode::SecretMisplaced => {
+                return Err(Denial::blocked("secrets", "grant:secrets", Slot::known(fault.message.into())));
+            }
             FaultCode::InvalidArguments => {
                 failed(ErrorKind::StepFailed, "invalid_arguments", Retry::Never, fault.message.into())
             }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use directories::ProjectDirs;
 use nanohost_core::Diagnostic;
+use nanohost_store::Secrets;
 
 use crate::failure::Failure;
 
@@ -32,6 +33,11 @@ impl Places {
     /// The folder of the keys that sign evidence.
     pub fn keys(&self) -> PathBuf {
         self.config.join("keys")
+    }
+
+    /// The secrets that this user keeps.
+    pub fn secrets(&self) -> Secrets {
+        Secrets::at(self.config.join("secrets"))
     }
 
     fn from_environment(

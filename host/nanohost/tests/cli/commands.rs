@@ -40,11 +40,15 @@ fn every_command_helps() {
         "export",
         "trust",
         "key",
+        "secret",
         "completions",
     ] {
         help(command, &[command, "--help"]);
     }
     help("key-show", &["key", "show", "--help"]);
+    for command in ["set", "list", "rm"] {
+        help(&format!("secret-{command}"), &["secret", command, "--help"]);
+    }
     Home::new().nanohost(["--version"]).exits(0).says(env!("CARGO_PKG_VERSION"));
 }
 

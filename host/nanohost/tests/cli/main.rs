@@ -24,6 +24,7 @@ mod parallel;
 mod personal;
 mod recover;
 mod refund;
+mod secret;
 mod settle;
 mod start_key;
 mod store;

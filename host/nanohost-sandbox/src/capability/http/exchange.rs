@@ -22,8 +22,9 @@ use wasmtime_wasi::runtime::spawn;
 use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
+use super::super::secrets::{Echoed, Released};
 use super::{Allowed, Client, Exchange};
-use crate::report::HostAnswer;
+use crate::report::{FaultCode, HostAnswer};
 
 /// A server that does not take the connection by then is not there.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -64,6 +65,12 @@ pub(super) async fn send(
         .map_err(|_| Error::ConnectionReadTimeout)??;
 
     let (head, body) = answer.into_parts();
+    if let Some(echo) = client.secrets.echo() {
+        for (name, value) in &head.headers {
+            let found = echo.search(name.as_str().as_bytes()).and_then(|()| echo.search(value.as_bytes()));
+            found.map_err(|Echoed| echoed(&client))?;
+        }
+    }
     let at = {
         let mut answers = client.answers();
         answers.push(HostAnswer {
@@ -81,8 +88,22 @@ pub(super) async fn send(
         });
         answers.len() - 1
     };
-    let body = Incoming { body, client, scope, at, pause: options.between_bytes_timeout, waiting: None };
+    let body = Incoming {
+        body,
+        released: client.secrets.echo().map(Released::of),
+        client,
+        scope,
+        at,
+        pause: options.between_bytes_timeout,
+        waiting: None,
+    };
     Ok((Response::from_parts(head, body.boxed_unsync()), Box::new(connection)))
+}
+
+/// Ends the call, before its guest reads what came.
+fn echoed(client: &Client) -> Error {
+    client.halt.with(FaultCode::SecretEcho);
+    Error::HttpResponseIncomplete
 }
 
 fn left(deadline: Instant) -> Duration {
@@ -138,7 +159,8 @@ fn rewritten(
     let host =
         HeaderValue::from_str(&allowed.target.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
     head.headers.insert(header::HOST, host);
-    let body = Outgoing { body, client: Arc::clone(client), scope: scope.to_owned() };
+    client.secrets.fill(&mut head.headers, &allowed.target);
+    let body = Outgoing { body, client: Arc::clone(client), scope: scope.to_owned(), tail: Vec::new() };
     Ok(Request::from_parts(head, body))
 }
 
@@ -147,6 +169,22 @@ struct Outgoing {
     body: WasiBody,
     client: Arc<Client>,
     scope: String,
+    /// The end of what went out, as much of it as may begin a text that stands for a secret.
+    tail: Vec<u8>,
+}
+
+impl Outgoing {
+    /// Refuses texts that stand for secrets, cut in two or whole.
+    fn look_through(&mut self, data: &[u8]) -> Result<(), Error> {
+        let Some(longest) = self.client.secrets.longest() else { return Ok(()) };
+        self.tail.extend_from_slice(data);
+        if let Err(misplaced) = self.client.secrets.within(&self.tail) {
+            self.client.misplaced(&misplaced, "body");
+            return Err(Error::HttpRequestDenied);
+        }
+        self.tail.drain(..self.tail.len().saturating_sub(longest - 1));
+        Ok(())
+    }
 }
 
 impl Body for Outgoing {
@@ -164,6 +202,7 @@ impl Body for Outgoing {
         if !self.client.spend(data.len()) {
             return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
         }
+        self.look_through(&data)?;
         self.client.recorder.written(Class::Http, &self.scope, data.len());
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
@@ -187,6 +226,26 @@ struct Incoming {
     /// How long the guest waits for the next bytes.
     pause: Option<Duration>,
     waiting: Option<Pin<Box<Sleep>>>,
+    /// Keeps secrets out, where the call has any.
+    released: Option<Released>,
+}
+
+impl Incoming {
+    /// What the guest may have of what has come; all that is left at the end, which `None` is.
+    fn release(&mut self, data: Option<Bytes>) -> Result<Bytes, Error> {
+        let data = match (&mut self.released, data) {
+            (None, data) => data.unwrap_or_default(),
+            (Some(released), None) => released.end(),
+            (Some(released), Some(data)) => match released.next(&data) {
+                Ok(data) => data,
+                Err(Echoed) => return Err(echoed(&self.client)),
+            },
+        };
+        if let Some(answer) = self.client.answers().get_mut(self.at) {
+            answer.body.extend_from_slice(&data);
+        }
+        Ok(data)
+    }
 }
 
 impl Body for Incoming {
@@ -197,36 +256,36 @@ impl Body for Incoming {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Ready(frame) => {
-                self.waiting = None;
-                frame
-            }
-            Poll::Pending => {
-                let Some(pause) = self.pause else { return Poll::Pending };
-                let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
-                std::task::ready!(waiting.as_mut().poll(context));
-                return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
-            }
-        };
-        let data = match frame.transpose()?.map(Frame::into_data) {
-            Some(Ok(data)) => data,
-            // The end, or trailers, which end it too.
-            None | Some(Err(_)) => {
+        loop {
+            let frame = match Pin::new(&mut self.body).poll_frame(context) {
+                Poll::Ready(frame) => {
+                    self.waiting = None;
+                    frame
+                }
+                Poll::Pending => {
+                    let Some(pause) = self.pause else { return Poll::Pending };
+                    let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
+                    std::task::ready!(waiting.as_mut().poll(context));
+                    return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
+                }
+            };
+            // Trailers end a body as its end does.
+            let Some(Ok(data)) = frame.transpose()?.map(Frame::into_data) else {
+                let rest = self.release(None)?;
                 if let Some(answer) = self.client.answers().get_mut(self.at) {
                     answer.whole = true;
                 }
-                return Poll::Ready(None);
+                return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
+            };
+            if !self.client.spend(data.len()) {
+                return Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))));
             }
-        };
-        if !self.client.spend(data.len()) {
-            return Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))));
+            self.client.recorder.read(Class::Http, &self.scope, data.len());
+            let data = self.release(Some(data))?;
+            if !data.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
         }
-        self.client.recorder.read(Class::Http, &self.scope, data.len());
-        if let Some(answer) = self.client.answers().get_mut(self.at) {
-            answer.body.extend_from_slice(&data);
-        }
-        Poll::Ready(Some(Ok(Frame::data(data))))
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -130,7 +130,12 @@ impl exports::test::here::api::Guest for Guest {
         kv::delete(&namespace, &key).map_err(text)
     }
 
-    fn keys(namespace: String, extra: Vec<String>, gone: Vec<String>, limit: u32) -> Result<Vec<String>, String> {
+    fn keys(
+        namespace: String,
+        extra: Vec<String>,
+        gone: Vec<String>,
+        limit: u32,
+    ) -> Result<Vec<String>, String> {
         for key in extra {
             kv::set(&namespace, &key, b"").map_err(text)?;
         }
