@@ -29,6 +29,8 @@ pub mod call_context;
 mod convert;
 mod failure;
 pub mod folder;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod kv;
 pub mod log;
 mod pure;

@@ -16,6 +16,8 @@ struct World {
     lines: Vec<(Level, String)>,
     folders: BTreeMap<String, PathBuf>,
     secrets: BTreeMap<String, String>,
+    #[cfg(feature = "http")]
+    server: Option<std::rc::Rc<Server>>,
     idempotency_key: String,
     attempt: u32,
 }
@@ -27,6 +29,8 @@ impl Default for World {
             lines: Vec::new(),
             folders: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            #[cfg(feature = "http")]
+            server: None,
             idempotency_key: "test".to_owned(),
             attempt: 1,
         }
@@ -50,6 +54,16 @@ pub fn mount(guest: &str, folder: impl AsRef<Path>) {
 /// Lets `placeholder` stand for the secret `name`.
 pub fn keep_secret(name: &str, placeholder: &str) {
     WORLD.with_borrow_mut(|world| world.secrets.insert(name.to_owned(), placeholder.to_owned()));
+}
+
+/// Answers requests over HTTP.
+#[cfg(feature = "http")]
+type Server = dyn Fn(&crate::http::Request) -> crate::http::Response;
+
+/// Lets `server` answer every request of the tool. Without it nobody can be reached.
+#[cfg(feature = "http")]
+pub fn serve(server: impl Fn(&crate::http::Request) -> crate::http::Response + 'static) {
+    WORLD.with_borrow_mut(|world| world.server = Some(std::rc::Rc::new(server)));
 }
 
 /// What the tool is told about its call.
@@ -86,6 +100,18 @@ pub(crate) mod call_context {
 
     pub(crate) fn attempt() -> u32 {
         WORLD.with_borrow(|world| world.attempt)
+    }
+}
+
+#[cfg(feature = "http")]
+pub(crate) mod http {
+    use super::WORLD;
+    use crate::http::{Error, Request, Response};
+
+    pub(crate) fn send(request: &Request) -> Result<Response, Error> {
+        // The server may look at the world itself.
+        let server = WORLD.with_borrow(|world| world.server.clone()).ok_or(Error::Unreachable)?;
+        Ok(server(request))
     }
 }
 
