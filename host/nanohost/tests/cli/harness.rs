@@ -37,6 +37,11 @@ pub(crate) fn built_tools() -> PathBuf {
                 home.nanohost([OsStr::new("plan"), repository().join("examples").join(program).as_os_str()])
                     .exits(exit);
             }
+            // Built, and refused for want of its secret.
+            let refund = repository().join("examples/http-refund");
+            let (program, policy) = (refund.join("program.toml"), refund.join("policy.toml"));
+            home.nanohost(["plan".as_ref(), program.as_os_str(), "--policy".as_ref(), policy.as_os_str()])
+                .exits(2);
             let webhook = repository().join("examples/payment-webhook");
             let (program, policy) = (webhook.join("program.toml"), webhook.join("policy.toml"));
             home.nanohost(["plan".as_ref(), program.as_os_str(), "--policy".as_ref(), policy.as_os_str()])

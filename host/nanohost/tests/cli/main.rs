@@ -17,6 +17,7 @@ mod crash;
 mod database;
 mod export;
 mod guests;
+mod http;
 mod input;
 mod inspect;
 mod model;
