@@ -324,7 +324,8 @@ pub struct Limits {
     pub logs: u64,
     /// Requests over HTTP.
     pub http_calls: u64,
-    /// Bytes of the bodies of all those requests and of their answers together.
+    /// Bytes of the bodies of all those requests, and of the headers and bodies of their answers,
+    /// together.
     pub http_bytes: u64,
 }
 

@@ -29,7 +29,7 @@ pub struct CallReport {
     /// What it read and wants to write in its namespaces. Empty unless the call succeeded.
     pub kv: KvDelta,
     /// What other hosts answered, in the order in which the answers began; at most
-    /// `limits.http_bytes` of bodies. Chosen by those hosts.
+    /// `limits.http_bytes` of headers and bodies. Chosen by those hosts.
     pub answers: Vec<HostAnswer>,
 }
 

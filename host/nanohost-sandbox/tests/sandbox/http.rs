@@ -378,6 +378,10 @@ async fn response_bomb() {
                 out.write_all(&[b'x'; 8192])?;
             }
         }
+        Some("/headers") => {
+            write!(out, "HTTP/1.1 200 OK\r\nX-Long: {}\r\n", "x".repeat(40_000))?;
+            write!(out, "Content-Length: 0\r\nConnection: close\r\n\r\n")
+        }
         Some("/head") => {
             write!(out, "HTTP/1.1 200 OK\r\n")?;
             for at in 0.. {
@@ -398,6 +402,10 @@ async fn response_bomb() {
         assert!(kept <= 64 << 10, "{kept}");
         assert!(report.answers.iter().all(|answer| !answer.whole));
     }
+    // What is kept of an answer's head counts as well.
+    let tight = Asks { limits: "http_bytes = \"32KiB\"".into(), ..own.clone() };
+    assert_eq!(fault(&send(&sending(&tight), get(&at(&server, "/headers"))).await), FaultCode::HttpLimit);
+    assert_eq!(success(&send(&sending(&limited), get(&at(&server, "/headers"))).await)["status"], 200);
     let report = send(&sending(&limited), get(&at(&server, "/head"))).await;
     assert_eq!(tool_error(&report), "ErrorCode::HttpProtocolError");
     // A policy's ceiling is a limit as well, over all requests of a call together.

@@ -7,7 +7,7 @@ use std::process::Command;
 fn cargo_test(workspace: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(workspace);
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--workspace", "--locked", "--quiet"]).current_dir(root);
+    cargo.args(["test", "--workspace", "--all-features", "--locked", "--quiet"]).current_dir(root);
     // What the outer build set is meant for the host, not for its guests.
     for variable in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
         cargo.env_remove(variable);

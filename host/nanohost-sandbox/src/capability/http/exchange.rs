@@ -65,6 +65,11 @@ pub(super) async fn send(
         .map_err(|_| Error::ConnectionReadTimeout)??;
 
     let (head, body) = answer.into_parts();
+    // Headers are kept as bodies are: ten thousand answers with nothing but headers fill memory too.
+    let size = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if !client.spend(size) {
+        return Err(Error::HttpResponseHeaderSectionSize(None));
+    }
     if let Some(echo) = client.secrets.echo() {
         for (name, value) in &head.headers {
             let found = echo.search(name.as_str().as_bytes()).and_then(|()| echo.search(value.as_bytes()));
