@@ -30,6 +30,7 @@ mod ident;
 pub mod jcs;
 mod keys;
 mod manifest;
+mod origin;
 mod policy;
 mod program;
 mod projection;
@@ -66,6 +67,7 @@ pub use ident::{BadIdent, Principal, RunId, StepId, ToolName};
 pub use jcs::JcsError;
 pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
 pub use manifest::{Ask, Function, Manifest, Spanned};
+pub use origin::{Argument, Flow, Origin, Origins};
 pub use policy::{BaseUrl, ModelParams, ModelPii, Policy, Provider, Trust, decimal};
 pub use program::{Budgets, GrantTable, InputDecl, Program, ToolOrigin, ToolUse};
 pub use projection::{

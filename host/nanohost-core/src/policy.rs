@@ -14,6 +14,7 @@ use crate::capability::{Access, Capability, Clock, Folder, Limits, Random};
 use crate::condition::Condition;
 use crate::facts::{Import, ImportPattern};
 use crate::manifest::{GivenLimits, Spanned};
+use crate::origin::Origin;
 use crate::{Digest, Source, Timestamp, ToolName};
 
 pub use base_url::BaseUrl;
@@ -79,6 +80,10 @@ pub(crate) struct Rule {
     pub(crate) stubs: Vec<Spanned<ImportPattern>>,
     pub(crate) vouched: Vec<String>,
     pub(crate) require: Option<Spanned<Condition>>,
+    /// Arguments, and where each may not come from.
+    pub(crate) forbidden_origins: Vec<(Spanned<String>, Vec<Origin>)>,
+    /// Functions whose results are their own, whatever arguments they were given.
+    pub(crate) own_results: Vec<String>,
 }
 
 /// Whom a decision is about.
@@ -199,6 +204,29 @@ impl Policy {
                 && rule.stance == Stance::Permit
                 && !rule.is_expired(subject.today)
                 && rule.vouched.iter().any(|function| function == subject.function)
+        })
+    }
+
+    /// Whether a row vouches that what the function returns is its own, and repeats no argument.
+    pub(crate) fn vouches_origin(&self, subject: Subject<'_>) -> bool {
+        self.trust == Trust::Trusted
+            && self.rules.iter().any(|rule| {
+                rule.concerns(subject)
+                    && rule.stance == Stance::Permit
+                    && !rule.is_expired(subject.today)
+                    && rule.own_results.iter().any(|function| function == subject.function)
+            })
+    }
+
+    /// Every `forbid_origin` about the subject: the row, the argument and the origins. Like a
+    /// `require`, one in an expired row still holds.
+    pub(crate) fn forbidden_origins(
+        &self,
+        subject: Subject<'_>,
+    ) -> impl Iterator<Item = (&Rule, &Spanned<String>, &[Origin])> {
+        let rules = self.rules.iter().filter(move |rule| rule.concerns(subject));
+        rules.flat_map(|rule| {
+            rule.forbidden_origins.iter().map(move |(argument, origins)| (rule, argument, origins.as_slice()))
         })
     }
 

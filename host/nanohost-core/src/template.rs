@@ -597,7 +597,7 @@ impl Node {
         }
     }
 
-    fn collect<'n>(&'n self, found: &mut Vec<&'n Reference>) {
+    pub(crate) fn collect<'n>(&'n self, found: &mut Vec<&'n Reference>) {
         match self {
             Self::Literal(_) => {}
             Self::Reference(reference) => found.push(reference),

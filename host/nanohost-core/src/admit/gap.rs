@@ -102,7 +102,8 @@ pub struct Gap {
     /// What was asked for: a capability's value, an import's full name, a model's alias. Chosen by
     /// an author.
     pub value: String,
-    /// Where it is asked for, in the manifest; `None` where only the component does.
+    /// Where it is asked for, in the manifest, or in the program where a step does; `None` where only
+    /// the component does.
     pub asks: Option<Place>,
     /// Who does not grant it: the file, and the line where there is one.
     pub not_granted_by: Option<Withheld>,
@@ -154,6 +155,8 @@ pub enum GapCode {
     EnvConflict,
     /// Two policies mean different models by one alias.
     ModelConflict,
+    /// An argument can come from where a policy row says it may not.
+    TaintedArgument,
 }
 
 impl GapCode {
@@ -170,6 +173,7 @@ impl GapCode {
             Self::EnvMissing => "env_missing",
             Self::EnvConflict => "env_conflict",
             Self::ModelConflict => "model_conflict",
+            Self::TaintedArgument => "tainted_argument",
         }
     }
 }

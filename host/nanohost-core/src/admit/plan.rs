@@ -1,5 +1,6 @@
 //! [`Plan`]: the capability table, frozen. Knows nothing of how it was decided or is enforced.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::capability::{Effect, Grants, Limits};
 use crate::check::CheckedProgram;
 use crate::condition::{Condition, EvalError};
 use crate::facts::ToolExport;
+use crate::origin::Origins;
 use crate::policy::Policy;
 use crate::program::schema;
 use crate::template::{Root, Scope};
@@ -33,6 +35,8 @@ pub struct Plan {
     pub(super) models: Vec<ModelRow>,
     pub(super) policies: Vec<Policy>,
     pub(super) warnings: Diagnostics,
+    /// By local name and argument.
+    pub(super) arguments: BTreeMap<ToolName, BTreeMap<String, Origins>>,
     pub(super) digest: Digest,
 }
 
@@ -173,6 +177,12 @@ impl Plan {
     /// The policies it was admitted under.
     pub fn policies(&self) -> &[Policy] {
         &self.policies
+    }
+
+    /// The arguments that the program's steps and models give the tool of a local name, and where each
+    /// can come from.
+    pub fn arguments(&self, local: &ToolName) -> impl Iterator<Item = (&str, Origins)> {
+        self.arguments.get(local).into_iter().flatten().map(|(name, origins)| (name.as_str(), *origins))
     }
 
     /// What is worth knowing although nothing is refused for it.

@@ -962,3 +962,103 @@ fn what_tools_of_one_component_lack_alike_is_said_once() {
     assert_eq!(said.len(), 2, "{said:#?}");
     assert!(said[0].ends_with("; the same for `t`, `u`") && !said[1].contains("the same"), "{said:#?}");
 }
+
+/// A program whose tool `pay` gets its amount from where `amount` says, under these rows.
+fn origins(amount: &str, rows: &str) -> Result<Plan, String> {
+    let text = format!(
+        "[inputs]\norder = {{ type = \"string\" }}\n[tools.load]\npath = \"load\"\nfunction = \"f\"\n[tools.pay]\n\
+         path = \"pay\"\nfunction = \"f\"\n[[steps]]\nid = \"write\"\ntype = \"llm\"\nprompt = \"x\"\n[[steps]]\n\
+         id = \"load\"\ntype = \"tool\"\nargs = {{ amount = \"$write\" }}\n[[steps]]\nid = \"agent\"\ntype = \"llm\"\n\
+         prompt = \"x\"\n{amount}"
+    );
+    let claims = "[functions.f]\neffect = \"pure\"";
+    let policy = |at: usize, text: &str| {
+        Policy::parse(Source::new(format!("policy{at}.toml"), text), "/srv", Trust::Trusted)
+            .expect("a policy")
+    };
+    admit(Admission {
+        program: program(&text),
+        offers: vec![offer("load", claims, &[]), offer("pay", claims, &[])],
+        policies: rows.split("====").enumerate().map(|(at, rows)| policy(at, rows)).collect(),
+        today: "2026-11-23T00:00:00.000Z".parse().expect("a moment"),
+    })
+    .map_err(|refusal| shown(&refusal))
+}
+
+fn pays(amount: &str) -> String {
+    format!("[[steps]]\nid = \"pay\"\ntype = \"tool\"\nargs = {{ amount = {amount} }}")
+}
+
+#[test]
+fn arguments_come_from_nowhere_that_a_row_forbids() {
+    let row = |origins: &str| {
+        format!("[[permit]]\nid = \"r\"\ntool = \"pay\"\nforbid_origin = {{ amount = [{origins}] }}")
+    };
+    let model = row("\"model\"");
+    let check = |amount: &str, rows: &str, expect: &str| {
+        let told = origins(amount, rows).map_or_else(|refused| refused, |_| "ok".to_owned());
+        assert_eq!(told, expect, "{amount} {rows}");
+    };
+    check(&pays("1"), &model, "ok");
+    check(&pays("\"$order\""), &model, "ok");
+    check(&pays("\"$write\""), &model, "tainted_argument amount: model");
+    check(&pays("\"$write.x\""), &row("\"choice\", \"webhook\""), "ok");
+    check(&pays("1"), &row("\"literal\""), "tainted_argument amount: literal");
+    check(&pays("\"$load.x\""), &row("\"tool\", \"model\""), "tainted_argument amount: tool, model");
+    // A tool repeats what it was given, unless every policy says that it does not.
+    let vouch = "[[permit]]\nid = \"v\"\ntool = \"load\"\nvouch_origin = [\"f\"]";
+    check(&pays("\"$load.x\""), &model, "tainted_argument amount: model");
+    check(&pays("\"$load.x\""), &format!("{model}\n{vouch}"), "ok");
+    check(&pays("\"$load.x\""), &format!("{model}\n{vouch}===="), "tainted_argument amount: model");
+    check(&pays("\"$load.x\""), &format!("{model}\n{vouch}\n===={vouch}"), "ok");
+    let expired = format!("{model}\n{vouch}\nexpires = 2026-01-01");
+    check(&pays("\"$load.x\""), &expired, "tainted_argument amount: model");
+    // What is forbidden outlives its row, and holds for the whole where a part is forbidden.
+    check(&pays("\"$write\""), &format!("{model}\nexpires = 2026-01-01"), "tainted_argument amount: model");
+    let part = model.replace("amount =", "\"order.id\" =");
+    let order = |order: &str| {
+        format!("[[steps]]\nid = \"pay\"\ntype = \"tool\"\nargs = {{ amount = 1, order = {order} }}")
+    };
+    check(&order("\"$write\""), &part, "tainted_argument order.id: model");
+    check(&order("{ id = \"$write\" }"), &part, "tainted_argument order.id: model");
+    check(&order("{ id = \"x\" }"), &part, "ok");
+    // Proposing a call is choosing all of it.
+    check("allowed_tools = [\"pay\"]", &model, "tainted_argument amount: model");
+    check("allowed_tools = [\"load\"]", &model, "ok");
+    // A rule about no argument would protect nothing.
+    check(&pays("1"), &model.replace("amount", "amonut"), "invalid: unknown_argument");
+    check(&pays("1"), &model.replace("\"pay\"", "\"other\""), "ok");
+}
+
+#[test]
+fn a_tainted_argument_says_the_way() {
+    let row = "[[permit]]\nid = \"r\"\ntool = \"pay\"\nforbid_origin = { amount = [\"model\"] }";
+    let plan = origins(&pays("\"$load.x\""), "").expect("nothing is forbidden");
+    let told: Vec<String> = plan
+        .arguments(&name("pay"))
+        .map(|(name, origins)| format!("{name}: {:?}", origins.iter().collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(told, ["amount: [Tool, Model]"]);
+    let plan = origins("allowed_tools = [\"pay\"]", "").expect("nothing is forbidden");
+    let names: Vec<&str> = plan.arguments(&name("pay")).map(|(name, _)| name).collect();
+    assert_eq!(names, ["amount", "order"], "a model proposes any of them");
+    let text = format!("{row}\n");
+    let policy = Policy::parse(Source::new("policy.toml", text), "/srv", Trust::Trusted).expect("a policy");
+    let mut world = World::new("", &[], "");
+    world.manifest = "[functions.f]\neffect = \"pure\"".into();
+    let mut admission = world.admission();
+    admission.policies = vec![policy];
+    let steps = format!("[[steps]]\nid = \"write\"\ntype = \"llm\"\nprompt = \"x\"\n{}", pays("\"$write\""));
+    admission.program = program(&steps);
+    admission.offers = vec![offer("pay", "[functions.f]\neffect = \"pure\"", &[])];
+    let Err(Refusal::Denied(denied)) = admit(admission) else { panic!("it is refused") };
+    let gap = &denied.gaps()[0];
+    assert!(gap.message.contains("can come from model, by way of `write`"), "{}", gap.message);
+    assert_eq!(gap.rule(), Some("r"));
+    assert_eq!(
+        gap.not_granted_by.as_ref().and_then(|by| by.place.as_ref()).map(ToString::to_string).as_deref(),
+        Some("policy.toml:4")
+    );
+    let denial = crate::envelope::DenialRef::of_gap(gap);
+    assert_eq!((denial.capability.as_str(), denial.culprit.as_str()), ("argument", "program"));
+}

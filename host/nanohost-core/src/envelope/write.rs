@@ -14,7 +14,7 @@ use super::predicate::{
 };
 use super::read::MAX_PAYLOAD;
 use super::{COMMIT_DIGEST, PREDICATE_TYPE, STATEMENT_TYPE};
-use crate::admit::{Gap, ModelRow, Plan, Row};
+use crate::admit::{Gap, GapCode, ModelRow, Plan, Row};
 use crate::capability::Effect;
 use crate::export::{Content, Role};
 use crate::policy::ModelParams;
@@ -570,12 +570,14 @@ impl DenialRef {
             code: gap.code.as_str().to_owned(),
             capability: match (gap.class, &gap.tool) {
                 (Some(class), _) => class.as_str(),
+                (None, Some(_)) if gap.code == GapCode::TaintedArgument => "argument",
                 (None, Some(_)) => "import",
                 (None, None) => MODEL,
             }
             .to_owned(),
             rule: gap.rule().unwrap_or("table:no-grant").to_owned(),
             culprit: match gap.tool {
+                Some(_) if gap.code == GapCode::TaintedArgument => Culprit::Program,
                 Some(_) => Culprit::Component,
                 None => Culprit::Program,
             }

@@ -11,6 +11,7 @@ use crate::manifest::{
     GivenLimits, Side, Spanned, is_variable, read_capabilities, read_limits, read_stubs,
     refuse_unenforceable, spanned,
 };
+use crate::origin::Origin;
 use crate::{Diagnostic, Diagnostics, Digest, Principal, Source, Timestamp, ToolName};
 
 /// Every request of every tool is held against every row: without a bound a large file makes
@@ -116,25 +117,29 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
         }
     }
     let stubs = read_stubs(&mut fields, report);
-    refuse_unenforceable(&mut fields, &["forbid_origin", "digest", "publisher"], report);
+    refuse_unenforceable(&mut fields, &["digest", "publisher"], report);
 
     let (mut expires, mut vouched, mut require) = (None, Vec::new(), None);
+    let (mut forbidden_origins, mut own_results) = (Vec::new(), Vec::new());
     match stance {
         Stance::Permit => {
             expires = fields.node("expires").and_then(|node| end(node, report));
-            vouched.extend(
-                fields
-                    .texts("vouch_idempotent", report)
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|(name, _)| name.to_owned()),
-            );
+            for (key, names) in [("vouch_idempotent", &mut vouched), ("vouch_origin", &mut own_results)] {
+                let listed = fields.texts(key, report).unwrap_or_default();
+                names.extend(listed.into_iter().map(|(name, _)| name.to_owned()));
+            }
             require = fields.node("require").and_then(|node| condition(node, report));
+            for entry in fields.table("forbid_origin", report).unwrap_or_default() {
+                forbidden_origins.extend(origins(entry, report));
+            }
         }
         Stance::Forbid => {
             fields.refuse("expires", "what is forbidden stays so until the row is removed", report);
             fields.refuse("vouch_idempotent", "it grants something", report);
-            fields.refuse("require", "say it in a [[permit]] row, which may grant nothing else", report);
+            fields.refuse("vouch_origin", "it grants something", report);
+            for key in ["require", "forbid_origin"] {
+                fields.refuse(key, "say it in a [[permit]] row, which may grant nothing else", report);
+            }
             let empty = capabilities.is_empty()
                 && stubs.is_empty()
                 && !["program", "tool", "function"].into_iter().any(|key| fields.has(key));
@@ -165,7 +170,34 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
         stubs,
         vouched,
         require,
+        forbidden_origins,
+        own_results,
     })
+}
+
+/// One argument of `forbid_origin`, and where it may not come from.
+fn origins(entry: &Entry, report: &mut Report) -> Option<(Spanned<String>, Vec<Origin>)> {
+    let words = || {
+        let words: Vec<&str> = Origin::ALL.iter().map(|origin| origin.as_str()).collect();
+        format!("write some of \"{}\"", words.join("\", \""))
+    };
+    let Some(items) = entry.node.as_list().filter(|items| !items.is_empty()) else {
+        let finding = report.error("invalid_field", &entry.node.span, "`forbid_origin` lists origins");
+        report.push(finding.help(words()));
+        return None;
+    };
+    let mut origins = Vec::new();
+    for item in items {
+        match Origin::ALL.into_iter().find(|origin| item.as_text() == Some(origin.as_str())) {
+            Some(origin) => origins.push(origin),
+            None => {
+                let finding = report.error("invalid_field", &item.span, "this is no origin of a value");
+                report.push(finding.help(words()));
+            }
+        }
+    }
+    let argument = Spanned { value: entry.key.to_string(), span: entry.key_span.clone() };
+    Some((argument, origins))
 }
 
 /// The first moment after `expires`. A date is the last day, in UTC, on which a row grants.

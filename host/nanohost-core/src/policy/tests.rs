@@ -48,6 +48,17 @@ fn one_line_a_case() {
         (row("require = \"$args.amount_cents <=\""), "bad_condition"),
         (row("require = \"$amount <= 5\""), "bad_condition"),
         (row("require = true"), "invalid_field"),
+        // Origins.
+        (row("forbid_origin = { amount = [\"model\", \"webhook\"], \"to.who\" = [\"input\"] }"), "ok"),
+        (row("forbid_origin = { amount = [\"models\"] }"), "invalid_field"),
+        (row("forbid_origin = { amount = [1] }"), "invalid_field"),
+        (row("forbid_origin = { amount = [] }"), "invalid_field"),
+        (row("forbid_origin = { amount = \"model\" }"), "invalid_field"),
+        (row("forbid_origin = [\"model\"]"), "invalid_field"),
+        (row("vouch_origin = [\"load\"]"), "ok"),
+        (row("vouch_origin = true"), "invalid_field"),
+        (ban("tool = \"t\"\nforbid_origin = { a = [\"model\"] }"), "invalid_field"),
+        (ban("tool = \"t\"\nvouch_origin = [\"f\"]"), "invalid_field"),
         // Forbidding.
         (ban("tool = \"t\""), "ok"),
         (ban("program = \"p\""), "ok"),
@@ -91,7 +102,6 @@ fn one_line_a_case() {
             ),
             "unknown_field",
         ),
-        (row("forbid_origin = { amount = [\"model\"] }"), "unenforceable"),
         (row("digest = \"x\"\npublisher = \"y\""), "unenforceable unenforceable"),
         ("[publishers]\n[retention]".into(), "unenforceable unenforceable"),
         // Folders, variables, ceilings.

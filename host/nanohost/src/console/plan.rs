@@ -1,6 +1,6 @@
 //! The capability table: what a reviewer reads before anything runs.
 
-use nanohost_core::{Denied, Diagnostics, Limits, ModelParams, ModelRow, Plan, Row};
+use nanohost_core::{Denied, Diagnostics, Limits, ModelParams, ModelRow, Origin, Plan, Row};
 use serde_json::{Value, json};
 
 use super::escape::escaped;
@@ -20,7 +20,7 @@ pub fn plan(plan: &Plan, policy: &FoundPolicy) -> String {
     );
     for row in plan.rows() {
         out.push('\n');
-        out.push_str(&tool(row));
+        out.push_str(&tool(row, &arguments(plan, row)));
     }
     if plan.rows().is_empty() {
         out.push_str("\nno tools: nothing can be called\n");
@@ -75,7 +75,16 @@ fn policy_line(policy: &FoundPolicy) -> String {
     }
 }
 
-fn tool(row: &Row) -> String {
+/// The arguments of a tool, and where each can come from.
+fn arguments(plan: &Plan, row: &Row) -> String {
+    let told = plan.arguments(&row.local).map(|(name, origins)| {
+        let words: Vec<&str> = origins.iter().map(Origin::as_str).collect();
+        format!("{} from {}", escaped(name), words.join(", "))
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+fn tool(row: &Row, arguments: &str) -> String {
     let mut out = format!(
         "{} {}\n",
         bold(row.local.as_str()),
@@ -92,6 +101,9 @@ fn tool(row: &Row) -> String {
     line("rules", if row.rules.is_empty() { "none needed".to_owned() } else { rules(row) });
     for require in &row.require {
         line("requires", format!("{} ({})", escaped(require.condition.text()), escaped(&require.rule)));
+    }
+    if !arguments.is_empty() {
+        line("arguments", arguments.to_owned());
     }
     line("linked", list(&row.linked));
     if !row.stubbed.is_empty() {
@@ -173,6 +185,17 @@ pub fn whole(denied: &Denied) -> String {
     columns(&["lacks nothing", "granted", "by"], rows)
 }
 
+/// Where the arguments of each tool can come from: argument → origins, by local name.
+fn arguments_json(plan: &Plan) -> Value {
+    let tools = plan.rows().iter().map(|row| {
+        let arguments = plan
+            .arguments(&row.local)
+            .map(|(name, origins)| (name.to_owned(), origins.iter().map(Origin::as_str).collect::<Value>()));
+        (row.local.to_string(), Value::Object(arguments.collect()))
+    });
+    Value::Object(tools.collect())
+}
+
 /// The table for a program, with whole digests.
 pub fn plan_json(plan: &Plan, policy: &FoundPolicy, warnings: &Diagnostics) -> Value {
     json!({
@@ -184,6 +207,7 @@ pub fn plan_json(plan: &Plan, policy: &FoundPolicy, warnings: &Diagnostics) -> V
             "trusted": policy.trusted,
         },
         "tools": plan.to_json(),
+        "arguments": arguments_json(plan),
         "warnings": super::findings_json(warnings),
     })
 }
