@@ -10,6 +10,7 @@ mod args;
 mod gap;
 mod judge;
 mod model;
+mod origins;
 mod plan;
 mod remedy;
 
@@ -104,6 +105,10 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
     gaps.extend(models.gaps);
     warnings.extend(models.warnings);
 
+    let found = origins::judge(&program, &offered, &exports, &policies, today);
+    invalid.extend(found.invalid);
+    gaps.extend(found.gaps);
+
     let whole =
         rows.iter().filter(|row| gaps.iter().all(|gap| gap.tool.as_ref() != Some(&row.local))).map(|row| {
             Whole {
@@ -125,7 +130,15 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
             Diagnostic::error("table_form", format!("the table has no canonical form: {error}")).into(),
         )
     })?;
-    Ok(Plan { program, rows, models: models.rows, policies, warnings, digest: Digest::of(&table) })
+    Ok(Plan {
+        program,
+        rows,
+        models: models.rows,
+        policies,
+        warnings,
+        arguments: found.arguments,
+        digest: Digest::of(&table),
+    })
 }
 
 /// How a program speaks of a tool.

@@ -8,7 +8,7 @@ use crate::policy::{Policy, Trust};
 pub const OPERATOR: &str = "operator";
 
 /// The entry of `by` for whoever opened the run.
-const STARTER: &str = "starter";
+pub const STARTER: &str = "starter";
 
 /// Why somebody may not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -75,9 +75,12 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Whether it was made for this call of this run, and waits for its result.
+    /// Whether it was made for this call of this run, and waits for its result. Of an earlier version's
+    /// it is known only which run made it.
     pub fn is_of(&self, run: &RunId, place: &CallPlace) -> bool {
-        self.run == *run && self.place.as_ref() == Some(place) && self.state == ReservationState::Reserved
+        self.run == *run
+            && self.place.as_ref().is_none_or(|own| own == place)
+            && self.state == ReservationState::Reserved
     }
 }
 
@@ -116,8 +119,11 @@ pub(crate) fn settle(
 }
 
 impl Claim {
-    /// Only what has no result is ever replaced.
+    /// Only what has no result is ever replaced, and nothing that an earlier version reserved, which
+    /// stands for all functions of a tool.
     fn replaces(&self, holder: &Reservation) -> bool {
-        holder.state == ReservationState::Reserved && self.over.as_ref() == Some(holder)
+        holder.state == ReservationState::Reserved
+            && holder.place.is_some()
+            && self.over.as_ref() == Some(holder)
     }
 }

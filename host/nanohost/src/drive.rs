@@ -50,6 +50,9 @@ pub struct Tools {
     pub domain: String,
     /// The keys by which a recorded result is believed.
     pub trust: TrustRoot,
+    /// The idempotency keys that calls of the run were signed with before this process took it, by step
+    /// and visit.
+    pub signed_keys: HashMap<(StepIndex, u32), String>,
 }
 
 /// A run that is being driven.
@@ -329,7 +332,12 @@ impl<'a> Drive<'a> {
 
     /// The key that the guest and the outside may deduplicate by. It tells nothing of the step's
     /// own key, which may be personal data.
+    ///
+    /// A call that began in another process keeps the key that it was signed with.
     fn outward_key(&self, call: &Call) -> anyhow::Result<String> {
+        if let Some(signed) = self.tools.signed_keys.get(&(call.place.step, call.place.visit)) {
+            return Ok(signed.clone());
+        }
         if let Some(key) = &call.idempotency {
             let scope = self.idempotency_scope(&call.tool, key);
             return Ok(self.journal.store().outward_key(&scope).map_err(store_failure)?.to_string());
@@ -354,35 +362,29 @@ impl<'a> Drive<'a> {
         let ReservationState::Fulfilled { seq } = held.state else {
             let store = self.journal.store();
             let live = store.is_live(&held.run).map_err(store_failure)?;
-            let external = self.run.plan().row(&call.tool).is_some_and(|row| row.effect == Effect::External);
-            let (kind, retry) = if external && is_left(store, held, self.journal.run(), &self.tools.trust)? {
-                (ErrorKind::InDoubt, Retry::Never)
-            } else {
-                (ErrorKind::StepFailed, if live { Retry::Maybe } else { Retry::Never })
+            let left = left_by(store, held, &self.run, self.journal.run(), &self.tools.trust)?;
+            let (kind, retry) = match left {
+                Some(left) if left.by == answerers(&self.run, call.place.step) => {
+                    (ErrorKind::InDoubt, Retry::Never)
+                }
+                _ => (ErrorKind::StepFailed, if live { Retry::Maybe } else { Retry::Never }),
             };
-            let words = format!("run/{} made this call, and its end is not known", held.run);
+            let words = format!("run/{} made this call, and nobody saw how it ended", held.run);
             let failure =
                 StepFailure::new(kind, Code::IDEMPOTENCY_HELD, retry).with_message(Slot::known(words.into()));
             return self.journal.record(&mut self.run, Event::Failed { place, failure }, Observed::default());
         };
         let record = self.journal.store().load(&held.run).map_err(store_failure)?;
         let trace = record.as_ref().and_then(|record| verify_record(record, &self.tools.trust).1);
-        let output = trace.as_ref().and_then(|trace| self.recorded_output(trace, seq, call));
+        let output =
+            trace.as_ref().and_then(|trace| self.recorded_output(trace, seq, call, held.place.is_some()));
         let Some(output) = output else {
-            let finding = Diagnostic::error(
-                "recorded_result_lost",
-                format!(
-                    "run/{}/{seq} is to hold the result of an earlier call with this idempotency value, and \
-                     does not hold one that can be believed",
-                    held.run
-                ),
-            );
-            return Err(Failure::host(finding.help(format!(
-                "`{} verify {}` says what is wrong; restore that run's evidence from a backup of the store, or \
-                 look outside what the call did and begin anew with another value for `idempotency`",
-                program_name(),
+            let what = format!(
+                "run/{}/{seq} is to hold the result of an earlier call with this idempotency value, and does \
+                 not hold one that can be believed",
                 held.run
-            ))));
+            );
+            return Err(lost(&held.run, what));
         };
         let end = CallEnd::Success { output: Slot::known(output), recorded: true };
         let observed = Observed {
@@ -404,20 +406,23 @@ impl<'a> Drive<'a> {
     }
 
     /// The result in an earlier run, where it is one of the same program and tool function.
-    fn recorded_output(&self, trace: &Trace, seq: u64, call: &Call) -> Option<Value> {
+    fn recorded_output(&self, trace: &Trace, seq: u64, call: &Call, has_place: bool) -> Option<Value> {
         let at = usize::try_from(seq).ok()?;
         let predicate = trace.predicates().nth(at)?;
         let step = predicate.step.as_ref()?;
         let earlier = trace.machine()?.plan();
-        // The key that the call was signed with is that of this one.
+        // The key that the call was signed with is that of this one. Before reservations had places,
+        // results were not signed with one.
         let signed = trace
             .predicates()
             .take(at.saturating_add(1))
             .filter(|other| other.step.as_ref().is_some_and(|other| other.id == step.id));
-        let signed = signed.filter_map(|made| made.call.as_ref()?.idempotency_key.as_ref()).last()?;
+        let signed = signed.filter_map(|made| made.call.as_ref()?.idempotency_key.as_ref()).last();
         let scope = self.idempotency_scope(&call.tool, call.idempotency.as_ref()?);
-        if !self.journal.store().is_outward_key(&scope, signed).ok()? {
-            return None;
+        match signed {
+            Some(signed) if !self.journal.store().is_outward_key(&scope, signed).ok()? => return None,
+            None if has_place => return None,
+            _ => {}
         }
         // The result of a call that waited is the event that answered it.
         let (made, role) = match &predicate.call {
@@ -525,24 +530,69 @@ pub fn call_place(plan: &Plan, place: Place) -> CallPlace {
     CallPlace { step: plan.program().step(place.step).id.to_string(), visit: place.visit }
 }
 
-/// Whether a reservation has nobody left who could say more of its call: its run is over, or it is
+/// A reservation of which nobody else can say any more what its call did: its run is over, or it is
 /// this one, further on. What is left of the question is for a person.
-pub fn is_left(
+pub struct Left {
+    /// Who may answer it there: the `resume.by` of the step that made the call.
+    pub by: Vec<String>,
+    /// Who opened that run.
+    pub starter: Option<String>,
+}
+
+/// What is left of a reservation; `None` where its run can still say it, or a person there.
+pub fn left_by(
     store: &SqliteStore,
     held: &Reservation,
-    run: &RunId,
+    run: &Run,
+    own: &RunId,
     trust: &TrustRoot,
-) -> anyhow::Result<bool> {
-    if held.run == *run {
-        return Ok(true);
+) -> anyhow::Result<Option<Left>> {
+    // An earlier version's stands for more than one function.
+    let Some(place) = &held.place else { return Ok(None) };
+    if held.run == *own {
+        let step = run.plan().program().index_of(&place.step);
+        let by = step.map(|step| answerers(run, step).to_vec()).unwrap_or_default();
+        return Ok(Some(Left { by, starter: None }));
     }
     if store.is_live(&held.run).map_err(store_failure)? {
-        return Ok(false);
+        return Ok(None);
     }
     let record = store.load(&held.run).map_err(store_failure)?;
-    // Evidence that does not verify can say nothing of the call either.
     let trace = record.and_then(|record| verify_record(&record, trust).1);
-    Ok(trace.is_none_or(|trace| trace.state() == RunState::Closed))
+    let machine = trace.as_ref().and_then(|trace| trace.machine());
+    // Evidence that does not verify says neither that nobody is left nor who may answer.
+    let (Some(trace), Some(machine)) = (&trace, machine) else {
+        let what = format!(
+            "run/{} holds this idempotency value, and its evidence does not verify: nobody can tell what its \
+             call did",
+            held.run
+        );
+        return Err(lost(&held.run, what));
+    };
+    if trace.state() != RunState::Closed {
+        return Ok(None);
+    }
+    let step = machine.plan().program().index_of(&place.step);
+    let by = step.map(|step| answerers(machine, step).to_vec()).unwrap_or_default();
+    Ok(Some(Left { by, starter: trace.predicates().next().map(|open| open.principal.clone()) }))
+}
+
+/// Who may answer a step, by its own words.
+pub fn answerers(run: &Run, step: StepIndex) -> &[String] {
+    match &run.plan().program().step(step).kind {
+        StepKind::Tool(call) => call.resume.as_ref().map_or(&[], |rules| &rules.by),
+        _ => &[],
+    }
+}
+
+/// An earlier run is needed, and cannot be believed.
+fn lost(run: &RunId, what: String) -> anyhow::Error {
+    let help = format!(
+        "`{} verify {run}` says what is wrong; restore that run's evidence from a backup of the store, or look \
+         outside what the call did and begin anew with another value for `idempotency`",
+        program_name()
+    );
+    Failure::host(Diagnostic::error("recorded_result_lost", what).help(help))
 }
 
 /// A tool's committed values, as one call sees them.

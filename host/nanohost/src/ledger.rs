@@ -88,7 +88,18 @@ impl Ledger {
 
     /// Records an event of the run.
     pub fn record(&mut self, run: &mut Run, event: Event, observed: Observed) -> anyhow::Result<()> {
-        let time = self.now().max(run.now());
+        self.record_at(run, event, observed, now())
+    }
+
+    /// Records an event that happens at `moment`: what was decided by the clock is recorded by the same.
+    pub fn record_at(
+        &mut self,
+        run: &mut Run,
+        event: Event,
+        observed: Observed,
+        moment: Timestamp,
+    ) -> anyhow::Result<()> {
+        let time = moment.max(self.last).max(run.now());
         self.last = time;
         let mut salts = Salts::default();
         let sealed = self.chain.record(run, event, observed, time, &mut || salts.draw())?;

@@ -222,8 +222,10 @@ impl Run {
     fn is_doubtful(&self, call: &ToolStep, failure: &Failure) -> bool {
         failure.kind == ErrorKind::InDoubt
             && failure.code == Code::IDEMPOTENCY_HELD
+            // Whatever the call's effect is by this table, it was another one's by which the value was
+            // taken.
             && call.idempotency.is_some()
-            && self.plan.row(&call.tool).is_some_and(|row| row.effect == Effect::External)
+            && self.plan.row(&call.tool).is_some()
     }
 }
 

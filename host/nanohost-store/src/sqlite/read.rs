@@ -205,14 +205,15 @@ pub(super) const FORGED: &str = "an idempotency key was given to another run or 
 pub(super) struct KeptReservation {
     reservation: Reservation,
     seal: Option<Vec<u8>>,
+    /// It lies where earlier versions put them, which sealed none.
+    is_earlier: bool,
 }
 
 impl KeptReservation {
     /// The reservation, where its seal is good; `None` where it is not.
     pub(super) fn opened(self, keyring: &Keyring, key: &Key) -> Result<Option<Reservation>, StoreError> {
         let good = match &self.seal {
-            // Only earlier versions made them without, and put them elsewhere.
-            None => true,
+            None => self.is_earlier,
             Some(seal) => match <&KeyedHash>::try_from(seal.as_slice()) {
                 Ok(seal) => is_sealed(keyring, &key.mac, &self.reservation, seal)?,
                 Err(_) => false,
@@ -255,8 +256,8 @@ fn with_parts<T>(mac: &KeyedHash, reservation: &Reservation, then: impl FnOnce(&
 /// Who holds an idempotency key, by the present keyed hash or by that of earlier versions.
 pub(super) fn kept_reservation(conn: &Connection, key: &Key) -> rusqlite::Result<Option<KeptReservation>> {
     conn.prepare_cached(
-        "SELECT run, result_seq, step, visit, seal FROM idempotency \
-         WHERE mac = ?1 AND seal IS NOT NULL OR mac = ?2 AND seal IS NULL ORDER BY seal IS NULL LIMIT 1",
+        "SELECT run, result_seq, step, visit, seal, mac = ?2 FROM idempotency \
+         WHERE mac = ?1 OR mac = ?2 AND seal IS NULL ORDER BY mac = ?1 DESC LIMIT 1",
     )?
     .query_row([key.mac, key.earlier], |row| {
         let state = match row.get::<_, Option<i64>>(1)? {
@@ -270,6 +271,7 @@ pub(super) fn kept_reservation(conn: &Connection, key: &Key) -> rusqlite::Result
         Ok(KeptReservation {
             reservation: Reservation { run: ident(row, 0)?, place, state },
             seal: row.get(4)?,
+            is_earlier: row.get(5)?,
         })
     })
     .optional()

@@ -319,13 +319,18 @@ fn is_brought_up_to_date(earlier: &Earlier) {
             assert_eq!(records.recorded(&scope).expect("the store reads"), placeless);
         }
     }
-    // Whoever looked may replace it.
+    // It stands for other functions too: only its own run does anything with it.
     let held = store.recorded(&idempotency("order-1")).expect("the store reads");
     let Taken::Owned(other) = store.take(&run(3)).expect("the store answers") else { panic!("it is free") };
-    let claim = Claim { over: held, ..reserve("order-1") };
-    commit(&store, &other, &Batch { idempotency: Some(claim), ..Batch::of(b"s".to_vec()) });
+    let claim = Claim { over: held.clone(), ..reserve("order-1") };
+    let batch = Batch { idempotency: Some(claim), ..Batch::of(b"s".to_vec()) };
+    assert!(matches!(append(&store, &other, &batch), Appended::Conflict(Conflict::Idempotency { .. })));
+    assert_eq!(store.recorded(&idempotency("order-1")).expect("the store reads"), held);
+    let Taken::Owned(own) = store.take(&run(2)).expect("the store answers") else { panic!("it is free") };
+    commit(&store, &own, &Batch { idempotency: Some(reserve("order-1")), ..Batch::of(b"r".to_vec()) });
     let held = store.recorded(&idempotency("order-1")).expect("the store reads").expect("it is held");
-    assert_eq!((held.run, held.place), (run(3), Some(place(1))));
+    assert_eq!((held.run, held.place), (run(2), Some(place(1))));
+    drop(own);
     // What the version did not know works for its runs too.
     let Taken::Owned(fence) = store.take(&run(2)).expect("the store answers") else { panic!("it is free") };
     store.ask_to_stop(&run(2), "enough").expect("the store writes");
@@ -380,9 +385,13 @@ fn another_hand_redirects_no_key() {
     let claim = Some(reserve("order-1"));
     commit(&store, &fence, &Batch { idempotency: claim.clone(), ..Batch::of(b"intent".to_vec()) });
     let kept = store.recorded(&idempotency("order-1")).expect("the store reads");
-    for change in
-        ["run = '02020202020202020202020202020202'", "result_seq = 0", "step = 'other'", "visit = 7"]
-    {
+    for change in [
+        "run = '02020202020202020202020202020202'",
+        "result_seq = 0",
+        "step = 'other'",
+        "visit = 7",
+        "seal = NULL, step = NULL, visit = NULL",
+    ] {
         let mut backup = other_hand(dir.path(), "store.db");
         let tx = backup.transaction().expect("a transaction");
         tx.execute_batch("CREATE TEMP TABLE kept AS SELECT * FROM idempotency").expect("a copy");

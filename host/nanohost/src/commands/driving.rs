@@ -99,7 +99,7 @@ pub fn perform(
 ) -> anyhow::Result<(Run, Ledger, Vec<CallObserved>)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // Somebody may have asked before this process took the run: nothing of it is done then.
-    let already = ledger.store().asked_to_stop(ledger.run()).map_err(store_failure)?.is_some();
+    let already = matches!(ledger.store().asked_to_stop(ledger.run()), Ok(Some(_)));
     let finished = runtime.block_on(async {
         let cancellation = Cancellation::default();
         if already {

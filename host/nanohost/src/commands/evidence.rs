@@ -72,7 +72,8 @@ fn in_doubt(store: &SqliteReader, runs: &[RunSummary], places: &Places) -> anyho
     let Ok(trust) = own_trust(places) else { return Ok(HashSet::new()) };
     let mut found = HashSet::new();
     for run in waiting {
-        let Some(record) = store.load(&run.run).map_err(store_failure)? else { continue };
+        // What cannot be read is listed as the listing has it.
+        let Ok(Some(record)) = store.load(&run.run) else { continue };
         let (_, trace) = verify_record(&record, &trust);
         let suspension = trace.as_ref().and_then(|trace| trace.machine()?.suspension());
         if suspension.is_some_and(|at| at.cause == SuspensionCause::InDoubt) {

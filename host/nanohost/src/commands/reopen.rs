@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nanohost_core::envelope::{Chain, Observed, ResolverRef, TakeOver};
+use nanohost_core::envelope::{Chain, Kind, Observed, ResolverRef, TakeOver};
 use nanohost_core::export::Role;
-use nanohost_core::resume::entitled;
+use nanohost_core::resume::{STARTER, entitled};
 use nanohost_core::run::{Denial, Event, Run, Slot};
 use nanohost_core::trace::{RunState, Trace};
 use nanohost_core::{
-    AdmissionRecord, Diagnostic, Digest, Held, Plan, Principal, Refusal, RunId, Target, Timestamp, ToolName,
-    admit,
+    AdmissionRecord, Diagnostic, Digest, Held, Plan, Principal, Refusal, RunId, StepIndex, Target, Timestamp,
+    ToolName, admit,
 };
 use nanohost_sandbox::{Engine, Tool};
 use nanohost_store::{
@@ -227,7 +227,9 @@ impl Reopened {
         let starter = trace.predicates().next().map_or_else(String::new, |open| open.principal.clone());
         let suspended_at = trace.suspended_at();
         let at = suspended_at.and_then(|seq| usize::try_from(seq).ok());
-        let reason = at.and_then(|at| trace.value(at, &Role::REASON).cloned());
+        let said = |role| at.and_then(|at| trace.value(at, &role).cloned());
+        let reason = said(Role::REASON).or_else(|| said(Role::MESSAGE));
+        let signed_keys = signed_keys(&trace);
         let mut ledger = Self::ledger(&trace, fence, head, principal, store, places)?;
         let mut run = match trace.into_machine() {
             Some(run) => run,
@@ -261,6 +263,7 @@ impl Reopened {
             seed,
             domain: launch.domain,
             trust: evidence::own_trust(places)?,
+            signed_keys,
         };
         let take_over = TakeOver {
             host: driving::host(engine)?,
@@ -445,6 +448,20 @@ impl Ready {
         }
     }
 
+    /// Whether `principal`, who opened an earlier run that the answer is about too, may answer it by
+    /// that run's `by`; otherwise the refusal is recorded.
+    pub fn entitle_beside(&mut self, principal: &Principal, by: &[String]) -> anyhow::Result<()> {
+        if by.is_empty() || by.iter().any(|entry| entry == STARTER) {
+            return Ok(());
+        }
+        let why =
+            format!("{principal} opened the run that made the call: somebody else has to answer for it");
+        let resolver = ResolverRef { authenticated: OPERATOR.to_owned(), entitled: None, shown: None };
+        let value = json!({ "principal": principal, "why": why });
+        refuse(&mut self.run, &mut self.ledger, Denial::NOT_ENTITLED, value, resolver)?;
+        Err(refused(&why, "say who answers with --as NAME; [roles] of the policy say who has which role"))
+    }
+
     /// What somebody who is to answer is shown: without personal data, which stays in the record for
     /// them to look at, unless they ask for it.
     pub fn question(&self, sight: Sight) -> Value {
@@ -504,6 +521,17 @@ impl Ready {
 /// An event, or who sent it, was refused.
 pub fn refused(why: &str, help: &str) -> anyhow::Error {
     Failure::denied(Diagnostic::error("resume_refused", why.to_owned()).help(help.to_owned()))
+}
+
+/// The idempotency keys that the run's calls were signed with.
+fn signed_keys(trace: &Trace) -> HashMap<(StepIndex, u32), String> {
+    let Some(program) = trace.machine().map(|run| run.plan().program()) else { return HashMap::new() };
+    let calls = trace.predicates().filter(|predicate| predicate.kind == Kind::Intent);
+    let keys = calls.filter_map(|predicate| {
+        let (step, call) = (predicate.step.as_ref()?, predicate.call.as_ref()?);
+        Some(((program.index_of(step.id.as_str())?, step.visit), call.idempotency_key.clone()?))
+    });
+    keys.collect()
 }
 
 fn launch_of(trace: &Trace) -> anyhow::Result<Launch> {

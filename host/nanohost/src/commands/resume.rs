@@ -10,7 +10,7 @@ use nanohost_core::run::{
     Slot, SuspensionCause, WebhookSource,
 };
 use nanohost_core::trace::RunState;
-use nanohost_core::{Diagnostic, Held, Principal, RunId, Source, Target, read_json};
+use nanohost_core::{Diagnostic, Held, Principal, RunId, Source, Target, Timestamp, read_json};
 use nanohost_sandbox::{CallContext, Cancellation, Engine};
 use nanohost_store::{
     Claim, Fate, Journal as _, OpenOptions, Phase, Records as _, ReservationState, SqliteStore,
@@ -75,7 +75,8 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
         entitled,
         shown: None,
     };
-    in_time(&mut ready, &arrived, resolver(Some(entitled.clone())))?;
+    let now = reopen::now(&ready.run);
+    in_time(&mut ready, &arrived, resolver(Some(entitled.clone())), now)?;
     if let Err(why) = ready.run.fits_event(&arrived.payload) {
         let value = json!({ "event": arrived.payload, "why": why.to_string() });
         reopen::refuse(
@@ -92,15 +93,17 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
     }
     let checked = check(&mut ready, &arrived, args, resolver(Some(entitled.clone())))?;
     // The check took its time.
-    in_time(&mut ready, &arrived, resolver(Some(entitled.clone())))?;
+    let now = reopen::now(&ready.run);
+    in_time(&mut ready, &arrived, resolver(Some(entitled.clone())), now)?;
     let source = if checked.is_some() { WebhookSource::Webhook } else { WebhookSource::Operator };
     let (check, mut observed) =
         checked.map_or((None, Observed::default()), |(check, observed)| (Some(check), observed));
     observed.take_over = Some(ready.take_over.clone());
     observed.resolver = Some((resolver(Some(entitled)), shown));
-    let claim = claim(&ready, Fate::Fulfil { seq: ready.ledger.next_seq() })?;
+    let seq = ready.ledger.next_seq();
+    let claim = claim(&mut ready, &args.principal, Fate::Fulfil { seq })?;
     let event = Event::Resumed { payload: Slot::known(arrived.payload), source, check };
-    ready.ledger.record(&mut ready.run, event, observed)?;
+    ready.ledger.record_at(&mut ready.run, event, observed, now)?;
     ready.ledger.phase(Phase::Open);
     ready.ledger.commit_with(None, claim)?;
     Ok(ready.go_on(manner, places, console, &store, &progress)?.0)
@@ -144,9 +147,11 @@ pub fn settle(args: &SettleArgs, places: &Places, console: &Console) -> anyhow::
     let (settlement, claim) = match output {
         Some(output) => (
             Settlement::Happened { output: Slot::known(output.payload) },
-            claim(&ready, Fate::Fulfil { seq })?,
+            claim(&mut ready, &args.principal, Fate::Fulfil { seq })?,
         ),
-        None if args.did_not_happen => (Settlement::DidNotHappen, claim(&ready, Fate::Release)?),
+        None if args.did_not_happen => {
+            (Settlement::DidNotHappen, claim(&mut ready, &args.principal, Fate::Release)?)
+        }
         // Nobody knows: whoever comes with the same value must not call either.
         None => (Settlement::Failed, None),
     };
@@ -440,8 +445,10 @@ fn outward_key(ready: &Ready) -> anyhow::Result<Option<String>> {
 ///
 /// A reservation that nobody else can say anything of any more is replaced by whoever settles its
 /// question here; one that somebody has taken since is left to them.
-fn claim(ready: &Ready, to: Fate) -> anyhow::Result<Option<Claim>> {
-    let plan = ready.run.plan();
+///
+/// Whoever may not answer in the run that made the call may not here either.
+fn claim(ready: &mut Ready, principal: &Principal, to: Fate) -> anyhow::Result<Option<Claim>> {
+    let plan = &Arc::clone(ready.run.plan());
     let Some(call) = ready.run.pending_call() else { return Ok(None) };
     let Some(key) = &call.idempotency else { return Ok(None) };
     let scope = drive::idempotency_scope(plan, &ready.tools.domain, &call.tool, key);
@@ -450,9 +457,14 @@ fn claim(ready: &Ready, to: Fate) -> anyhow::Result<Option<Claim>> {
     let held = store.recorded(&scope).map_err(store_failure)?;
     let over = match held {
         Some(held) if !held.is_of(run, &place) => {
-            let open = held.state == ReservationState::Reserved;
-            if !open || !drive::is_left(store, &held, run, &ready.tools.trust)? {
+            if held.state != ReservationState::Reserved {
                 return Ok(None);
+            }
+            let left = drive::left_by(store, &held, &ready.run, run, &ready.tools.trust)?;
+            let same = |left: &drive::Left| left.by == drive::answerers(&ready.run, call.place.step);
+            let Some(left) = left.filter(same) else { return Ok(None) };
+            if left.starter.as_deref() == Some(principal.as_str()) {
+                ready.entitle_beside(principal, &left.by)?;
             }
             Some(held)
         }
@@ -462,8 +474,13 @@ fn claim(ready: &Ready, to: Fate) -> anyhow::Result<Option<Claim>> {
 }
 
 /// Refuses an event that comes after the deadline.
-fn in_time(ready: &mut Ready, arrived: &Arrived, resolver: ResolverRef) -> anyhow::Result<()> {
-    if !ready.run.is_too_late(reopen::now(&ready.run)) {
+fn in_time(
+    ready: &mut Ready,
+    arrived: &Arrived,
+    resolver: ResolverRef,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    if !ready.run.is_too_late(now) {
         return Ok(());
     }
     let value = json!({ "event": arrived.payload });

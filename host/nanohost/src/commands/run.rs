@@ -67,7 +67,8 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     };
     let trust = super::evidence::own_trust(places)?;
     let launch = Launch::of(&args.program, &prepared);
-    let tools = Tools { linked, models, seed, domain: launch.domain.clone(), trust };
+    let tools =
+        Tools { linked, models, seed, domain: launch.domain.clone(), trust, signed_keys: HashMap::new() };
     let fence = match begin(&store, args, &prepared, &inputs, opened)? {
         Begun::Owned(fence) => fence,
         Begun::Held { run, same: true } => match first::look(&store, &run, places)? {

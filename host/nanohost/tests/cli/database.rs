@@ -19,6 +19,11 @@ pub(crate) fn kv(home: &Home) -> Vec<(String, String)> {
     rows.collect::<Result<_, _>>().expect("it can be read")
 }
 
+/// Changes the database behind nanohost's back.
+pub(crate) fn execute(home: &Home, edit: &str) {
+    open(home).execute_batch(edit).expect("the edit is SQL");
+}
+
 /// How many runs are asked to stop.
 pub(crate) fn requests(home: &Home) -> u64 {
     let count = open(home).query_row("SELECT count(*) FROM stop_request", [], |row| row.get::<_, i64>(0));

@@ -279,3 +279,86 @@ fn functions_of_a_tool_share_no_idempotency_value() {
         }
     }
 }
+
+/// A program whose call has this idempotency value and these rules.
+fn keyed(rules: &str) -> String {
+    let more = format!("idempotency = \"order-1\"\n{rules}\noutcome = \"called\"");
+    program("fault-at-first").replace("outcome = \"called\"", &more)
+}
+
+const BY: &str = "resume = { by = [\"robin\", \"sam\"] }";
+
+#[test]
+fn another_program_of_the_name_asks_nobody_else() {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "fault-at-first", &format!("idempotency = \"order-1\"\n{BY}"));
+    doubt.settle(&["--did-not-happen"]).finds(3, "resume_refused");
+    doubt.command("cancel", &["--reason", "who cares"]).exits(0);
+    // Without the rule nobody would have to answer for it: nothing is asked, and nothing called.
+    for rules in ["", "resume = { by = [\"local\", \"sam\"] }"] {
+        home.write("own/loose.toml", keyed(rules));
+        let document = doubt.project.run("loose.toml").exits(1).json();
+        assert_eq!(document["steps"][0]["error"]["code"], "idempotency_held", "{document:#}");
+    }
+    assert_eq!(database::kv(&home), []);
+    // With it, who opened the first run has no say in the second either, whoever opens that.
+    home.write("own/same.toml", keyed(BY));
+    let args = doubt.project.args("same.toml");
+    let document = home.nanohost(args.iter().map(String::as_str).chain(["--as", "sam"])).exits(4).json();
+    let run = document["run"].as_str().expect("an id");
+    home.nanohost(["settle", run, "--did-not-happen", "--as", "local"]).exits(3);
+    let token = home.nanohost(["token", run, "--as", "robin", "--json"]).exits(0).json();
+    let token = token["token"].as_str().expect("a token");
+    let question = home.nanohost(["settle", run, "--as", "robin"]).exits(4);
+    assert!(
+        question.stdout.contains(&doubt.run[..12]),
+        "who settles is told which run made the call: {question}"
+    );
+    home.nanohost(["settle", run, "--did-not-happen", "--as", "robin", "--token", token]).exits(0);
+    assert_eq!(database::kv(&home).len(), 1);
+    home.nanohost(["verify", run]).exits(0).says("success");
+}
+
+#[test]
+fn who_opened_the_first_run_settles_it_in_no_other() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    project.make_external();
+    home.write("own/same.toml", keyed(BY));
+    let begin = |who: &str| {
+        let args = project.args("same.toml");
+        let document = home.nanohost(args.iter().map(String::as_str).chain(["--as", who])).exits(4).json();
+        document["run"].as_str().expect("an id").to_owned()
+    };
+    let first = begin("robin");
+    home.nanohost(["cancel", &first, "--reason", "mine"]).exits(0);
+    let second = begin("local");
+    let token = home.nanohost(["token", &second, "--as", "robin", "--json"]).exits(0).json();
+    let token = token["token"].as_str().expect("a token");
+    let settle = ["settle", &second, "--did-not-happen", "--as", "robin", "--token", token, "--json"];
+    home.nanohost(settle).finds(3, "resume_refused");
+    assert_eq!((home.state(&second).as_str(), database::kv(&home).len()), ("suspended", 0));
+    home.nanohost(["verify", &second]).exits(0).says("suspended");
+}
+
+#[test]
+fn evidence_that_does_not_verify_leaves_no_question() {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "fault-at-first", "idempotency = \"order-1\"");
+    database::execute(&home, "DELETE FROM content WHERE rowid = (SELECT max(rowid) FROM content)");
+    doubt.project.run("doubt.toml").finds(5, "recorded_result_lost");
+    assert_eq!(database::kv(&home), []);
+}
+
+#[test]
+fn a_tool_that_became_idempotent_settles_what_it_left_before() {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "fault-at-first", "idempotency = \"order-1\"");
+    doubt.command("cancel", &["--reason", "no time"]).exits(0);
+    // The same tool, vouched for.
+    let project = Project::new(&home);
+    let second = InDoubt { run: begin(&project), project };
+    second.settle(&["--did-not-happen"]).exits(0);
+    assert_eq!(database::kv(&home).len(), 1);
+    second.verifies("success");
+}
