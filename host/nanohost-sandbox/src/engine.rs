@@ -18,7 +18,7 @@ pub(crate) const MAX_CONCURRENT_CALLS: u32 = 64;
 
 /// Core instances, memories and tables one component may make. A component of a few kilobytes
 /// can ask for a thousand.
-pub(crate) const MAX_CORE_INSTANCES: u32 = 32;
+pub(crate) const MAX_CORE_INSTANCES: u32 = 64;
 pub(crate) const MAX_MEMORIES: u32 = 4;
 pub(crate) const MAX_TABLES: u32 = 16;
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-const INTEROP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop");
+pub(crate) const INTEROP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../interop");
 
 /// A Python interpreter that has the libraries of `requirements.txt`.
 ///
@@ -40,15 +40,19 @@ pub(crate) fn verify_export(export: &Path, public_key: &Path) -> Output {
 }
 
 fn environment(target: &Path) -> PathBuf {
-    let requirements = Path::new(INTEROP).join("requirements.txt");
-    let wanted = fs::read(&requirements).expect("requirements.txt is part of the repository");
-    let home = target.join("interop-python");
+    environment_of(target, "interop-python", &Path::new(INTEROP).join("requirements.txt"))
+}
+
+/// A Python interpreter in an environment of its own, with what `requirements` names.
+pub(crate) fn environment_of(target: &Path, name: &str, requirements: &Path) -> PathBuf {
+    let wanted = fs::read(requirements).expect("requirements.txt is part of the repository");
+    let home = target.join(name);
     let python = home.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     // Written last, so that an environment that was left half made is made again.
     let stamp = home.join("requirements.stamp");
 
     // Two test runs may share one target directory. The lock goes with the file handle.
-    let lock = File::create(target.join("interop-python.lock")).expect("the target directory is writable");
+    let lock = File::create(target.join(format!("{name}.lock"))).expect("the target directory is writable");
     lock.lock().expect("the lock file can be locked");
     if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
         return python;
@@ -61,14 +65,14 @@ fn environment(target: &Path) -> PathBuf {
         Command::new(&python)
             .args(["-I", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"])
             .arg("-r")
-            .arg(&requirements),
-        "install host/interop/requirements.txt from PyPI: a network is needed, once",
+            .arg(requirements),
+        "install what the tests need from PyPI: a network is needed, once",
     );
     fs::write(&stamp, wanted).expect("the target directory is writable");
     python
 }
 
-fn run(command: &mut Command, purpose: &str) {
+pub(crate) fn run(command: &mut Command, purpose: &str) {
     let advice = "or set NANOHOST_INTEROP_PYTHON to an interpreter that has these packages";
     match command.output() {
         Ok(output) if output.status.success() => {}

@@ -6,6 +6,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod foreign;
 mod harness;
 mod interop;
 mod model_server;
