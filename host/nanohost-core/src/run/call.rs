@@ -231,8 +231,9 @@ impl Run {
 
 /// Whether a call of which nobody saw the end may be made again: it has no effect, deduplicates by
 /// its key, or reaches nothing but what commits with its result.
-pub(super) fn repeatable(row: &Row) -> bool {
-    row.effect != Effect::External || !row.grants.reaches_out()
+pub(crate) fn repeatable(row: &Row) -> bool {
+    // Of a request nobody knows either whether it arrived.
+    row.effect != Effect::External || !row.grants.reaches_out() && row.grants.http().is_empty()
 }
 
 /// Whether a step did not call since another run holds its idempotency value.

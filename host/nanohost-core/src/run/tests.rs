@@ -939,6 +939,7 @@ fn recovering() {
         check("pay", blocked, whole);
         let doubt = if blocked { "suspended" } else { "a pending(in_doubt/interrupted), suspended" };
         check("wire", blocked, doubt);
+        check("post", blocked, doubt);
     }
     // The time that nobody was at it is not spent.
     let program = json!({ "max_wall_seconds": 1, "steps": [call("a", json!({})), call("b", json!({}))] });

@@ -27,6 +27,7 @@ const MOMENT: i64 = 1_795_000_000_000;
 /// `pay…` may pay 500 at most; the authority of `steal` is missing;
 /// `wire` may write to a folder; there is the model `fast`.
 const POLICY: &str = "[[permit]]\nid = \"wires\"\ntool = \"wire\"\nfilesystem = [{ guest = \"/out\", access = \"write\" }]\n\
+                      [[permit]]\nid = \"posts\"\ntool = \"post\"\nhttp = [{ host = \"api.x.test\", methods = [\"POST\"], path = \"/\" }]\n\
                       [folders.wire]\n\"/out\" = \"/srv/out\"\n[[permit]]\nid = \"small\"\ntool = \"pay\"\nrequire = \"$args.amount <= 500\"\n\
                       [[permit]]\nid = \"twin\"\ntool = \"pay_too\"\nrequire = \"$args.amount <= 500\"\n\
                       [models.fast]\nprovider = \"openai\"\nbase_url = \"https://api.example.com/v1\"\n\
@@ -106,6 +107,11 @@ fn offer(local: ToolName) -> Offer {
         }
         false => json!({}),
     };
+    if local.as_str() == "post" {
+        manifest.push_str(
+            "[capabilities]\nhttp = [{ host = \"api.x.test\", methods = [\"POST\"], path = \"/\" }]\n",
+        );
+    }
     if local.as_str() == "wire" {
         manifest.push_str("[capabilities]\nfilesystem = [{ guest = \"/out\", access = \"write\" }]\n");
     }
@@ -116,6 +122,10 @@ fn offer(local: ToolName) -> Offer {
         "steal" => {
             vec![crate::Import { name: "nanohost:tool/kv@0.1.0".into(), functions: vec!["get".into()] }]
         }
+        "post" => vec![crate::Import {
+            name: "wasi:http/outgoing-handler@0.2.6".into(),
+            functions: vec!["handle".into()],
+        }],
         "wire" => ["wasi:filesystem/types@0.2.3", "wasi:filesystem/preopens@0.2.3"]
             .map(|name| crate::Import { name: name.into(), functions: Vec::new() })
             .to_vec(),
