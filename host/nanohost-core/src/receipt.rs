@@ -14,9 +14,10 @@ use serde::Serialize;
 
 pub use signed::{RECEIPT_TYPE, ReceiptFault, Unsignable, check};
 
-use crate::envelope::{AuthorityRef, Kind, PREDICATE_TYPE};
+use crate::check::StepKind;
+use crate::envelope::{AuthorityRef, Kind, PREDICATE_TYPE, Predicate};
 use crate::program::Budgets;
-use crate::run::{Run, StepStatus, SuspensionCause};
+use crate::run::{ErrorKind, Run, StepStatus, SuspensionCause, repeatable};
 use crate::trace::{RunState, Trace};
 use crate::{Digest, RunId, StepId, Timestamp, ToolName};
 
@@ -56,6 +57,10 @@ pub struct Receipt {
     pub blocked: Vec<Blocked>,
     /// How often it waited for somebody outside.
     pub escalations: u64,
+    /// Who ended these waits, in trace order.
+    pub answers: Vec<Answered>,
+    /// Calls with an outside effect of which nobody knows whether they happened, in trace order.
+    pub unknown_calls: Vec<UnknownCall>,
     /// What it spent.
     pub budget: Budget,
     /// What each tool was allowed.
@@ -127,6 +132,32 @@ pub struct Blocked {
     pub rule: String,
     /// Who asked.
     pub culprit: String,
+}
+
+/// Somebody ended a wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Answered {
+    /// The envelope that says so.
+    pub envelope: u64,
+    /// The step that waited.
+    pub step: StepId,
+    /// The name they gave; of a deadline that passed, whoever looked.
+    pub by: String,
+    /// The entry of the step's `by` that let them, or `operator`; none was needed for a deadline.
+    pub entitled: Option<String>,
+    /// `resumed`, `settled` or `expired`.
+    pub how: String,
+}
+
+/// A call that was begun, has an outside effect, and has no end that anybody saw or told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnknownCall {
+    /// The step.
+    pub step: StepId,
+    /// The tool.
+    pub tool: ToolName,
 }
 
 /// The key that signs.
@@ -207,6 +238,8 @@ impl From<&Trace> for Receipt {
             rejected: Vec::new(),
             blocked: Vec::new(),
             escalations: 0,
+            answers: Vec::new(),
+            unknown_calls: Vec::new(),
             budget: Budget { wall_ms: trace.last().millis_since(trace.opened()), ..Budget::default() },
             authority: Vec::new(),
             resumable: false,
@@ -281,6 +314,10 @@ impl Receipt {
                 .as_ref()
                 .is_some_and(|step| step.to == "suspended" && step.from != "suspended");
             self.escalations += u64::from(waits);
+            self.read_answer(predicate);
+            if let Some(run) = trace.machine() {
+                self.read_call(predicate, run);
+            }
             if let Some(signer) = &predicate.signer {
                 self.signer = Some(Signed { key: signer.key, development: signer.development });
             }
@@ -296,6 +333,58 @@ impl Receipt {
                 _ => {}
             }
         }
+    }
+}
+
+impl Receipt {
+    fn read_answer(&mut self, predicate: &Predicate) {
+        let (Kind::Resume, Some(step)) = (predicate.kind, &predicate.step) else { return };
+        let how = step.event.split(':').next().unwrap_or_default();
+        // Whoever takes over an interrupted run answers nothing.
+        if how == "recovered" {
+            return;
+        }
+        self.answers.push(Answered {
+            envelope: predicate.run.seq,
+            step: step.id.clone(),
+            by: predicate.principal.clone(),
+            entitled: predicate.resolver.as_ref().and_then(|resolver| resolver.entitled.clone()),
+            how: how.to_owned(),
+        });
+    }
+
+    /// A step has one call at a time: it is unknown from its intent on until somebody saw its end,
+    /// or said what it was.
+    fn read_call(&mut self, predicate: &Predicate, run: &Run) {
+        let Some(step) = &predicate.step else { return };
+        let in_doubt =
+            predicate.failure.as_ref().is_some_and(|failure| failure.kind == ErrorKind::InDoubt.as_str());
+        let tool = match step.event.as_str() {
+            // What only commits with its result did not happen without one.
+            "started" => predicate
+                .call
+                .as_ref()
+                .map(|call| &call.tool)
+                .filter(|tool| run.plan().row(tool).is_some_and(|row| !repeatable(row))),
+            // A run before this one made the call, and left it so.
+            "finished" | "failed" if in_doubt => {
+                predicate.call.as_ref().map(|call| &call.tool).or_else(|| tool_of(run, &step.id))
+            }
+            "finished" | "failed" | "denied" | "settled:happened" | "settled:did-not-happen" => None,
+            // Of what nobody can tell, nothing is known.
+            _ => return,
+        };
+        self.unknown_calls.retain(|call| call.step != step.id);
+        self.unknown_calls.extend(tool.map(|tool| UnknownCall { step: step.id.clone(), tool: tool.clone() }));
+    }
+}
+
+/// The tool that a step names.
+fn tool_of<'r>(run: &'r Run, step: &StepId) -> Option<&'r ToolName> {
+    let program = run.plan().program();
+    match &program.step(program.index_of(step.as_str())?).kind {
+        StepKind::Tool(call) => Some(&call.tool),
+        _ => None,
     }
 }
 

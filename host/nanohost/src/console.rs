@@ -30,7 +30,7 @@ pub use runs::{list, receipt, trace, trace_json};
 pub use sight::{REVEALS, Sight};
 pub use summary::{Summary, duration, outcome, refusal, summary, summary_json};
 pub use verification::report;
-pub use waiting::{answer, gone_on, how_to_answer, look_outside, question};
+pub use waiting::{answer, gone_on, how_to_answer, look_outside, question, unknown_calls};
 
 pub use crate::called::program_name;
 use crate::cli::Colour;

@@ -7,6 +7,7 @@ use super::*;
 use crate::dsse;
 use crate::export::Role;
 use crate::run::tests::world::{World, refused, signer, trust};
+use crate::run::{Event, Settlement, Slot};
 use crate::{PublicKey, Signer, TrustRoot, jcs};
 
 fn one_tool(more: Value, script: Value) -> World {
@@ -160,4 +161,54 @@ fn refused_runs_have_receipts_too() {
     assert!(receipt.replayable && !receipt.blocked.is_empty() && receipt.signer.is_some());
     let bytes = receipt.sign(&signer()).expect("the run's own key");
     check(&bytes, &trace, &trust()).expect("the receipt of this evidence");
+}
+
+#[test]
+fn calls_of_which_nobody_knows_the_end_are_named() {
+    let unknown = |world: &World| {
+        let receipt = Receipt::from(&world.proved());
+        let calls = receipt.unknown_calls.iter().map(|call| format!("{} {}", call.step, call.tool));
+        calls.collect::<Vec<_>>().join(", ")
+    };
+    let begun = |tool: &str| {
+        let program =
+            json!({ "steps": [{ "id": "a", "type": "tool", "tool": tool, "args": { "amount": 1 } }] });
+        let mut world = World::new(&program, json!({}), json!({}));
+        while !world.log.iter().any(|line| line.starts_with(tool)) {
+            world.step();
+        }
+        world.restarted()
+    };
+    // An intent without a result; what only commits with its result did not happen.
+    for (tool, told) in [("wire", "a wire"), ("post", "a post"), ("pay", ""), ("tell", "")] {
+        let mut world = begun(tool);
+        assert_eq!(unknown(&world), told);
+        world.happens(Event::Cancelled { reason: Slot::known(Value::Null) });
+        world.drive();
+        assert_eq!(unknown(&world), told, "no end of a run settles a call");
+    }
+    // A result that says that nobody saw the end, and what somebody says of it then.
+    for (settlement, told) in [
+        (Settlement::Happened { output: Slot::known(json!(1)) }, ""),
+        (Settlement::DidNotHappen, ""),
+        (Settlement::Failed, "a pay"),
+    ] {
+        let program = json!({ "steps": [
+            { "id": "p", "type": "parallel", "parallel_steps": [
+                { "id": "a", "type": "tool", "tool": "pay", "args": { "amount": 1 } },
+                { "id": "b", "type": "tool", "tool": "tell" }] }] });
+        let script = json!({ "pay": [{ "fault": "trap" }, { "return": 1 }] });
+        let mut world = World::driven(&program, json!({}), script);
+        assert_eq!(unknown(&world), "a pay");
+        world.happens(Event::Settled(settlement));
+        world.drive();
+        assert_eq!(unknown(&world), told, "{}", world.told());
+        let receipt = Receipt::from(&world.proved());
+        let answers: Vec<String> = receipt
+            .answers
+            .iter()
+            .map(|it| format!("{} {} by {} as {:?}", it.step, it.how, it.by, it.entitled))
+            .collect();
+        assert_eq!(answers, ["a settled by local as Some(\"operator\")"]);
+    }
 }

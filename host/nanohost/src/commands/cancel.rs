@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use nanohost_core::envelope::Observed;
+use nanohost_core::receipt::{Receipt, UnknownCall};
 use nanohost_core::run::{Event, Slot, Status};
 use nanohost_core::trace::RunState;
 use nanohost_core::{Diagnostic, RunId};
@@ -11,7 +12,7 @@ use serde_json::json;
 
 use super::reopen::{self, Took};
 use crate::cli::CancelArgs;
-use crate::console::{Console, program_name};
+use crate::console::{self, Console, program_name};
 use crate::failure::{Exit, Failure};
 use crate::project::Places;
 use crate::store_failure;
@@ -36,13 +37,15 @@ pub fn cancel(args: &CancelArgs, places: &Places, console: &Console) -> anyhow::
             Took::Live => return Err(still_running(&id)),
             Took::NotBegun(fence) => {
                 store.forget(fence).map_err(store_failure)?;
-                return told(&id, "never began", args, console);
+                return told(&id, "never began", &[], args, console);
             }
         }
     };
     let ended = reopened.trace.machine().and_then(|run| run.end().map(|end| end.status));
+    // The end of a run settles none of its calls: those of which nobody knew are unknown after it.
+    let unknown = Receipt::from(&reopened.trace).unknown_calls;
     if asked && ended == Some(Status::Cancelled) {
-        return told(&id, "cancelled", args, console);
+        return told(&id, "cancelled", &unknown, args, console);
     }
     if reopened.state() == RunState::Closed {
         let help = format!("`{} trace {}` shows what it did", program_name(), id.short());
@@ -62,7 +65,7 @@ pub fn cancel(args: &CancelArgs, places: &Places, console: &Console) -> anyhow::
         ledger.phase(Phase::Closed(status.to_string()));
     }
     ledger.commit()?;
-    told(&id, "cancelled", args, console)
+    told(&id, "cancelled", &unknown, args, console)
 }
 
 /// The process that has the run was asked to end it, and has not yet.
@@ -74,11 +77,23 @@ fn still_running(id: &RunId) -> anyhow::Error {
     )
 }
 
-fn told(id: &RunId, state: &str, args: &CancelArgs, console: &Console) -> anyhow::Result<Exit> {
+fn told(
+    id: &RunId,
+    state: &str,
+    unknown: &[UnknownCall],
+    args: &CancelArgs,
+    console: &Console,
+) -> anyhow::Result<Exit> {
     if args.json {
-        console.json(&json!({ "run": id, "status": state, "exitCode": Exit::Success as u8 }))?;
+        console.json(&json!({
+            "run": id,
+            "status": state,
+            "unknownCalls": unknown,
+            "exitCode": Exit::Success as u8,
+        }))?;
     } else {
         console.print(&format!("run {} {state}\n", id.short()))?;
+        console.note(&console::unknown_calls(unknown));
     }
     Ok(Exit::Success)
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nanohost_core::envelope::{HostRef, PolicyRef};
+use nanohost_core::receipt::{Receipt, UnknownCall};
 use nanohost_core::run::{Run, Status, StepStatus};
 use nanohost_core::{Diagnostics, RunId, Trust};
 use nanohost_sandbox::{Cancellation, Engine};
 use nanohost_store::{Head, Records as _, RunState, SqliteStore};
 use serde::{Deserialize, Serialize};
 
+use super::evidence;
 use crate::cli::ProgramArgs;
 use crate::console::{self, Console, Progress, Sight, Summary};
 use crate::drive::{CallObserved, Drive, Tools};
@@ -166,8 +168,10 @@ pub fn report(
         .iter()
         .filter(|other| matches!(other.state, RunState::Interrupted))
         .count();
+    let unknown = unknown_calls(run, id, places, store)?;
     let summary = Summary {
         run,
+        unknown: &unknown,
         id,
         head,
         observed,
@@ -192,6 +196,22 @@ pub fn report(
         }
     }
     Ok(summary.exit)
+}
+
+/// The calls of which nobody knows the end, where a run was ended with them; read from its evidence,
+/// since a machine that was cancelled holds no calls any more.
+fn unknown_calls(
+    run: &Run,
+    id: &RunId,
+    places: &Places,
+    store: &SqliteStore,
+) -> anyhow::Result<Vec<UnknownCall>> {
+    if run.end().map(|end| end.status) != Some(Status::Cancelled) {
+        return Ok(Vec::new());
+    }
+    let Some(record) = store.load(id).map_err(store_failure)? else { return Ok(Vec::new()) };
+    let (_, trace) = evidence::verify_record(&record, &evidence::own_trust(places)?);
+    Ok(trace.map_or_else(Vec::new, |trace| Receipt::from(&trace).unknown_calls))
 }
 
 /// The exit code of a run that is over or waits.

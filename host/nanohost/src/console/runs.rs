@@ -237,6 +237,22 @@ pub fn receipt(receipt: &Receipt) -> String {
         push("rejected", rejected.join(", "));
     }
     push("escalations", receipt.escalations.to_string());
+    for answer in &receipt.answers {
+        let entitled = answer.entitled.as_deref().map(|entry| format!(" ({})", escaped(entry)));
+        push(
+            "answer",
+            format!(
+                "{} {} by {}{}",
+                answer.step,
+                answer.how,
+                escaped(&answer.by),
+                entitled.unwrap_or_default()
+            ),
+        );
+    }
+    for call in &receipt.unknown_calls {
+        push("unknown", format!("whether the call of {} in step {} happened", call.tool, call.step));
+    }
     let yes_or_no = |truth: bool| if truth { "yes" } else { "no" }.to_owned();
     push("resumable", yes_or_no(receipt.resumable));
     push("replayable", yes_or_no(receipt.replayable));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
+use nanohost_core::receipt::UnknownCall;
 use nanohost_core::run::{Failure, Run, Status, StepRecord, StepStatus, SuspensionCause};
 use nanohost_core::{Diagnostics, Held, ModelRow, RunId, StepKind};
 use nanohost_store::Head;
@@ -13,7 +14,7 @@ use super::escape::{brief, escaped, value_text};
 use super::plan::bytes;
 use super::sight::Sight;
 use super::table::{bad, bold, columns, dim, good, odd};
-use super::{findings_json, program_name};
+use super::{findings_json, program_name, unknown_calls};
 use crate::drive::CallObserved;
 use crate::failure::Exit;
 use crate::project::FoundPolicy;
@@ -34,6 +35,8 @@ pub struct Summary<'a> {
     pub model: Option<&'a Path>,
     /// Where the evidence lies.
     pub store: &'a Path,
+    /// Calls of a run that somebody ended, of which nobody knows whether they happened.
+    pub unknown: &'a [UnknownCall],
     /// Runs of the store whose process ended before they did.
     pub interrupted: usize,
     /// How the command ends.
@@ -74,7 +77,8 @@ fn verdict(summary: &Summary<'_>) -> String {
     if let Some(outcome) = run.outcome() {
         out.push_str(&format!(" · outcome {}", bold(&escaped(outcome))));
     }
-    if let Some(error) = error {
+    // Of a run that was cancelled the status says all there is.
+    if let Some(error) = error.filter(|error| *error != status) {
         out.push_str(&format!(" · {error}"));
     }
     if run.tally().denied > 0 {
@@ -128,6 +132,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
             ),
         });
     }
+    out.push_str(&unknown_calls(summary.unknown));
     out.push_str(&grants(summary));
     out.push('\n');
     if let Some(output) = final_output(summary) {
@@ -371,6 +376,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
             "by": run.resume_rules().map(|rules| &rules.by),
             "verify": run.resume_rules().and_then(|rules| rules.verify.as_ref()),
         })),
+        "unknownCalls": summary.unknown,
         "failedStep": run.end().and_then(|end| end.step).map(|step| &program.step(step).id),
         "denied": run.tally().denied,
         "exitCode": summary.exit as u8,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use nanohost_core::receipt::UnknownCall;
 use nanohost_core::run::{Run, SuspensionCause};
 use nanohost_core::{Principal, RunId};
 use serde_json::Value;
@@ -65,6 +66,19 @@ pub fn how_to_answer(run: &Run, id: &RunId) -> String {
 /// What to do about a call in doubt: the command says what it was, and how to settle it.
 pub fn look_outside(id: &RunId) -> String {
     format!("look outside, then: {} settle {}", program_name(), id.short())
+}
+
+/// What is said of calls of a run that is over, of which nobody knows whether they happened.
+pub fn unknown_calls(calls: &[UnknownCall]) -> String {
+    let one = |call: &UnknownCall| {
+        format!(
+            "  {} {} of step {}: the host did not see how this call ended; look outside whether it happened\n",
+            odd("?"),
+            call.tool,
+            call.step
+        )
+    };
+    calls.iter().map(one).collect()
 }
 
 /// The commands that settle a call in doubt.

@@ -1,7 +1,9 @@
 //! Calls whose end nobody saw: what became of them is said from outside, by whoever may.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::crash::spinning;
 use crate::database;
 use crate::harness::{Done, Home};
 use crate::tool::{Project, program};
@@ -143,6 +145,51 @@ fn nobody_can_tell() {
         doubt.verifies("failed");
     }
     assert_eq!(database::kv(&home), []);
+}
+
+/// A run that is ended with its call in doubt does not let it disappear.
+#[test]
+fn what_nobody_knows_of_a_cancelled_run_is_said() {
+    let home = Home::new();
+    let doubt = InDoubt::new(&home, "book-and-fault", "");
+    let unknown = json!([{ "step": "call", "tool": "ledger" }]);
+    let receipt = |doubt: &InDoubt<'_>| doubt.command("receipt", &[]).exits(0).json();
+    assert_eq!(receipt(&doubt)["unknownCalls"], unknown);
+    let cancelled = doubt.command("cancel", &["--reason", "no time"]).exits(0).json();
+    assert_eq!(cancelled["unknownCalls"], unknown, "{cancelled:#}");
+    assert_eq!(receipt(&doubt)["unknownCalls"], unknown);
+    home.nanohost(["receipt", &doubt.run]).exits(0).says("whether the call of ledger in step call happened");
+
+    let doubt = InDoubt { run: begin(&doubt.project), project: Project { home: &home } };
+    let cancelled = home.nanohost(["cancel", &doubt.run, "--reason", "no time"]).exits(0);
+    let said = "ledger of step call: the host did not see how this call ended";
+    assert!(cancelled.stderr.contains(said), "{cancelled}");
+
+    // Nothing is unknown of a call that somebody settled, and who did is said.
+    let doubt = InDoubt { run: begin(&doubt.project), project: Project { home: &home } };
+    doubt.happened("7").exits(0);
+    let settled = receipt(&doubt);
+    assert_eq!(settled["unknownCalls"], json!([]), "{settled:#}");
+    assert_eq!(settled["answers"][0]["how"], "settled", "{settled:#}");
+    let doubt = InDoubt { run: begin(&doubt.project), project: Project { home: &home } };
+    doubt.settle(&["--fail"]).exits(1);
+    assert_eq!(receipt(&doubt)["unknownCalls"], unknown, "nobody could tell");
+}
+
+/// Nor does one that the user ends from the keyboard.
+#[test]
+fn a_call_that_is_stopped_is_unknown() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    project.make_external();
+    let (running, run) = spinning(&project, &[]);
+    running.signal(Signal::INT);
+    let document = running.end().exits(1).json();
+    assert_eq!(document["status"], "cancelled", "{document:#}");
+    let unknown = json!([{ "step": "call", "tool": "ledger" }]);
+    assert_eq!(document["unknownCalls"], unknown, "{document:#}");
+    let receipt = home.nanohost(["receipt", &run, "--json"]).exits(0).json();
+    assert_eq!(receipt["unknownCalls"], unknown, "{receipt:#}");
 }
 
 #[test]
