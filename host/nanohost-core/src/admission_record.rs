@@ -104,6 +104,15 @@ impl AdmissionRecord {
         self.policies.iter().map(|policy| (digest(policy), policy.found_in.is_none())).collect()
     }
 
+    /// Whether a policy of it holds values of environment variables, which whoever reads the record
+    /// would learn; so it counts where one cannot be read.
+    pub fn holds_env(&self) -> bool {
+        self.policies.iter().any(|policy| {
+            let source = policy.source.clone().source();
+            Policy::parse(source, &policy.base_dir, Trust::Trusted).map_or(true, |policy| policy.has_env())
+        })
+    }
+
     /// The moment that policy rows expire by.
     pub fn today(&self) -> Timestamp {
         self.today

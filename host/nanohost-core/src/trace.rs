@@ -147,10 +147,14 @@ fn judge(evidence: Evidence<'_>, trust: &TrustRoot, report: &mut Report) -> Resu
     if evidence.complete {
         nothing_lost(&envelopes, &values)?;
     }
-    let committed: usize = envelopes.iter().map(|opened| opened.roles().count()).sum();
-    report
-        .pass(CheckName::Commitments, format!("{} of {committed} values are here", evidence.contents.len()));
-    report.withheld = withheld(&envelopes, &values);
+    report.withheld = missing(&envelopes, &values, |role| !role.is_secret());
+    let kept = missing(&envelopes, &values, Role::is_secret);
+    let here = evidence.contents.len();
+    let mut detail = format!("{here} of {} values are here", here + report.withheld);
+    if kept > 0 {
+        detail.push_str(&format!("; {kept} more serve only to go on with the run"));
+    }
+    report.pass(CheckName::Commitments, detail);
 
     let state = end_of(&envelopes)?;
     let Some(record) = values[0].take(&Role::ADMISSION) else {
@@ -158,7 +162,7 @@ fn judge(evidence: Evidence<'_>, trust: &TrustRoot, report: &mut Report) -> Resu
         report.skip(CheckName::Admission, why);
         report.skip(CheckName::Transitions, why);
         report.skip(CheckName::Authority, why);
-        closed(report, state.unwrap_or(RunState::Open));
+        closed(report, state.unwrap_or_else(|| stands(&envelopes)));
         return Ok(None);
     };
     let record: AdmissionRecord = serde_json::from_value(record).map_err(|error| {
@@ -185,6 +189,7 @@ fn judge(evidence: Evidence<'_>, trust: &TrustRoot, report: &mut Report) -> Resu
 }
 
 fn closed(report: &mut Report, state: RunState) {
+    report.state = Some(state);
     match state {
         RunState::Closed => report.pass(CheckName::Closed, "the run is over"),
         RunState::Suspended => report.pass(CheckName::Closed, "the run is suspended"),
@@ -325,12 +330,13 @@ fn contents(contents: &[Content], envelopes: &[Opened]) -> Result<Vec<Disclosed>
     Ok(values)
 }
 
-/// How many values are not here that say what happened, and not only how to go on.
-fn withheld(envelopes: &[Opened], values: &[Disclosed]) -> usize {
-    let missing = |(opened, values): (&Opened, &Disclosed)| {
-        opened.roles().filter(|role| !role.is_secret() && values.get(role).is_none()).count()
+/// How many values of some roles are committed to and not here. Secret ones say how to go on with
+/// the run, and nothing of what happened: no check asks for them, so they are not withheld.
+fn missing(envelopes: &[Opened], values: &[Disclosed], counts: impl Fn(&Role) -> bool) -> usize {
+    let of_one = |(opened, values): (&Opened, &Disclosed)| {
+        opened.roles().filter(|role| counts(role) && values.get(role).is_none()).count()
     };
-    envelopes.iter().zip(values).map(missing).sum()
+    envelopes.iter().zip(values).map(of_one).sum()
 }
 
 fn nothing_lost(envelopes: &[Opened], values: &[Disclosed]) -> Result<(), Fault> {
@@ -343,7 +349,16 @@ fn nothing_lost(envelopes: &[Opened], values: &[Disclosed]) -> Result<(), Fault>
     Ok(())
 }
 
-/// Where the run stands by its envelopes alone.
+/// Where a run without an end stands by what was signed of its last step, where no machine can say:
+/// events that were refused after its suspension leave it suspended.
+fn stands(envelopes: &[Opened]) -> RunState {
+    match envelopes.iter().rev().find_map(|opened| opened.predicate.step.as_ref()) {
+        Some(step) if step.to == "suspended" => RunState::Suspended,
+        _ => RunState::Open,
+    }
+}
+
+/// The end of the run by its envelopes alone.
 fn end_of(envelopes: &[Opened]) -> Result<Option<RunState>, Fault> {
     let last = envelopes.len() - 1;
     for (at, opened) in envelopes.iter().enumerate() {

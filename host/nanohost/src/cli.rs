@@ -112,7 +112,10 @@ impl Command {
             Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
             Self::Secret(_) => false,
-            Self::Graph(_) | Self::Export(_) | Self::Trust(_) | Self::Completions { .. } => false,
+            Self::Graph(args) => args.json,
+            Self::Export(args) => args.json,
+            Self::Trust(args) => args.json,
+            Self::Completions { .. } => false,
         }
     }
 }
@@ -357,6 +360,9 @@ pub struct GraphArgs {
     /// The file to write [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Print one JSON document: the drawing under the name of its language, and what was found
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The language of a drawing.
@@ -461,6 +467,9 @@ pub struct ExportArgs {
     /// Which values go along with the envelopes
     #[arg(long, value_enum, default_value_t = Disclose::Public)]
     pub disclose: Disclose,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Which values go along with the envelopes.
@@ -468,10 +477,10 @@ pub struct ExportArgs {
 pub enum Disclose {
     /// Commitments only: signatures and the chain can be verified
     None,
-    /// The program, the manifests and the policy, and those values of the run that hold no
-    /// personal data
+    /// The program, the manifests and the policy, unless the policy holds values of [env], and
+    /// those values of the run that hold no personal data
     Public,
-    /// Everything
+    /// Everything, the values of [env] and what lets a run go on included
     All,
 }
 
@@ -487,6 +496,9 @@ pub struct TrustArgs {
     /// Trust it no longer
     #[arg(long)]
     pub remove: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `nanohost secret`.

@@ -164,6 +164,8 @@ pub struct Report {
     pub fault: Option<Fault>,
     /// Whether the run has no end.
     pub open: bool,
+    /// Where the run stands by its envelopes; absent where a check before that failed.
+    pub state: Option<RunState>,
     /// How many values are committed to and not here, but for those that serve only to go on with
     /// the run.
     pub withheld: usize,
@@ -178,7 +180,7 @@ impl Report {
                 check.detail = "NOT CHECKED: nothing is remembered (--state)".to_owned();
             }
         }
-        Self { run, envelopes, checks, fault: None, open: false, withheld: 0 }
+        Self { run, envelopes, checks, fault: None, open: false, state: None, withheld: 0 }
     }
 
     /// A report of evidence whose form alone is wrong.

@@ -2,7 +2,7 @@
 //! believe neither; so do `receipt` and `health`, through what stands here.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -10,8 +10,10 @@ use anyhow::Context as _;
 use nanohost_core::export::{self, Content, Export, ExportError};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::run::SuspensionCause;
-use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, SeenHeads, Trace, verify};
-use nanohost_core::{Diagnostic, MAX_PEM, Policy, RunId, Target, TrustRoot};
+use nanohost_core::trace::{
+    CheckName, Evidence, Fault, FaultKind, Report, RunState as Judged, SeenHeads, Trace, verify,
+};
+use nanohost_core::{AdmissionRecord, Diagnostic, MAX_PEM, RunId, Target, TrustRoot};
 use nanohost_store::{
     Found, OpenOptions, Records as _, RunRecord, RunState, RunSummary, SqliteReader, VaultError,
     development_public_key,
@@ -106,19 +108,19 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
         remember(path, &mut report, &envelopes)?;
     }
     let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
-    let exit = match exit_of(&report) {
-        Exit::Success if args.strict && report.is_partial() => Exit::Truncated,
-        exit => exit,
-    };
+    // What was asked for is more than what is here.
+    let short = args.strict && report.is_good() && report.is_partial();
+    let exit = if short { Exit::Truncated } else { exit_of(&report) };
     if args.json {
         let mut document = serde_json::to_value(&report).context("a report has a JSON form")?;
-        document["good"] = report.is_good().into();
+        document["good"] = (report.is_good() && !short).into();
+        document["strict"] = args.strict.into();
         document["status"] = status.into();
         document["partial"] = report.is_partial().into();
         document["exitCode"] = (exit as u8).into();
         console.json(&document)?;
     } else {
-        console.print(&console::report(&report, status.as_deref()))?;
+        console.print(&console::report(&report, status.as_deref(), args.strict))?;
     }
     Ok(exit)
 }
@@ -128,29 +130,16 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
     let record = load(&args.run, places)?;
     let (report, trace) = verify_record(&record, &own_trust(places)?);
     let trace = good(&args.run, None, &report, trace, console)?;
-    // The values of variables stand in the policy, and the policy in the documents.
-    let holds_env = trace.machine().is_none_or(|run| run.plan().policies().iter().any(Policy::has_env));
-    let disclosed = |content: &Content| match args.disclose {
-        Disclose::None => false,
-        Disclose::All => true,
-        Disclose::Public if content.role.is_document() => !holds_env,
-        Disclose::Public => !content.role.is_secret() && !holds_personal(&trace, content),
-    };
-    let personal: Vec<String> = match args.disclose {
-        Disclose::Public => {
-            let stored = record.contents.iter().filter_map(|stored| stored.content.as_ref().ok());
-            let held_back = stored.filter(|content| holds_personal(&trace, content));
-            held_back.map(|content| format!("{}/{}", content.seq, content.role)).collect()
+    let mut withheld: BTreeMap<Withheld, Vec<String>> = BTreeMap::new();
+    let mut contents: Vec<Content> = Vec::new();
+    for content in record.contents.iter().filter_map(|stored| stored.content.as_ref().ok()) {
+        match Withheld::from(content, args.disclose, &trace) {
+            None => contents.push(content.clone()),
+            Some(why) => {
+                withheld.entry(why).or_default().push(format!("{}/{}", content.seq, content.role));
+            }
         }
-        Disclose::None | Disclose::All => Vec::new(),
-    };
-    let contents: Vec<Content> = record
-        .contents
-        .iter()
-        .filter_map(|stored| stored.content.as_ref().ok())
-        .filter(|c| disclosed(c))
-        .cloned()
-        .collect();
+    }
     let path = &args.output;
     let io = |error: std::io::Error| Failure::io("export_unwritable", "write", path, &error);
     // Written beside and moved into place: a file of that name is whole or not there.
@@ -163,25 +152,88 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
     file.as_file().sync_all().map_err(io)?;
     file.persist_noclobber(path).map_err(|error| io(error.error))?;
     let key = places.keys().join(nanohost_store::PUBLIC_KEY_FILE);
+    let verify = format!("{} verify {} --trust {}", console::program_name(), quoted(path), quoted(&key));
+    let holds_env = contents.iter().any(|content| content.role.is_document() && holds_env(content));
+    if args.json {
+        console.json(&serde_json::json!({
+            "run": trace.run(),
+            "file": path,
+            "envelopes": record.envelopes.len(),
+            "values": contents.len(),
+            "withheld": withheld.iter().map(|(why, values)| (why.as_str(), values)).collect::<BTreeMap<_, _>>(),
+            "holdsEnv": holds_env,
+            "key": key,
+            "verify": verify,
+        }))?;
+        return Ok(Exit::Success);
+    }
     console.note(&format!(
-        "{}: {} envelopes, {} of {} values\nverify it anywhere with the public key {}:\n  {} verify {} --trust {}",
+        "{}: {} envelopes, {} of {} values\nverify it anywhere with the public key {}:\n  {verify}",
         console::path(path),
         record.envelopes.len(),
         contents.len(),
         record.contents.len(),
         console::path(&key),
-        console::program_name(),
-        quoted(path),
-        quoted(&key),
     ));
-    if !personal.is_empty() {
+    for (why, values) in &withheld {
         const SHOWN: usize = 20;
-        let more = personal.len().saturating_sub(SHOWN);
+        let more = values.len().saturating_sub(SHOWN);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let some = personal.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-        console.note(&format!("withheld, since they hold personal data: {some}{more}"));
+        let some = values.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+        console.note(&format!("{}: {some}{more}", why.words()));
+    }
+    if holds_env {
+        console.note("the file holds the policy, and so the values of its [env]: give it to nobody who may not know them");
     }
     Ok(Exit::Success)
+}
+
+/// Why a value does not go along with an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Withheld {
+    Env,
+    Personal,
+    Asked,
+    Kept,
+}
+
+impl Withheld {
+    fn from(content: &Content, disclose: Disclose, trace: &Trace) -> Option<Self> {
+        match disclose {
+            Disclose::All => None,
+            _ if content.role.is_secret() => Some(Self::Kept),
+            Disclose::None => Some(Self::Asked),
+            // The values of variables stand in the policy, and the policy in the documents.
+            Disclose::Public if content.role.is_document() => holds_env(content).then_some(Self::Env),
+            Disclose::Public => holds_personal(trace, content).then_some(Self::Personal),
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Env => "env",
+            Self::Personal => "personal",
+            Self::Asked => "asked",
+            Self::Kept => "kept",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Env => {
+                "withheld, since the policy holds values of [env]: program, manifests and policy, so that whoever \
+                 verifies cannot repeat the admission (--disclose all gives them)"
+            }
+            Self::Personal => "withheld, since they hold personal data",
+            Self::Asked => "withheld, as you asked",
+            Self::Kept => "kept on this machine, since they serve only to go on with the run",
+        }
+    }
+}
+
+/// Whether an admission holds the values of variables; so it counts where it is none.
+fn holds_env(content: &Content) -> bool {
+    serde_json::from_slice::<AdmissionRecord>(&content.bytes).map_or(true, |record| record.holds_env())
 }
 
 /// Whether a value of the run holds something that is kept back from others.
@@ -253,7 +305,7 @@ fn good(
     match trace {
         Some(trace) if report.fault.is_none() => Ok(trace),
         _ => {
-            console.note(&console::report(report, None));
+            console.note(&console::report(report, None, false));
             let message = why_bad(report);
             let trust = trust.map(|file| format!(" --trust {}", quoted(file))).unwrap_or_default();
             let findings = Diagnostic::error("evidence_bad", message)
@@ -389,7 +441,8 @@ fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option
     if report.fault.is_some() {
         return Ok((report, None, Vec::new()));
     }
-    if let Err(error) = export.check_places(!report.open) {
+    // A suspended run may go on to an envelope that was cut off.
+    if let Err(error) = export.check_places(report.state == Some(Judged::Closed)) {
         return Ok(of_form(&export.run, &error));
     }
     let (report, trace) = verify(Evidence { contents: &export.contents, ..evidence }, trust);

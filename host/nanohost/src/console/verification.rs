@@ -5,8 +5,9 @@ use nanohost_core::trace::{CheckResult, FaultKind, Report};
 use super::escape::escaped;
 use super::table::{bad, bold, columns, good, odd};
 
-/// The report for a person: the verdict first, then every check.
-pub fn report(report: &Report, status: Option<&str>) -> String {
+/// The report for a person: the verdict first, then every check. `strict`: whether everything has to
+/// be here.
+pub fn report(report: &Report, status: Option<&str>, strict: bool) -> String {
     let verdict = match (&report.fault, report.open) {
         (Some(fault), _) => {
             let kind = match fault.kind {
@@ -28,6 +29,13 @@ pub fn report(report: &Report, status: Option<&str>) -> String {
         (None, false) => format!("{} every check that could be made passed", good(&bold("VERIFIED"))),
     };
     let mut out = format!("{verdict}\n");
+    if strict && report.is_good() && report.is_partial() {
+        let values = match report.withheld {
+            1 => "1 value is withheld".to_owned(),
+            n => format!("{n} values are withheld"),
+        };
+        out.push_str(&format!("{} {values}, so this does not count as verified\n", bad("--strict:")));
+    }
     if report.envelopes > 0 {
         out.push_str(&format!("run {} · {} envelopes", report.run, report.envelopes));
         if let Some(status) = status {

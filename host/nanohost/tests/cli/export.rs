@@ -192,9 +192,30 @@ fn a_value_that_was_cut_out_is_withheld() {
         Done::of(command)
     };
     verify(&[]).exits(0).says("VERIFIED IN PART").says("shape only");
-    verify(&["--strict"]).exits(11).says("VERIFIED IN PART");
+    verify(&["--strict"])
+        .exits(11)
+        .says("VERIFIED IN PART")
+        .says("--strict: 1 value is withheld, so this does not count as verified");
+    verify(&[]).omits("--strict");
+    assert_eq!(verify(&["--json"]).json()["good"], true);
     let document = verify(&["--strict", "--json"]).exits(11).json();
+    assert_eq!((&document["good"], &document["strict"]), (&false.into(), &true.into()), "{document:#}");
     assert_eq!((&document["partial"], &document["withheld"]), (&true.into(), &1.into()), "{document:#}");
+}
+
+/// What serves only to go on with a run says nothing of what happened: nothing is missing without it.
+#[test]
+fn what_serves_to_go_on_is_not_withheld() {
+    for role in ["/0/launch\"", "/0/seed\""] {
+        verified(|bytes| {
+            let of_role = |line: &Range<usize>| String::from_utf8_lossy(&bytes[line.clone()]).contains(role);
+            let line = lines(&bytes).into_iter().find(of_role).expect("everything is disclosed");
+            without(&bytes, line)
+        })
+        .exits(0)
+        .omits("IN PART")
+        .says("1 more serve only to go on with the run");
+    }
 }
 
 #[test]
@@ -206,7 +227,9 @@ fn every_disclosure_verifies() {
         let text = fs::read_to_string(&path).expect("it is text");
         assert_eq!(text.contains("\"ref\":"), disclose != "none");
         if disclose == "none" {
-            done.says("not checked").says("the program and the policy are not disclosed");
+            let document = home.nanohost([Path::new("verify"), &path, Path::new("--json")]).json();
+            let detail = format!("0 of {} values are here; 2 more serve only", document["withheld"]);
+            done.says("not checked").says("the program and the policy are not disclosed").says(&detail);
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use nanohost_core::export::Export;
 use serde_json::{Value, json};
 
 use crate::database;
@@ -459,4 +460,83 @@ fn who_answers_may_look_at_everything() {
     let answer = ["resume", &waiting.run, "--as", "dana", "--token", &token, "--event", &yes, "--reveal"];
     home.nanohost(answer).exits(0).says(item);
     waiting.verifies();
+}
+
+/// Whatever is disclosed of it, a run that waits is suspended, and not cut.
+#[test]
+fn a_suspended_run_is_exported_as_one() {
+    let home = Home::new();
+    // Of payments the policy holds a key, so that nobody else can run the machine.
+    for (waiting, holds_env) in [(Waiting::purchase(&home), false), (Waiting::payment(&home), true)] {
+        let event = waiting.file("payment-webhook/paid.json");
+        waiting.resume(&["--as", "robin", "--event", &event, "--signature", "sha256=00"]).exits(3);
+        for disclose in ["none", "public", "all"] {
+            let file = home.path(format!("{}-{disclose}.jsonl", waiting.run));
+            let path = file.to_str().expect("UTF-8");
+            home.nanohost(["export", &waiting.run, "-o", path, "--disclose", disclose]).exits(0);
+            home.nanohost(["verify", path]).exits(0).says("the run is suspended");
+            let partial = home.nanohost(["verify", path, "--json"]).exits(0).json()["partial"] == true;
+            assert_eq!(partial, disclose == "none" || disclose == "public" && holds_env, "{disclose}");
+            home.nanohost(["verify", path, "--strict"]).exits(if partial { 11 } else { 0 });
+
+            // Without the envelope that suspended it, and all after it, it is open.
+            let text = fs::read_to_string(&file).expect("it is text");
+            let lines: Vec<&str> = text.lines().collect();
+            let envelopes: Vec<usize> =
+                (0..lines.len()).filter(|at| lines[*at].starts_with("{\"payload\"")).collect();
+            let before = envelopes[envelopes.len() - 2];
+            fs::write(&file, lines[..before].join("\n") + "\n").expect("it is writable");
+            home.nanohost(["verify", path]).exits(14).says("OPEN");
+
+            // A refusal that was cut off, of which the value stayed, is a cut.
+            let last = envelopes[envelopes.len() - 1];
+            if last + 1 < lines.len() {
+                let cut = [&lines[..last], &lines[last + 1..]].concat().join("\n") + "\n";
+                fs::write(&file, cut).expect("it is writable");
+                home.nanohost(["verify", path]).exits(11).says("TRUNCATED");
+            }
+        }
+    }
+}
+
+/// What stands in a policy that the run only went on under is as much its user's own.
+#[test]
+fn values_of_variables_are_withheld_and_that_is_said() {
+    let home = Home::new();
+    let waiting = Waiting::purchase(&home);
+    let token = waiting.token("dana");
+    let policy = waiting.examples.policy();
+    edit(&policy, |text| format!("{text}\n[env.another]\nKEY = \"letmein-4711\"\n"));
+    let yes = waiting.file("approval/approved.json");
+    let path = policy.to_str().expect("UTF-8");
+    waiting.resume(&["--as", "dana", "--token", &token, "--event", &yes, "--policy", path]).exits(0);
+    let out = |name: &str| home.path(name).into_os_string().into_string().expect("UTF-8");
+    let file = out("public.jsonl");
+    let public = home.nanohost(["export", &waiting.run, "-o", &file]).exits(0);
+    let export = Export::parse(&fs::read(&file).expect("it was exported")).expect("an export");
+    let holds = |export: &Export| {
+        export.contents.iter().any(|it| String::from_utf8_lossy(&it.bytes).contains("letmein-4711"))
+    };
+    assert!(!holds(&export), "{public}");
+    assert!(public.stderr.contains("the policy holds values of [env]"), "{public}");
+    assert!(public.stderr.contains("kept on this machine, since they serve only to go on"), "{public}");
+    assert!(public.stderr.contains("0/launch, 0/seed"), "{public}");
+    let counted = |done: &Done, of: usize| {
+        let values = done.json()["withheld"].as_object().expect("by reason").clone();
+        let withheld: usize = values.values().filter_map(|list| Some(list.as_array()?.len())).sum();
+        assert_eq!(withheld + done.json()["values"].as_u64().expect("a number") as usize, of, "{done}");
+    };
+    let all = home.nanohost(["export", &waiting.run, "-o", &out("all"), "--disclose", "all", "--json"]);
+    let whole = all.json()["values"].as_u64().expect("a number") as usize;
+    assert_eq!(all.json()["holdsEnv"], true, "{all}");
+    counted(&all, whole);
+    let export = Export::parse(&fs::read(out("all")).expect("it was exported")).expect("an export");
+    assert!(holds(&export));
+    for disclose in ["none", "public"] {
+        let file = out(disclose);
+        let done = home.nanohost(["export", &waiting.run, "-o", &file, "--disclose", disclose, "--json"]);
+        counted(&done.exits(0), whole);
+    }
+    let warned = home.nanohost(["export", &waiting.run, "-o", &out("again"), "--disclose", "all"]).exits(0);
+    assert!(warned.stderr.contains("holds the policy, and so the values of its [env]"), "{warned}");
 }
