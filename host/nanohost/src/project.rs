@@ -20,7 +20,7 @@ pub(crate) use tools::{Component, CrateComponent, Freshness, ToolFolder, by_name
 pub(crate) use trust::{TrustedRoots, Verdict};
 /// `nanohost trust`: what is recorded, and how it is changed.
 pub(crate) mod trusting {
-    pub(crate) use super::trust::{add, list, look, remove, roots};
+    pub(crate) use super::trust::{Trusted, add, list, look, remove, roots};
 }
 
 #[cfg(test)]

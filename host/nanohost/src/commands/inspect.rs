@@ -46,18 +46,23 @@ pub fn check(args: &CheckArgs, console: &Console) -> anyhow::Result<Exit> {
 /// `nanohost graph`. What the checker finds is said beside the drawing, which shows it.
 pub fn graph(args: &GraphArgs, console: &Console) -> anyhow::Result<Exit> {
     let (drawing, findings) = prepare::parsed(&args.program)?.draw();
-    console.note(&console::render(&findings, console.colour_err()));
-    let text = match args.format {
-        GraphFormat::Mermaid => drawing.to_mermaid(),
-        GraphFormat::Dot => drawing.to_dot(),
+    let (language, text) = match args.format {
+        GraphFormat::Mermaid => ("mermaid", drawing.to_mermaid()),
+        GraphFormat::Dot => ("dot", drawing.to_dot()),
     };
-    let Some(path) = &args.output else {
-        console.print(&text)?;
+    if let Some(path) = &args.output {
+        let io = |error: std::io::Error| Failure::io("graph_unwritable", "write", path, &error);
+        // Drawn again after every change of the program: the file of before is replaced.
+        std::fs::write(path, &text).map_err(io)?;
+    }
+    if args.json {
+        console.json(&json!({ language: text, "findings": console::findings_json(&findings) }))?;
         return Ok(Exit::Success);
-    };
-    let io = |error: std::io::Error| Failure::io("graph_unwritable", "write", path, &error);
-    // Drawn again after every change of the program: the file of before is replaced.
-    std::fs::write(path, text).map_err(io)?;
+    }
+    console.note(&console::render(&findings, console.colour_err()));
+    if args.output.is_none() {
+        console.print(&text)?;
+    }
     Ok(Exit::Success)
 }
 

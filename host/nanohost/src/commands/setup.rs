@@ -4,18 +4,26 @@ use std::path::Path;
 
 use nanohost_core::Diagnostic;
 use nanohost_store::development_key;
+use serde_json::{Value, json};
 
 use crate::cli::{KeyArgs, KeyCommand, TrustArgs};
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
+use crate::project::trusting::Trusted;
 use crate::project::{Places, Verdict, quoted, trusting};
 use crate::store_failure;
 
 /// `nanohost trust`.
 pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     if args.list {
+        let listed = trusting::list(places)?;
+        if args.json {
+            let rows = listed.iter().map(|trusted| as_json(trusted, trusted.now));
+            console.json(&json!({ "trusted": rows.collect::<Vec<_>>() }))?;
+            return Ok(Exit::Success);
+        }
         let mut out = String::new();
-        for trusted in trusting::list(places)? {
+        for trusted in listed {
             let now = match trusted.now {
                 Verdict::Trusted => "trusted",
                 Verdict::Changed => "changed since it was trusted: not trusted",
@@ -28,11 +36,15 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
     }
     // Said in a project, it means that project; to trust it, it has to be named.
     if args.project.is_none() && !args.remove {
-        return show(places, console);
+        return show(args, places, console);
     }
     let project = args.project.as_deref().unwrap_or(Path::new("."));
     if args.remove {
         return match trusting::remove(places, project)? {
+            Some(trusted) if args.json => {
+                console.json(&as_json(&trusted, Verdict::Unknown))?;
+                Ok(Exit::Success)
+            }
             Some(trusted) => {
                 console.note(&format!("{} is trusted no longer", console::path(&trusted.policy)));
                 Ok(Exit::Success)
@@ -47,6 +59,10 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
         };
     }
     let trusted = trusting::add(places, project)?;
+    if args.json {
+        console.json(&as_json(&trusted, Verdict::Trusted))?;
+        return Ok(Exit::Success);
+    }
     console.note(&format!(
         "trusted: {} as it is now ({})\nits rows count in full, and tools below {} may be built; a change of the policy ends that",
         console::path(&trusted.policy),
@@ -56,9 +72,24 @@ pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Re
     Ok(Exit::Success)
 }
 
+/// A policy, and whether it is trusted as it is now.
+fn as_json(project: &Trusted, now: Verdict) -> Value {
+    json!({
+        "policy": project.policy,
+        "project": project.project(),
+        "digest": project.digest,
+        "trusted": now == Verdict::Trusted,
+        "changed": now == Verdict::Changed,
+    })
+}
+
 /// What trusting the project of this folder means, or has meant.
-fn show(places: &Places, console: &Console) -> anyhow::Result<Exit> {
+fn show(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let (project, policy) = trusting::look(places, Path::new("."))?;
+    if args.json {
+        console.json(&as_json(&project, project.now))?;
+        return Ok(Exit::Success);
+    }
     let name = console::program_name();
     let folder = quoted(project.project());
     let (how, then) = match project.now {

@@ -200,3 +200,26 @@ fn suggestions_name_the_store_that_was_named() {
     let over = home.nanohost(["--store", "my store", "resume", run, "--json"]).finds(2, "not_suspended");
     assert_eq!(over.suggests()[..3], ["--store", "'my", "store'"], "{over}");
 }
+
+#[test]
+fn drawings_and_trust_have_a_json_form() {
+    let home = Home::new();
+    let examples = home.examples();
+    let program = examples.path("refund/program.toml");
+    let program = program.to_str().expect("UTF-8");
+    for (language, begins) in [("mermaid", "flowchart"), ("dot", "digraph")] {
+        let text = home.nanohost(["graph", program, "--format", language]).exits(0).stdout;
+        assert!(text.starts_with(begins), "{text}");
+        let document = home.nanohost(["graph", program, "--format", language, "--json"]).exits(0).json();
+        assert_eq!(document[language], text);
+        assert_eq!(document["findings"], serde_json::json!([]));
+    }
+    let project = examples.path("..");
+    let project = project.to_str().expect("UTF-8");
+    let listed = || home.nanohost(["trust", "--list", "--json"]).exits(0).json();
+    assert_eq!(listed()["trusted"], serde_json::json!([]));
+    let added = home.nanohost(["trust", project, "--json"]).exits(0).json();
+    assert_eq!((&added["trusted"], &listed()["trusted"][0]), (&true.into(), &added));
+    let removed = home.nanohost(["trust", "--remove", project, "--json"]).exits(0).json();
+    assert_eq!((&removed["trusted"], &removed["policy"]), (&false.into(), &added["policy"]));
+}
