@@ -46,6 +46,14 @@ def schemas(program):
         seed("inputs", json.dumps(schema) + "\n" + json.dumps(schema.get("default", "x")))
 
 
+for target in [
+    "GET\nhttps\napi.example.com\n/v1/refunds?x=1",
+    "POST\nhttp\n[::1]:8080\n/",
+    "PUT\nhttps\nA.example.COM:443\n/a/../b//c;d%2e%2e%2f",
+    "/v1/**",
+]:
+    seed("http_target", target)
+
 programs = list(ROOT.glob("examples/*/**/program.toml")) + list(ROOT.glob("examples/**/granted.toml"))
 for file in programs:
     seed("program_toml", file.read_bytes())
