@@ -37,18 +37,16 @@ fn python() -> [PathBuf; 2] {
         let requirements = sources("python").join("requirements.txt");
         let python = environment_of(Path::new(env!("CARGO_TARGET_TMPDIR")), "componentize-py", &requirements);
         let (folder, _lock) = workshop("python-components");
+        // Made of a copy: Python leaves what it compiled beside its sources.
+        for name in ["app.py", "words.wit"] {
+            fs::copy(sources("python").join(name), folder.join(name)).expect("it is part of the repository");
+        }
         let made = ["stubbed.wasm", "wasi.wasm"].map(|name| folder.join(name));
         for (component, more) in made.iter().zip([&["--stub-wasi"][..], &[]]) {
-            let maker = python.with_file_name("componentize-py");
-            let mut command = Command::new(maker);
-            command.arg("-d").arg(sources("python").join("words.wit")).args([
-                "-w",
-                "words-tool",
-                "componentize",
-            ]);
-            command.args(more).args(["app", "-o"]).arg(component).arg("-p").arg(sources("python"));
-            // No compiled Python is left among the sources.
-            run(command.env("PYTHONDONTWRITEBYTECODE", "1"), "make a component of Python");
+            let mut command = Command::new(python.with_file_name("componentize-py"));
+            command.args(["-d", "words.wit", "-w", "words-tool", "componentize"]);
+            command.args(more).args(["app", "-o"]).arg(component).current_dir(&folder);
+            run(&mut command, "make a component of Python");
         }
         made
     })
