@@ -7,12 +7,14 @@
 //! Knows nothing of how grants are enforced.
 
 mod args;
+mod explain;
 mod gap;
 mod judge;
 mod model;
 mod origins;
 mod plan;
 mod remedy;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,9 +25,11 @@ use crate::manifest::Manifest;
 use crate::policy::Policy;
 use crate::{Diagnostic, Diagnostics, Digest, Timestamp, ToolName, jcs};
 
+pub use explain::{Explanation, Line, Near, Restriction, Witness, explain};
 pub use gap::{Denied, Gap, GapCode, Place, Refusal, Whole, Withheld};
 pub use model::ModelRow;
 pub use plan::{ArgsRefused, Misfit, Plan, Requirement, Row, RuleGrant};
+pub use survey::{Survey, Surveyed, survey};
 
 /// A tool on offer: what stands behind one of the names a program uses.
 #[derive(Debug, Clone)]

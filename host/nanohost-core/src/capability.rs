@@ -37,6 +37,18 @@ pub enum Class {
 }
 
 impl Class {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Filesystem,
+        Self::Env,
+        Self::Kv,
+        Self::Clock,
+        Self::Random,
+        Self::Sockets,
+        Self::Http,
+        Self::Secrets,
+    ];
+
     /// The name that manifests, policies and envelopes use.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -36,6 +36,7 @@ mod program;
 mod projection;
 pub mod receipt;
 pub mod resume;
+pub mod review;
 pub mod run;
 mod template;
 mod time;

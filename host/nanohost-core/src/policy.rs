@@ -3,6 +3,7 @@
 
 mod base_url;
 mod model;
+mod near;
 mod parse;
 mod path;
 
@@ -38,6 +39,9 @@ pub enum Trust {
 /// What people know the built-in policy by.
 const BUILT_IN: &str = "the built-in policy";
 
+/// What a policy says by tool, and there by name.
+pub(crate) type PerTool = BTreeMap<(ToolName, String), Spanned<String>>;
+
 /// An operator's policy. Denies what it does not permit.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -46,8 +50,8 @@ pub struct Policy {
     base_dir: String,
     trust: Trust,
     rules: Vec<Rule>,
-    folders: BTreeMap<(ToolName, String), Spanned<String>>,
-    env: BTreeMap<(ToolName, String), Spanned<String>>,
+    folders: PerTool,
+    env: PerTool,
     ceilings: GivenLimits,
     /// Who has which role.
     roles: BTreeMap<String, Vec<String>>,
@@ -174,6 +178,36 @@ impl Policy {
         &self.trust
     }
 
+    /// All rows, in the order of the file, those that permit first.
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The rows of models.
+    pub(crate) fn models(&self) -> &[ModelRule] {
+        &self.models
+    }
+
+    /// Every host folder, by tool and guest folder.
+    pub(crate) fn folders(&self) -> &PerTool {
+        &self.folders
+    }
+
+    /// Every variable's value, by tool and name.
+    pub(crate) fn variables(&self) -> &PerTool {
+        &self.env
+    }
+
+    /// Who has which role.
+    pub(crate) fn roles(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.roles
+    }
+
+    /// The ceilings over every tool's limits.
+    pub(crate) fn ceilings(&self) -> GivenLimits {
+        self.ceilings
+    }
+
     /// What it says about `wanted`.
     pub(crate) fn verdict(&self, subject: Subject<'_>, wanted: Wanted<'_>) -> Verdict<'_> {
         let rows = || self.rules.iter().filter(|rule| rule.concerns(subject));
@@ -293,7 +327,7 @@ impl Policy {
 }
 
 impl Rule {
-    fn concerns(&self, subject: Subject<'_>) -> bool {
+    pub(crate) fn concerns(&self, subject: Subject<'_>) -> bool {
         self.program.as_ref().is_none_or(|program| program == subject.program)
             && self.tool.as_ref().is_none_or(|tool| tool == subject.tool)
             && self.function.as_ref().is_none_or(|function| function == subject.function)
@@ -303,7 +337,7 @@ impl Rule {
         self.expires.is_some_and(|end| today >= end)
     }
 
-    fn permits(&self, wanted: Wanted<'_>) -> bool {
+    pub(crate) fn permits(&self, wanted: Wanted<'_>) -> bool {
         match wanted {
             Wanted::Capability(capability, _) => {
                 self.capabilities.iter().any(|own| own.value.covers(capability))

@@ -81,6 +81,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Trust a project's policy, as it is now, and the building of its tools
     Trust(TrustArgs),
+    /// Check, explain, compare and test policies
+    Policy(PolicyArgs),
     /// Show the signing key
     Key(KeyArgs),
     /// Keep the secrets that tools may have the host send for them
@@ -109,6 +111,7 @@ impl Command {
             Self::Receipt(args) => args.evidence.json,
             Self::Health(args) => args.json,
             Self::Verify(args) => args.json,
+            Self::Policy(PolicyArgs { command }) => command.json(),
             Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
             Self::Secret(_) => false,
@@ -496,6 +499,113 @@ pub struct TrustArgs {
     /// Trust it no longer
     #[arg(long)]
     pub remove: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost policy`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+}
+
+/// What to ask about policies.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Find what is wrong in a policy, and what in it is idle, about to end or too wide
+    Check(PolicyCheckArgs),
+    /// Say why a tool may do something, or may not, with the lines that decide
+    Explain(PolicyExplainArgs),
+    /// Compare what two policies grant; exit code 1 where anything widens
+    Diff(PolicyDiffArgs),
+    /// Hold a policy against the cases of a file; exit code 1 where one fails
+    Test(PolicyTestArgs),
+}
+
+impl PolicyCommand {
+    fn json(&self) -> bool {
+        match self {
+            Self::Check(args) => args.json,
+            Self::Explain(args) => args.json,
+            Self::Diff(args) => args.json,
+            Self::Test(args) => args.json,
+        }
+    }
+}
+
+/// `nanohost policy check`.
+#[derive(Debug, Args)]
+pub struct PolicyCheckArgs {
+    /// The policy [default: the one in force for this folder]
+    #[arg(value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Hold it against the programs of a folder, and all below it [default: programs/ and examples/ of the policy's
+    /// project, else all of the project]
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+    /// Exit with code 1 where there are warnings
+    #[arg(long)]
+    pub strict: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost policy explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What can be asked about:
+  filesystem /data [read|write]       env REGION            clock real
+  sockets 127.0.0.1:8377              kv ledger             random real
+  http [METHOD] https://host/path     secrets NAME [METHOD] https://host/path")]
+pub struct PolicyExplainArgs {
+    #[command(flatten)]
+    pub program: ProgramArgs,
+    /// The tool, by the program's name of it or by its own
+    #[arg(value_name = "TOOL")]
+    pub tool: String,
+    /// The class of authority
+    #[arg(value_name = "CAPABILITY")]
+    pub capability: String,
+    /// What of it
+    #[arg(value_name = "VALUE", required = true)]
+    pub value: Vec<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost policy diff`.
+#[derive(Debug, Args)]
+pub struct PolicyDiffArgs {
+    /// The policy before. Its relative folders are meant from where NEW lies
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The policy after
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Programs, or folders that hold them
+    #[arg(long, value_name = "DIR|FILE", required = true, num_args = 1..)]
+    pub programs: Vec<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Print Markdown, for a pull request
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+}
+
+/// `nanohost policy test`.
+#[derive(Debug, Args)]
+pub struct PolicyTestArgs {
+    /// The cases, TOML
+    #[arg(value_name = "FILE")]
+    pub cases: PathBuf,
+    /// The policy [default: NANOHOST_POLICY, else the nearest policies/local.toml at or above the cases]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

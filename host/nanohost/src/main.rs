@@ -69,6 +69,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Verify(args) => commands::verify_evidence(args, &places, console),
         Command::Export(args) => commands::export(args, &places, console),
         Command::Trust(args) => commands::trust(args, &places, console),
+        Command::Policy(args) => commands::policy(args, &places, console),
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
         Command::Completions { .. } => Ok(Exit::Success),

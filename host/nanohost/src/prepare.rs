@@ -255,7 +255,10 @@ impl Prepared {
 }
 
 /// The tools a program can come to call: those of its table, else those it names.
-fn locate(program: &CheckedProgram, args: &ProgramArgs) -> anyhow::Result<BTreeMap<ToolName, ToolFolder>> {
+pub fn locate(
+    program: &CheckedProgram,
+    args: &ProgramArgs,
+) -> anyhow::Result<BTreeMap<ToolName, ToolFolder>> {
     let mut folders = BTreeMap::new();
     let mut findings = Diagnostics::new();
     let mut keep = |local: &ToolName, found: anyhow::Result<ToolFolder>| match found {

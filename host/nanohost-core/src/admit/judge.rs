@@ -33,14 +33,18 @@ pub(super) struct Case<'a> {
     pub(super) gaps: Vec<Gap>,
     /// The function that is called, known also where a call of it is refused.
     pub(super) called: Option<&'a ToolExport>,
+    /// What of its requests was granted, known also where something else refuses the tool.
+    pub(super) granted: Vec<Capability>,
+    /// The same with the host's side. Of a tool that is refused they reach nobody but reviewers.
+    pub(super) weighed: Option<Grants>,
     rules: Vec<RuleGrant>,
 }
 
 /// A request as the program left it.
-struct Ask<'a> {
-    capability: Capability,
+pub(super) struct Ask<'a> {
+    pub(super) capability: Capability,
     /// In the manifest; `None`: a default nobody wrote down.
-    span: Option<&'a Range<usize>>,
+    pub(super) span: Option<&'a Range<usize>>,
 }
 
 impl<'a> Ask<'a> {
@@ -76,6 +80,8 @@ impl<'a> Case<'a> {
             warnings: Diagnostics::new(),
             gaps: Vec::new(),
             called: None,
+            granted: Vec::new(),
+            weighed: None,
             rules: Vec::new(),
         }
     }
@@ -118,6 +124,8 @@ impl<'a> Case<'a> {
             ));
         });
         let grants = self.grants(&granted, &imports);
+        self.granted.clone_from(&granted);
+        self.weighed = Some(grants.clone());
         if !self.gaps.is_empty() || !self.invalid.is_empty() {
             return None;
         }
@@ -250,7 +258,7 @@ impl<'a> Case<'a> {
     }
 
     /// What the manifest asks for, narrowed by the program's grant in the classes it names.
-    fn asks(&mut self) -> Vec<Ask<'a>> {
+    pub(super) fn asks(&mut self) -> Vec<Ask<'a>> {
         let manifest = &self.offer.manifest;
         let Some((uses, grant)) = self.uses.and_then(|uses| Some((uses, uses.grant.as_ref()?))) else {
             return manifest.asks().iter().map(Ask::whole).collect();
@@ -407,7 +415,7 @@ impl<'a> Case<'a> {
     }
 
     /// Whether the tool gets what `ask` asks for.
-    fn decide(&mut self, subject: Subject<'_>, ask: &Ask<'_>) -> bool {
+    pub(super) fn decide(&mut self, subject: Subject<'_>, ask: &Ask<'_>) -> bool {
         let capability = &ask.capability;
         let asks = ask.span.map(|span| Place::new(self.offer.manifest.source(), span));
         let host = match capability {
@@ -592,7 +600,7 @@ impl<'a> Case<'a> {
 
     /// What the policies that name a host side for `key` agree on. The error is the place of the
     /// one that differs.
-    fn agreed<'p>(
+    pub(super) fn agreed<'p>(
         &self,
         lookup: impl Fn(&'p Policy, &crate::ToolName, &str) -> Option<&'p crate::manifest::Spanned<String>>,
         key: &str,

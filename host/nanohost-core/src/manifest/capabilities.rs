@@ -325,7 +325,8 @@ pub(crate) fn is_variable(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-fn is_namespace(text: &str) -> bool {
+/// The form of the names of key-value namespaces.
+pub(crate) fn is_namespace(text: &str) -> bool {
     text.len() <= 64
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
         && text

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Policy, Rule, Stance, Trust, model, path};
+use super::{PerTool, Policy, Rule, Stance, Trust, model, path};
 use crate::capability::{Capability, Clock, Random, is_guest_path};
 use crate::condition::Condition;
 use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report};
@@ -248,8 +248,6 @@ fn condition(node: &Node, report: &mut Report) -> Option<Spanned<Condition>> {
     }
     Some(spanned(node, condition))
 }
-
-type PerTool = BTreeMap<(ToolName, String), Spanned<String>>;
 
 /// `[folders.<tool>]`.
 fn folders(fields: &mut Fields<'_>, base_dir: &str, report: &mut Report) -> PerTool {

@@ -77,6 +77,17 @@ pub(crate) fn find(flag: Option<&Path>, program: &Path, places: &Places) -> anyh
     }
 }
 
+/// A policy as it is written, whoever trusts it: for who reviews it rather than runs under it. Its
+/// relative folders are meant from where `beside` lies.
+///
+/// # Errors
+/// `unreadable_file`, `not_utf8`, what [`Policy::parse`] finds; exit code 2.
+pub(crate) fn read_policy(path: &Path, beside: &Path) -> anyhow::Result<Policy> {
+    let source = read_source(path, "the policy")?;
+    let base = text_of(&folder_of(beside)?)?;
+    Policy::parse(source, &base, Trust::Trusted).map_err(Failure::usage)
+}
+
 /// The canonical folder a file lies in. The file itself need not be there.
 pub(super) fn folder_of(file: &Path) -> anyhow::Result<PathBuf> {
     let parent = match file.parent() {

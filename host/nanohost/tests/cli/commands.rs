@@ -39,6 +39,7 @@ fn every_command_helps() {
         "verify",
         "export",
         "trust",
+        "policy",
         "key",
         "secret",
         "completions",
@@ -46,6 +47,9 @@ fn every_command_helps() {
         help(command, &[command, "--help"]);
     }
     help("key-show", &["key", "show", "--help"]);
+    for command in ["check", "explain", "diff", "test"] {
+        help(&format!("policy-{command}"), &["policy", command, "--help"]);
+    }
     for command in ["set", "list", "rm"] {
         help(&format!("secret-{command}"), &["secret", command, "--help"]);
     }

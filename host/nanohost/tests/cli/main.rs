@@ -24,6 +24,7 @@ mod inspect;
 mod model;
 mod parallel;
 mod personal;
+mod policy;
 mod recover;
 mod refund;
 mod secret;
