@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::capability::http::Network;
+use crate::code_cache::CodeCache;
 use nanohost_core::Digest;
 use tokio::sync::Semaphore;
 
@@ -52,6 +53,7 @@ pub struct Engine {
     pub(crate) permits: Arc<Semaphore>,
     config: Arc<str>,
     pub(crate) network: Network,
+    pub(crate) code_cache: Option<Arc<CodeCache>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -70,6 +72,7 @@ impl Engine {
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS as usize)),
             config: text.into(),
             network: Network::system(),
+            code_cache: None,
             _ticker: Arc::new(ticker),
         })
     }
@@ -78,6 +81,18 @@ impl Engine {
     #[must_use]
     pub fn with_network(&self, network: Network) -> Self {
         Self { network, ..self.clone() }
+    }
+
+    /// The same engine, which keeps the code it compiles.
+    #[must_use]
+    pub fn with_code_cache(&self, cache: CodeCache) -> Self {
+        Self { code_cache: Some(Arc::new(cache)), ..self.clone() }
+    }
+
+    /// The same engine, which says that its settings are others.
+    #[cfg(test)]
+    pub(crate) fn with_config_text(&self, text: &str) -> Self {
+        Self { config: text.into(), ..self.clone() }
     }
 
     /// The engine's name and version, for the evidence.

@@ -11,6 +11,7 @@
 mod bindings;
 mod call;
 mod capability;
+mod code_cache;
 mod engine;
 mod json;
 mod link;
@@ -26,6 +27,7 @@ pub use capability::filesystem::{FolderError, RealFolder};
 pub use capability::http::{CertificateError, Network, Resolver};
 pub use capability::kv::{KvDelta, KvListing, KvRead, KvUnavailable, KvView, KvWrite};
 pub use capability::secrets::{BadSecret, SecretValues};
+pub use code_cache::{CodeCache, CodeSource, RejectedCode};
 pub use engine::{Engine, EngineError};
 pub use json::JsonError;
 pub use link::{LinkError, Missing, Tool};

@@ -8,6 +8,7 @@ use wasmparser::{Encoding, Parser, Payload};
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex};
 
+use crate::code_cache::CodeSource;
 use crate::engine::{Engine, MAX_CORE_INSTANCES};
 use crate::schema;
 use crate::shape::Signature;
@@ -78,6 +79,7 @@ pub struct Loaded {
     pub(crate) functions: Arc<[Function]>,
     facts: Arc<ToolFacts>,
     unsupported: Arc<[UnsupportedExport]>,
+    code: CodeSource,
 }
 
 /// One callable export.
@@ -98,6 +100,11 @@ impl Loaded {
     pub fn unsupported(&self) -> &[UnsupportedExport] {
         &self.unsupported
     }
+
+    /// Where its code came from.
+    pub fn code(&self) -> CodeSource {
+        self.code
+    }
 }
 
 impl std::fmt::Debug for Loaded {
@@ -107,15 +114,23 @@ impl std::fmt::Debug for Loaded {
 }
 
 impl Engine {
-    /// Compiles a component. It takes as long as the component is large (seconds for some
-    /// megabytes) and blocks: call it where blocking is fine.
+    /// Compiles a component, or takes the code that the engine's cache has for exactly these bytes;
+    /// the bounds are checked in either case. Compiling takes as long as the component is large
+    /// (seconds for some megabytes) and blocks: call it where blocking is fine.
     ///
     /// # Errors
     /// See [`LoadError`].
     pub fn load(&self, bytes: &Arc<[u8]>) -> Result<Loaded, LoadError> {
         bounded(bytes)?;
-        let component = Component::from_binary(&self.wasmtime, bytes)
-            .map_err(|error| LoadError::CompileFailed(escaped(&format!("{error:#}"))))?;
+        let digest = Digest::of(bytes);
+        let compile = || {
+            Component::from_binary(&self.wasmtime, bytes)
+                .map_err(|error| LoadError::CompileFailed(escaped(&format!("{error:#}"))))
+        };
+        let (component, code) = match &self.code_cache {
+            Some(cache) => cache.component(self, &digest, compile)?,
+            None => (compile()?, CodeSource::Compiled),
+        };
         let ty = component.component_type();
         let mut imports: Vec<_> = ty
             .imports(&self.wasmtime)
@@ -145,12 +160,13 @@ impl Engine {
         let Exports { mut callable, unsupported, .. } = exports;
         callable.sort_by_key(|(export, _)| export.path());
         let (exports, functions): (Vec<_>, Vec<_>) = callable.into_iter().unzip();
-        let facts = ToolFacts { component: Digest::of(bytes), size: bytes.len() as u64, imports, exports };
+        let facts = ToolFacts { component: digest, size: bytes.len() as u64, imports, exports };
         Ok(Loaded {
             component,
             functions: functions.into(),
             facts: Arc::new(facts),
             unsupported: unsupported.into(),
+            code,
         })
     }
 

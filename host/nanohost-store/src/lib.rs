@@ -20,9 +20,10 @@
 //! file, their key in another.
 //!
 //! This crate deliberately knows no WebAssembly, command line or terminal, no meaning of an
-//! event, and no signature but the file of the development key.
+//! event, no compiled code but the file of its key, and no signature but the file of the development key.
 
 mod batch;
+mod code_key;
 mod database;
 mod error;
 mod idempotency;
@@ -42,6 +43,7 @@ mod sqlite;
 mod contract;
 
 pub use batch::{Batch, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
+pub use code_key::code_key;
 pub use error::StoreError;
 pub use idempotency::{CallPlace, Claim, Fate, IdempotencyScope, Reservation, ReservationState};
 pub use journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};

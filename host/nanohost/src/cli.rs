@@ -87,6 +87,8 @@ pub enum Command {
     Key(KeyArgs),
     /// Keep the secrets that tools may have the host send for them
     Secret(SecretArgs),
+    /// Show where compiled code is kept, or forget it
+    Cache(CacheArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -115,6 +117,8 @@ impl Command {
             Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
             Self::Secret(_) => false,
+            Self::Cache(CacheArgs { command: CacheCommand::Path { json } }) => *json,
+            Self::Cache(_) => false,
             Self::Graph(args) => args.json,
             Self::Export(args) => args.json,
             Self::Trust(args) => args.json,
@@ -639,6 +643,28 @@ pub enum SecretCommand {
         #[arg(value_name = "NAME")]
         name: String,
     },
+}
+
+/// `nanohost cache`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+NANOHOST_CACHE names another folder than the platform's cache folder; NANOHOST_CACHE=off keeps nothing")]
+pub struct CacheArgs {
+    #[command(subcommand)]
+    pub command: CacheCommand,
+}
+
+/// What to do with compiled code.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum CacheCommand {
+    /// Print the folder of compiled code
+    Path {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove all compiled code: it is made again when it is needed
+    Clear,
 }
 
 /// `nanohost key`.

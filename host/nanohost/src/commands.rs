@@ -1,5 +1,6 @@
 //! One function per command: what it does, in the order it does it.
 
+mod cache;
 mod cancel;
 mod driving;
 mod evidence;
@@ -15,6 +16,7 @@ mod run;
 mod secret;
 mod setup;
 
+pub use cache::cache;
 pub use cancel::cancel;
 #[cfg(all(test, unix))]
 pub use evidence::own_trust;

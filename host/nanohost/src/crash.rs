@@ -63,6 +63,7 @@ impl Machine {
         command.args(["--exact", "crash::child", "--nocapture", "--quiet"]).current_dir(self.folder.path());
         command.env(ARGS, serde_json::to_string(args).expect("arguments are text"));
         command.env("NANOHOST_STORE", self.path("store")).env("NANOHOST_CONFIG", self.path("config"));
+        command.env("NANOHOST_CACHE", self.path("cache"));
         command.env_remove("NANOHOST_POLICY").env_remove(AT);
         if let Some(at) = at {
             command.env(AT, at.to_string());
@@ -81,7 +82,7 @@ impl Machine {
     }
 
     fn places(&self) -> Places {
-        Places { store: self.path("store"), config: self.path("config"), policy: None }
+        Places { store: self.path("store"), config: self.path("config"), cache: None, policy: None }
     }
 
     /// The exact bytes of the run's envelopes: what was acknowledged.

@@ -72,6 +72,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Policy(args) => commands::policy(args, &places, console),
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
+        Command::Cache(args) => commands::cache(args, &places, console),
         Command::Completions { .. } => Ok(Exit::Success),
     }
 }

@@ -11,8 +11,8 @@ use nanohost_core::{
     Admission, CheckedProgram, Diagnostic, Diagnostics, Format, Manifest, Offer, Plan, Program, SecretRule,
     StepKind, Timestamp, ToolName, ToolOrigin, Trust,
 };
-use nanohost_sandbox::{Engine, Loaded, SecretValues, Tool};
-use nanohost_store::Secrets;
+use nanohost_sandbox::{CodeCache, CodeSource, Engine, Loaded, SecretValues, Tool};
+use nanohost_store::{Secrets, code_key};
 
 use crate::called::program_name;
 use crate::cli::ProgramArgs;
@@ -78,7 +78,8 @@ impl Prepared {
         let folders = locate(&program, args)?;
         build(&folders, places, progress)?;
         progress.stage("loading tools");
-        let tools = load(folders, engine)?;
+        let tools = load(folders, &caching(engine, places, &mut warnings))?;
+        warnings.extend(rejected_code(&tools));
         progress.clear();
 
         let mut control = ControlPaths::new(places);
@@ -371,6 +372,41 @@ fn load(
         }
     }
     if findings.has_errors() { Err(Failure::usage(findings)) } else { Ok(tools) }
+}
+
+/// The engine with the cache of compiled code. One that cannot be had costs time, and is no error.
+fn caching(engine: &Engine, places: &Places, warnings: &mut Diagnostics) -> Engine {
+    let Some(folder) = places.code_cache() else { return engine.clone() };
+    match code_key(&places.keys()) {
+        Ok(key) => engine.with_code_cache(CodeCache::at(folder, key)),
+        Err(error) => {
+            let message = format!("compiled code is not kept, since its key cannot be used: {error}");
+            warnings.push(Diagnostic::warning("code_cache_off", message).help(error.help()));
+            engine.clone()
+        }
+    }
+}
+
+/// Entries of the cache that were not used: somebody changed them.
+fn rejected_code(tools: &BTreeMap<ToolName, PreparedTool>) -> Diagnostics {
+    // A component that has two names was loaded once.
+    let rejected: BTreeMap<&Path, _> = tools
+        .values()
+        .filter_map(|tool| match tool.loaded.code() {
+            CodeSource::Rebuilt(rejected) => Some((tool.folder.component_path(), rejected)),
+            CodeSource::Compiled | CodeSource::Cached => None,
+        })
+        .collect();
+    let mut findings = Diagnostics::new();
+    for (path, rejected) in rejected {
+        let message =
+            format!("the cached code of {} was not used but compiled again: {rejected}", path.display());
+        findings.push(
+            Diagnostic::warning("code_cache_rejected", message)
+                .help("find out who else writes in the folder that `nanohost cache path` names"),
+        );
+    }
+    findings
 }
 
 fn load_component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {

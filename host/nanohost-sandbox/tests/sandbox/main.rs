@@ -2,6 +2,7 @@
 //! because it was not granted, not because it never works.
 
 mod bench;
+mod code_cache;
 mod files;
 mod guests;
 mod http;

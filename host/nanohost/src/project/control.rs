@@ -36,11 +36,14 @@ pub(crate) struct ControlPaths {
 }
 
 impl ControlPaths {
-    /// Those of every run: the store, the configuration and the executable.
+    /// Those of every run: the store, the configuration, the cache and the executable.
     pub(crate) fn new(places: &Places) -> Self {
         let mut paths = Self::default();
         paths.folder("the store", &places.store);
         paths.folder("the configuration and its keys", &places.config);
+        if let Some(cache) = &places.cache {
+            paths.folder("the cache of compiled code", cache);
+        }
         if let Ok(executable) = std::env::current_exe() {
             paths.file("nanohost itself", &executable);
         }

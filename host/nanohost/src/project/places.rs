@@ -16,6 +16,9 @@ pub(crate) struct Places {
     pub(crate) store: PathBuf,
     /// The folder of what the user decided: `NANOHOST_CONFIG`, or the platform's configuration folder.
     pub(crate) config: PathBuf,
+    /// The folder of what can be made again: `NANOHOST_CACHE`, or the platform's cache folder. None
+    /// where the variable says `off`, or the platform knows no such folder of this user.
+    pub(crate) cache: Option<PathBuf>,
     /// The file that `NANOHOST_POLICY` names.
     pub(crate) policy: Option<PathBuf>,
 }
@@ -33,6 +36,11 @@ impl Places {
     /// The folder of the keys that sign evidence.
     pub fn keys(&self) -> PathBuf {
         self.config.join("keys")
+    }
+
+    /// The folder of compiled code, where it is kept. Its key lies in [`Self::keys`].
+    pub fn code_cache(&self) -> Option<PathBuf> {
+        self.cache.as_ref().map(|folder| folder.join("code"))
     }
 
     /// The secrets that this user keeps.
@@ -76,7 +84,12 @@ impl Places {
                 .map(|dirs| dirs.config_local_dir().to_owned())
                 .ok_or_else(|| no_home("its configuration", "NANOHOST_CONFIG"))?,
         };
-        Ok(Self { store, config, policy: named("NANOHOST_POLICY")? })
+        let cache = match named("NANOHOST_CACHE")? {
+            Some(off) if off.as_os_str() == "off" => None,
+            Some(folder) => Some(folder),
+            None => platform().map(|dirs| dirs.cache_dir().to_owned()),
+        };
+        Ok(Self { store, config, cache, policy: named("NANOHOST_POLICY")? })
     }
 }
 

@@ -16,7 +16,12 @@ impl Sandbox {
     pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().expect("the temporary folder is writable");
         let root = folder.path().canonicalize().expect("it was just made");
-        let places = Places { store: root.join("store"), config: root.join("config"), policy: None };
+        let places = Places {
+            store: root.join("store"),
+            config: root.join("config"),
+            cache: Some(root.join("cache")),
+            policy: None,
+        };
         Self { folder, places }
     }
 

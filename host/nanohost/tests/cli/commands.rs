@@ -42,6 +42,7 @@ fn every_command_helps() {
         "policy",
         "key",
         "secret",
+        "cache",
         "completions",
     ] {
         help(command, &[command, "--help"]);
@@ -52,6 +53,9 @@ fn every_command_helps() {
     }
     for command in ["set", "list", "rm"] {
         help(&format!("secret-{command}"), &["secret", command, "--help"]);
+    }
+    for command in ["path", "clear"] {
+        help(&format!("cache-{command}"), &["cache", command, "--help"]);
     }
     Home::new().nanohost(["--version"]).exits(0).says(env!("CARGO_PKG_VERSION"));
 }

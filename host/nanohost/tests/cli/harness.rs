@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -66,7 +67,19 @@ impl Home {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("the temporary folder is writable");
         let root = folder.path().canonicalize().expect("it was just made");
-        Self { _folder: folder, root }
+        let home = Self { _folder: folder, root };
+        home.shares_code();
+        home
+    }
+
+    /// Gives this user the key of the code that all users of these tests share: nearly all the time
+    /// of a run is spent with compiling.
+    fn shares_code(&self) {
+        for folder in ["config", "config/keys"] {
+            fs::DirBuilder::new().mode(0o700).create(self.path(folder)).expect("it is writable");
+        }
+        let key = self.write("config/keys/code.key", format!("{}\n", "c0de".repeat(16)));
+        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).expect("it is ours");
     }
 
     /// A path in the user's folder.
@@ -121,6 +134,7 @@ impl Home {
     pub(crate) fn environment(&self, command: &mut Command) {
         command.current_dir(&self.root).env("NO_COLOR", "1");
         command.env("NANOHOST_STORE", self.store()).env("NANOHOST_CONFIG", self.path("config"));
+        command.env("NANOHOST_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("nanohost-cache"));
         // Cargo's own would be taken for a user who types `cargo run`; the width would wrap help.
         for name in ["NANOHOST_POLICY", "CARGO", "CARGO_MANIFEST_DIR", "COLUMNS"] {
             command.env_remove(name);

@@ -13,6 +13,7 @@ mod model_server;
 
 mod analysis;
 mod attacks;
+mod cache;
 mod commands;
 mod crash;
 mod database;

@@ -44,6 +44,7 @@ fn a_folder_that_covers_or_lies_in_control_files_is_refused() {
     let cases = [
         ("p", "p"),
         ("", "p/examples/refund/program.toml"),
+        ("cache/code", "cache"),
         ("p/policies", "p/policies/local.toml"),
         ("p/policies/deep", "p/policies"),
         ("p/examples/refund", "p/examples/refund/program.toml"),

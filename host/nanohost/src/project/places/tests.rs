@@ -26,8 +26,18 @@ fn the_environment_names_a_policy() -> anyhow::Result<()> {
 }
 
 #[test]
+fn the_cache_lies_elsewhere_or_nowhere() -> anyhow::Result<()> {
+    let cache =
+        |value| from(None, &[("NANOHOST_STORE", "/s"), ("NANOHOST_CONFIG", "/c"), ("NANOHOST_CACHE", value)]);
+    assert_eq!(cache("/cache")?.code_cache(), Some(PathBuf::from("/cache/code")));
+    assert_eq!(cache("off")?.code_cache(), None);
+    assert_eq!(cache("./off")?.code_cache(), Some(PathBuf::from("./off/code")));
+    Ok(())
+}
+
+#[test]
 fn an_empty_variable_is_refused_rather_than_taken_for_this_folder() {
-    for name in ["NANOHOST_STORE", "NANOHOST_CONFIG", "NANOHOST_POLICY"] {
+    for name in ["NANOHOST_STORE", "NANOHOST_CONFIG", "NANOHOST_CACHE", "NANOHOST_POLICY"] {
         let mut variables = vec![("NANOHOST_STORE", "/s"), ("NANOHOST_CONFIG", "/c")];
         variables.retain(|(own, _)| *own != name);
         variables.push((name, ""));
