@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::capability::{Access, Capability, Clock, Folder, Limits, Random};
 use crate::condition::Condition;
+use crate::document::nearest;
 use crate::facts::{Import, ImportPattern};
 use crate::manifest::{GivenLimits, Spanned};
 use crate::origin::Origin;
@@ -228,6 +229,26 @@ impl Policy {
                     && !rule.is_expired(subject.today)
             })),
         }
+    }
+
+    /// A row that permits something to what has nearly the subject's name, as after a mistake of
+    /// typing: the row, the key, and what it says there.
+    pub(crate) fn near_miss(&self, subject: Subject<'_>) -> Option<(&Rule, &'static str, &str)> {
+        /// No more rows are compared for one refusal: each comparison is quadratic in the names.
+        const MAX_COMPARED: usize = 200;
+        let permits = self.rules.iter().filter(|rule| rule.stance == Stance::Permit);
+        permits.take(MAX_COMPARED).find_map(|rule| {
+            let says = [
+                ("program", rule.program.as_deref(), subject.program),
+                ("tool", rule.tool.as_ref().map(ToolName::as_str), subject.tool.as_str()),
+                ("function", rule.function.as_deref(), subject.function),
+            ];
+            let other = says.into_iter().filter_map(|(key, says, is)| Some((key, says?, is)));
+            let mut other = other.filter(|(_, says, is)| says != is);
+            let (key, says, is) = other.next()?;
+            let near = other.next().is_none() && nearest(is, std::iter::once(says)).is_some();
+            near.then_some((rule, key, says))
+        })
     }
 
     /// Whether a row vouches that calling the function twice with one key is calling it once.

@@ -22,7 +22,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::Value;
 
-pub use diagnostics::{findings_json, render};
+pub use diagnostics::{Look, findings_json, render};
 pub use escape::{escaped, lines, value_text};
 pub use health::{Overview, health, health_json, overview, overview_json};
 pub use plan::{plan, plan_json, whole};
@@ -32,7 +32,7 @@ pub use runs::{list, receipt, trace, trace_json};
 pub use sight::{REVEALS, Sight};
 pub use summary::{Summary, duration, outcome, refusal, summary, summary_json};
 pub use verification::report;
-pub use waiting::{answer, gone_on, how_to_answer, look_outside, question, unknown_calls};
+pub use waiting::{answer, gone_on, how_they_stand, how_to_answer, look_outside, question, unknown_calls};
 
 pub use crate::called::program_name;
 use crate::cli::Colour;
@@ -55,9 +55,10 @@ impl Console {
         Self { colour: on(std::io::stdout().is_terminal()), colour_err: on(std::io::stderr().is_terminal()) }
     }
 
-    /// Whether errors are coloured.
-    pub fn colour_err(self) -> bool {
-        self.colour_err
+    /// How findings are shown.
+    pub fn look_err(self) -> Look {
+        let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map(|size| usize::from(size.ws_col));
+        Look { colour: self.colour_err, width: columns.ok().filter(|columns| *columns > 0) }
     }
 
     /// Prints the result of a command.

@@ -67,6 +67,12 @@ impl Failure {
     ) -> anyhow::Error {
         let exit = if error.kind() == std::io::ErrorKind::StorageFull { Exit::Host } else { Exit::Usage };
         let finding = Diagnostic::error(code, format!("cannot {what} {}: {error}", path.display()));
+        let finding = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                finding.help("nothing is written over a file: give another name, or move that one away")
+            }
+            _ => finding,
+        };
         Self { exit, findings: finding.into() }.into()
     }
 }

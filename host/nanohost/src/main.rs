@@ -34,7 +34,25 @@ use failure::{Exit, Failure};
 use project::Places;
 
 fn main() -> ExitCode {
-    ExitCode::from(nanohost(&Cli::parse()) as u8)
+    match Cli::try_parse() {
+        Ok(cli) => ExitCode::from(nanohost(&cli) as u8),
+        Err(error) if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") => {
+            misused(&error)
+        }
+        Err(error) => error.exit(),
+    }
+}
+
+/// A command line that is none, as the one JSON document that was asked for.
+fn misused(error: &clap::Error) -> ExitCode {
+    let finding = Diagnostic::error("wrong_usage", error.to_string().trim_end());
+    let document = serde_json::json!({
+        "exitCode": Exit::Usage as u8,
+        "findings": console::findings_json(&finding.into()),
+    });
+    // Where standard output is gone, the exit code says it still.
+    let _ = Console::new(cli::Colour::Never).json(&document);
+    ExitCode::from(Exit::Usage as u8)
 }
 
 /// One command, from what was said to how it ends.
@@ -93,7 +111,7 @@ fn tell(cli: &Cli, console: &Console, error: &anyhow::Error) -> Exit {
         // Where standard output is gone, the exit code says it still.
         let _ = console.json(&document);
     } else {
-        console.note(&console::render(findings, console.colour_err()));
+        console.note(&console::render(findings, console.look_err()));
     }
     exit
 }

@@ -547,10 +547,15 @@ impl<'a> Case<'a> {
                 Verdict::NoRow(None) => (
                     GapCode::NotGranted,
                     None,
-                    None,
+                    policy.near_miss(subject).map(|(rule, ..)| &rule.span),
                     format!("no row of {file} permits it"),
                     format!(
-                        "{}:\n\n[[permit]]\nid = {}\nprogram = {}\ntool = {}\n{lines}{}",
+                        "{}{}:\n\n[[permit]]\nid = {}\nprogram = {}\ntool = {}\n{lines}{}",
+                        policy.near_miss(subject).map_or_else(String::new, |(rule, key, says)| format!(
+                            "did you mean row `{}`, which says `{key} = {}`? Otherwise ",
+                            rule.id,
+                            quoted(says)
+                        )),
                         match policy.is_built_in() {
                             true => "write a policy, such as policies/local.toml, with".into(),
                             false => format!("add to {file}"),

@@ -667,6 +667,30 @@ fn a_found_policy_is_a_strangers() {
     );
 }
 
+/// A row that was meant and does not say so is shown, and what would grant it all the same.
+#[test]
+fn a_row_of_nearly_the_name_is_asked_about() {
+    let help = |row: &str| {
+        let policy = permit(&format!("kv = [\"ledger\"]\n{row}"));
+        let denied = World::new(LEDGER, &[KV], &policy).denied();
+        let place = denied.gaps()[0].not_granted_by.as_ref().and_then(|by| by.place.as_ref()).is_some();
+        (denied.gaps()[0].help.lines().next().unwrap_or_default().to_owned(), place)
+    };
+    for (row, says) in [
+        ("program = \"P\"", "program = \"P\""),
+        ("program = \"p1\"\ntool = \"t\"", "program = \"p1\""),
+        ("tool = \"tt\"", "tool = \"tt\""),
+        ("function = \"g\"", "function = \"g\""),
+    ] {
+        let (help, place) = help(row);
+        let asked = format!("did you mean row `r`, which says `{says}`? Otherwise add to policy0.toml:");
+        assert_eq!((help, place), (asked, true));
+    }
+    for row in ["tool = \"ledger\"", "tool = \"tt\"\nprogram = \"p1\""] {
+        assert_eq!(help(row), ("add to policy0.toml:".to_owned(), false), "{row}");
+    }
+}
+
 #[test]
 fn a_gap_shows_both_causes() {
     let gap = |policy: &str| World::new(LEDGER, &[KV], policy).denied().gaps()[0].clone();

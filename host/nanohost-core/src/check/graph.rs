@@ -45,6 +45,10 @@ pub(crate) struct Entered {
 }
 
 impl State {
+    fn of_slot(slot: usize) -> Self {
+        Self { step: slot / 2, by_branch: slot % 2 == 1 }
+    }
+
     fn slot(self) -> usize {
         2 * self.step + usize::from(self.by_branch)
     }
@@ -152,6 +156,19 @@ impl Graph {
         }
         let (seen, closing) = self.walk(draft);
         let bounded = draft.budgets.max_steps.is_some() || draft.budgets.max_wall.is_some();
+        // Where nothing leads back, every way ends.
+        if bounded
+            && !closing.is_empty()
+            && let Some(at) = self.without_end(draft, &seen)
+        {
+            let step = &draft.steps[at];
+            let message = format!(
+                "no run that comes to `{}` ends by itself: every way from there leads round",
+                step.id.escape_debug()
+            );
+            let finding = report.warning("no_exit", &step.id_span, message).step(&*step.id);
+            report.push(finding.help("lead one of its ways to a step with `is_terminal = true`: otherwise only a budget or a failure ends it"));
+        }
         if !bounded {
             for (from, to) in closing {
                 let (from, to) = (&draft.steps[from], &draft.steps[to]);
@@ -195,6 +212,31 @@ impl Graph {
                 finding.help("give the step that ends the bad case an outcome: `outcome = \"rejected\"`"),
             );
         }
+    }
+
+    /// The first step that is reached and from which no end can be: found by walking back from the ends.
+    fn without_end(&self, draft: &Draft, seen: &[bool]) -> Option<usize> {
+        let mut before: Vec<Vec<State>> = vec![Vec::new(); seen.len()];
+        let mut ends = vec![false; seen.len()];
+        let mut todo = Vec::new();
+        let reached = || (0..seen.len()).filter(|slot| seen[*slot]).map(State::of_slot);
+        for state in reached() {
+            let ways = self.successors(draft, state);
+            let open = if draft.steps[state.step].branches { 2 } else { 1 };
+            if ways[..open].contains(&None) {
+                ends[state.slot()] = true;
+                todo.push(state);
+            }
+            ways.into_iter().flatten().for_each(|next| before[next.slot()].push(state));
+        }
+        while let Some(state) = todo.pop() {
+            for earlier in std::mem::take(&mut before[state.slot()]) {
+                if !std::mem::replace(&mut ends[earlier.slot()], true) {
+                    todo.push(earlier);
+                }
+            }
+        }
+        reached().find(|state| !ends[state.slot()]).map(|state| state.step)
     }
 
     /// Which states are reached, and the edges that close cycles, one per step they lead back to.

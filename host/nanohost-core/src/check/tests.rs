@@ -65,8 +65,17 @@ fn cycles_are_bounded() {
     let back = json!({"id": "b", "type": "tool", "next_step": "a"});
     check(json!([tool("a"), back]), json!({}), &["unbounded_cycle b"]);
     check(json!([tool("a"), back]), json!({"max_tokens": 5, "max_stalled_steps": 5}), &["unbounded_cycle b"]);
-    check(json!([tool("a"), back]), json!({"max_steps": 5}), &[]);
-    check(json!([tool("a"), back]), json!({"max_wall_seconds": 0.5}), &[]);
+    check(json!([tool("a"), back]), json!({"max_steps": 5}), &["no_exit a"]);
+    check(json!([tool("a"), back]), json!({"max_wall_seconds": 0.5}), &["no_exit a"]);
+    // Two that lead only to each other; where one of them leads on, they end.
+    let other = |otherwise: &str| json!({"id": "l", "type": "condition", "condition": "$x == 2", "then": "k", "otherwise": otherwise});
+    let bound = json!({"max_steps": 5});
+    check(json!([guard("l", "l"), other("k")]), bound.clone(), &["no_failure_terminal -", "no_exit k"]);
+    let end = json!({"id": "failed", "type": "tool", "is_terminal": true});
+    check(json!([guard("l", "l"), other("failed"), end]), bound.clone(), &[]);
+    let alone =
+        json!({"id": "l", "type": "condition", "condition": "$x == 2", "then": "l", "otherwise": "l"});
+    check(json!([guard("l", "failed"), alone, end]), bound, &["no_exit l"]);
     // A branch back enters the step, which then ends the run: no cycle.
     check(json!([tool("a"), guard("a", "a")]), json!({}), &["no_failure_terminal -", "implicit_end a"]);
 }

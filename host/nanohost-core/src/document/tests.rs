@@ -60,6 +60,18 @@ fn numbers_keep_their_digits_or_are_refused() {
 }
 
 #[test]
+fn a_row_that_is_written_as_a_table_is_told_how() {
+    let help = |text: &str| {
+        let findings = parse(&Source::new("f", text), Format::Toml).expect_err(text);
+        findings.iter().next().and_then(|finding| finding.help.clone()).unwrap_or_default()
+    };
+    assert!(help("[permit]\nid = 'a'\n[permit]\nid = 'b'\n").ends_with("begins with [[permit]]"));
+    assert!(help("\u{feff}# é\n[a]\n[ a ]\n").contains("[[ a ]]"));
+    assert_eq!(help("a = 1\na = 2"), "");
+    assert_eq!(help("[a]\nb = [1]\nb = [2]"), "");
+}
+
+#[test]
 fn strict() {
     refused(Format::Toml, "a = 1\na = 2", "duplicate_key", "f:2:1");
     refused(Format::Toml, "a = ", "not_toml", "f:1:5");

@@ -15,10 +15,22 @@ pub(super) fn parse(text: &str, report: &mut Report) -> Option<Node> {
             let message = error.message();
             let code = if message.starts_with("duplicate key") { "duplicate_key" } else { "not_toml" };
             let span = error.span().unwrap_or(0..0);
-            let finding = report.error(code, &shifted(span, report), message);
-            report.push(match text.trim_start().starts_with('{') {
-                true => finding.help("this looks like JSON, of which the file's name ends in `.json`"),
-                false => finding,
+            let finding = report.error(code, &shifted(span.clone(), report), message);
+            let before = text.get(..span.start).unwrap_or_default();
+            let line = before.rfind('\n').map_or(0, |end| end + 1);
+            let row = text.get(line..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
+            let row = row
+                .strip_prefix('[')
+                .and_then(|row| row.strip_suffix(']'))
+                .filter(|row| !row.starts_with('['));
+            report.push(match row {
+                _ if text.trim_start().starts_with('{') => {
+                    finding.help("this looks like JSON, of which the file's name ends in `.json`")
+                }
+                Some(name) if code == "duplicate_key" => {
+                    finding.help(format!("a table stands once; each of several rows begins with [[{name}]]"))
+                }
+                _ => finding,
             });
             None
         }

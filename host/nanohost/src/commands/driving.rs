@@ -191,7 +191,7 @@ pub fn report(
         if manner.quiet {
             console.print(&console::outcome(&summary))?;
         } else {
-            console.note(&console::render(&warnings, console.colour_err()));
+            console.note(&console::render(&warnings, console.look_err()));
             console.print(&console::summary(&summary))?;
         }
     }

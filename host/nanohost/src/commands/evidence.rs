@@ -115,6 +115,9 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
         let mut document = serde_json::to_value(&report).context("a report has a JSON form")?;
         document["good"] = (report.is_good() && !short).into();
         document["strict"] = args.strict.into();
+        if report.run == nobody() {
+            document["run"] = serde_json::Value::Null;
+        }
         document["status"] = status.into();
         document["partial"] = report.is_partial().into();
         document["exitCode"] = (exit as u8).into();
@@ -304,6 +307,15 @@ fn good(
 ) -> anyhow::Result<Trace> {
     match trace {
         Some(trace) if report.fault.is_none() => Ok(trace),
+        // Nothing is wrong with it: it only does not say what is asked.
+        None if report.fault.is_none() && report.state.is_some() => {
+            let finding = Diagnostic::error("values_withheld", why_bad(report)).help(format!(
+                "have it exported with them: {} export {} -o FILE --disclose all; `verify` checks what is here",
+                console::program_name(),
+                report.run.short(),
+            ));
+            Err(Failure { exit: exit_of_bad(report), findings: finding.into() }.into())
+        }
         _ => {
             console.note(&console::report(report, None, false));
             let message = why_bad(report);
@@ -323,7 +335,11 @@ fn good(
 /// Why evidence without a trace, or with a fault, is of no use.
 pub(super) fn why_bad(report: &Report) -> String {
     report.fault.as_ref().map_or_else(
-        || "the evidence does not hold the program, so the run cannot be told".to_owned(),
+        || {
+            "the evidence holds neither the program nor the policy, only commitments to them, so what the run did \
+             cannot be told"
+                .to_owned()
+        },
         |fault| format!("the evidence of this run does not verify: {fault}"),
     )
 }
@@ -408,6 +424,11 @@ pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<T
     verify(evidence, trust)
 }
 
+/// Stands where a file does not say which run it is of.
+fn nobody() -> RunId {
+    RunId::from_random([0; 16])
+}
+
 fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option<Trace>, Vec<Vec<u8>>)> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
     let bytes = read_bounded(path, export::MAX_EXPORT as u64).map_err(io)?;
@@ -416,7 +437,6 @@ fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option
         let help = format!("`{} export RUN -o FILE` writes one", console::program_name());
         return Err(Failure::usage(Diagnostic::error("not_an_export", message).help(help)));
     }
-    let nobody = RunId::from_random([0; 16]);
     let of_form = |run: &RunId, error: &ExportError| {
         let kind = match error {
             ExportError::OrphanContent { .. } | ExportError::CutLine { .. } => FaultKind::Truncated,
@@ -427,7 +447,7 @@ fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option
     };
     let export = match Export::parse(&bytes) {
         Ok(export) => export,
-        Err(error) => return Ok(of_form(&nobody, &error)),
+        Err(error) => return Ok(of_form(&nobody(), &error)),
     };
     let evidence = Evidence {
         run: &export.run,

@@ -26,9 +26,9 @@ pub fn check(args: &CheckArgs, console: &Console) -> anyhow::Result<Exit> {
             "findings": console::findings_json(&warnings),
         }))?;
     } else {
-        console.note(&console::render(&warnings, console.colour_err()));
+        console.note(&console::render(&warnings, console.look_err()));
         console.print(&format!(
-            "{} is sound: {} steps, every target exists, every step can be reached, every loop ends\n",
+            "{} is sound: {} steps, every target exists, every step can be reached, every loop is bounded\n",
             console::escaped(program.name()),
             program.steps().len()
         ))?;
@@ -59,7 +59,7 @@ pub fn graph(args: &GraphArgs, console: &Console) -> anyhow::Result<Exit> {
         console.json(&json!({ language: text, "findings": console::findings_json(&findings) }))?;
         return Ok(Exit::Success);
     }
-    console.note(&console::render(&findings, console.colour_err()));
+    console.note(&console::render(&findings, console.look_err()));
     if args.output.is_none() {
         console.print(&text)?;
     }
@@ -78,7 +78,7 @@ pub fn plan(args: &PlanArgs, places: &Places, console: &Console) -> anyhow::Resu
             if !args.json {
                 console.print(&console::whole(&denied))?;
             }
-            return Err(Failure::denied(denied.diagnostics()));
+            return Err(Failure::denied(prepared.policy.told(denied.diagnostics())));
         }
     };
     // Linked and let go: what a run would be refused for is found here too.
@@ -88,7 +88,7 @@ pub fn plan(args: &PlanArgs, places: &Places, console: &Console) -> anyhow::Resu
     if args.json {
         console.json(&console::plan_json(&plan, &prepared.policy, &warnings))?;
     } else {
-        console.note(&console::render(&warnings, console.colour_err()));
+        console.note(&console::render(&warnings, console.look_err()));
         console.print(&console::plan(&plan, &prepared.policy))?;
     }
     Ok(Exit::Success)

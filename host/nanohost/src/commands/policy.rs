@@ -65,7 +65,7 @@ fn check(args: &PolicyCheckArgs, places: &Places, console: &Console) -> anyhow::
             "findings": console::findings_json(&found),
         }))?;
     } else {
-        console.note(&console::render(&found, console.colour_err()));
+        console.note(&console::render(&found, console.look_err()));
         console.print(&format!(
             "{} ({}) is sound: held against {}, {}\n",
             console::path(&path),
@@ -129,7 +129,7 @@ fn explain(args: &PolicyExplainArgs, places: &Places, console: &Console) -> anyh
     if args.json {
         console.json(&console::explanation_json(&answer))?;
     } else {
-        console.note(&console::render(&prepared.policy.findings, console.colour_err()));
+        console.note(&console::render(&prepared.policy.findings, console.look_err()));
         console.print(&console::explanation(&answer))?;
     }
     Ok(Exit::Success)

@@ -175,5 +175,8 @@ pub fn tell(lines: &[Value], what: &str, manner: Manner, console: &Console) -> a
     if manner.json {
         return console.json(&json!({ "runs": lines }));
     }
-    console.print(&console::gone_on(lines, what))
+    console.print(&match manner.quiet {
+        true => console::how_they_stand(lines),
+        false => console::gone_on(lines, what),
+    })
 }

@@ -69,14 +69,17 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
     if let Some(question) = &shown {
         console.note(&console::question(question, &id));
     }
+    // Nobody gets a token for a wait that is over, so that is said first.
+    let entitled = Some(ready.entitle(&args.principal)?);
+    let now = reopen::now(&ready.run);
+    let resolver = ResolverRef { authenticated: OPERATOR.to_owned(), entitled, shown: None };
+    in_time(&mut ready, &arrived, resolver, now)?;
     let (entitled, authenticated) = authenticate(&mut ready, args.token.as_deref(), &args.principal, &store)?;
     let resolver = |entitled: Option<String>| ResolverRef {
         authenticated: authenticated.to_owned(),
         entitled,
         shown: None,
     };
-    let now = reopen::now(&ready.run);
-    in_time(&mut ready, &arrived, resolver(Some(entitled.clone())), now)?;
     if let Err(why) = ready.run.fits_event(&arrived.payload) {
         let value = json!({ "event": arrived.payload, "why": why.to_string() });
         reopen::refuse(
@@ -179,6 +182,14 @@ pub fn token(args: &TokenArgs, places: &Places, console: &Console) -> anyhow::Re
             &id,
             "names nobody in `resume.by`: whoever holds the store answers it, without a token",
             console::answer(&ready.run, &id, None),
+        ));
+    }
+    if ready.run.is_too_late(reopen::now(&ready.run)) {
+        let help = format!("the run goes on as its program says with: {} resume --due", program_name());
+        return Err(reopen::not_suspended(
+            &id,
+            "waits no longer: the deadline of its suspension has passed",
+            help,
         ));
     }
     ready.entitle(&args.principal)?;
@@ -300,6 +311,7 @@ fn show(ready: &Ready, id: &RunId, manner: Manner, console: &Console) -> anyhow:
             "run": id,
             "status": "suspended",
             "exitCode": Exit::Suspended as u8,
+            "expired": ready.run.is_too_late(reopen::now(&ready.run)),
             "question": question,
             "by": rules.map(|rules| &rules.by),
             "schema": schema,
@@ -307,7 +319,7 @@ fn show(ready: &Ready, id: &RunId, manner: Manner, console: &Console) -> anyhow:
         }))?;
     } else {
         console.print(&console::question(&question, id))?;
-        console.print(&console::how_to_answer(&ready.run, id))?;
+        console.print(&console::how_to_answer(&ready.run, id, reopen::now(&ready.run)))?;
     }
     Ok(Exit::Suspended)
 }

@@ -254,7 +254,7 @@ fn refused(
     denied: &Denied,
     id: &RunId,
 ) -> anyhow::Result<Exit> {
-    let findings = denied.diagnostics();
+    let findings = prepared.policy.told(denied.diagnostics());
     if args.json {
         console.json(&serde_json::json!({
             "run": id,
@@ -268,9 +268,9 @@ fn refused(
         }))?;
     } else {
         if !args.quiet {
-            console.note(&console::render(&prepared.warnings, console.colour_err()));
+            console.note(&console::render(&prepared.warnings, console.look_err()));
         }
-        console.note(&console::render(&findings, console.colour_err()));
+        console.note(&console::render(&findings, console.look_err()));
         console.print(&console::refusal(prepared.program.name(), id, denied.gaps().len(), &places.store))?;
     }
     Ok(Exit::Denied)

@@ -18,6 +18,7 @@ const MAX_PICTURED: usize = 4096;
 struct Shown<'a> {
     diagnostic: &'a Diagnostic,
     excerpt: Option<Excerpt>,
+    width: Option<usize>,
 }
 
 /// The lines of a file that a finding is about, and the ones beside them.
@@ -80,10 +81,12 @@ impl fmt::Debug for Shown<'_> {
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without a picture the place is in the words.
-        if let (None, Some(place)) = (&self.excerpt, self.diagnostic.place()) {
-            write!(f, "{}: ", super::escape::lines(&place))?;
-        }
-        f.write_str(&super::escape::lines(&self.diagnostic.message))
+        let place = match (&self.excerpt, self.diagnostic.place()) {
+            (None, Some(place)) => format!("{}: ", super::escape::lines(&place)),
+            _ => String::new(),
+        };
+        let message = super::escape::lines(&self.diagnostic.message);
+        f.write_str(&wrapped(&format!("{place}{message}"), self.width))
     }
 }
 
@@ -103,7 +106,7 @@ impl miette::Diagnostic for Shown<'_> {
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         let help = self.diagnostic.help.as_ref()?;
-        Some(Box::new(super::escape::lines(help)))
+        Some(Box::new(wrapped(&super::escape::lines(help), self.width)))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -117,15 +120,66 @@ impl miette::Diagnostic for Shown<'_> {
     }
 }
 
+/// How findings are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Whether in colours.
+    pub colour: bool,
+    /// The columns of the terminal; what goes elsewhere is not wrapped.
+    pub width: Option<usize>,
+}
+
+/// What stands before the lines of a message and of a help, columns.
+const INDENT: usize = 8;
+
+/// No narrower column is made of text: there every word would stand alone.
+const MIN_COLUMN: usize = 40;
+
+/// No wider one: nobody reads lines across a wide screen.
+const MAX_COLUMN: usize = 100;
+
+/// `text` with its prose broken to the width. What is to be typed stays on one line: lines that are
+/// indented, and what stands between backticks.
+fn wrapped(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let column = width.saturating_sub(INDENT).clamp(MIN_COLUMN, MAX_COLUMN);
+    let mut out = String::with_capacity(text.len() + 8);
+    for (at, line) in text.split('\n').enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        if line.starts_with("  ") {
+            out.push_str(line);
+            continue;
+        }
+        let (mut used, mut quoted) = (0, false);
+        for (at, word) in line.split(' ').enumerate() {
+            let wide = word.chars().count();
+            if at > 0 && !quoted && used + 1 + wide > column {
+                out.push('\n');
+                used = 0;
+            } else if at > 0 {
+                out.push(' ');
+                used += 1;
+            }
+            out.push_str(word);
+            used += wide;
+            quoted ^= word.matches('`').count() % 2 == 1;
+        }
+    }
+    out
+}
+
 /// Findings for a person.
-pub fn render(findings: &Diagnostics, colour: bool) -> String {
-    let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);
+pub fn render(findings: &Diagnostics, look: Look) -> String {
+    let theme = if look.colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    // The handler would break commands too.
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false);
     let mut out = String::new();
     for diagnostic in findings.iter() {
         let place = diagnostic.source.as_ref().zip(diagnostic.span.as_ref());
         let excerpt = place.and_then(|(source, span)| Excerpt::of(source, span));
-        let shown = Shown { diagnostic, excerpt };
+        let shown = Shown { diagnostic, excerpt, width: look.width };
         if handler.render_report(&mut out, &shown).is_err() {
             // The plain form says the same without the picture.
             out.push_str(&format!("{}\n", super::escape::lines(&diagnostic.to_string())));

@@ -99,7 +99,7 @@ pub fn overview(overview: &Overview) -> String {
     if overview.runs == 0 {
         return "no runs yet\n".to_owned();
     }
-    let mut out = format!("{} · {} analysed", bold(&format!("{} runs", overview.runs)), overview.analysed());
+    let mut out = format!("{} · {} analysed", bold(&count(overview.runs, "run")), overview.analysed());
     if !overview.empty.is_empty() {
         out.push_str(&format!(" · {} of which nothing was recorded", overview.empty.len()));
     }
@@ -114,7 +114,9 @@ pub fn overview(overview: &Overview) -> String {
         out.push_str(&group(program));
     }
     for (alias, model) in &overview.statistics.models {
-        let names: Vec<String> = model.asked.names.iter().map(|name| escaped(name)).collect();
+        // The scripted model is called by its alias.
+        let names = model.asked.names.iter().filter(|name| *name != alias);
+        let names: Vec<String> = names.map(|name| escaped(name)).collect();
         out.push_str(&format!(
             "\n{} {}\n",
             bold(&format!("model {}", escaped(alias))),
@@ -126,7 +128,8 @@ pub fn overview(overview: &Overview) -> String {
             .iter()
             .map(|(verdict, count)| format!("{count} {}", escaped(verdict)))
             .collect();
-        out.push_str(&format!("  asked {} times: {}\n", model.asked.attempts, verdicts.join(", ")));
+        let times = count(model.asked.attempts, "time");
+        out.push_str(&format!("  asked {times}: {}\n", verdicts.join(", ")));
         out.push_str(&group(model));
     }
     if overview.statistics.ungrouped > 0 {
@@ -147,13 +150,18 @@ pub fn overview(overview: &Overview) -> String {
     out
 }
 
+/// A number of things.
+fn count(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
 fn group(group: &Group) -> String {
     let statuses: Vec<String> =
         group.statuses.iter().map(|(status, count)| format!("{count} {}", escaped(status))).collect();
-    let mut out = format!("  {} runs: {}\n\n", group.runs, statuses.join(", "));
+    let mut out = format!("  {}: {}\n\n", count(group.runs, "run"), statuses.join(", "));
     let row = |name: &str, range: &Range, decimals: usize, alerts: u64| {
         let shown = |value: f64| format!("{value:.decimals$}");
-        let alerts = if alerts == 0 { String::new() } else { format!("{alerts} alerts") };
+        let alerts = if alerts == 0 { String::new() } else { count(alerts, "alert") };
         vec![name.to_owned(), shown(range.min), format!("{:.3}", range.mean), shown(range.max), alerts]
     };
     let mut rows = vec![

@@ -6,6 +6,7 @@ use nanohost_core::RunId;
 use nanohost_core::envelope::{Kind, Predicate};
 use nanohost_core::export::Role;
 use nanohost_core::receipt::Receipt;
+use nanohost_core::run::Denial;
 use nanohost_core::trace::Trace;
 use nanohost_store::RunSummary;
 use serde_json::{Value, json};
@@ -83,6 +84,10 @@ fn line(predicate: &Predicate, trace: &Trace, seq: usize, sight: Sight) -> Vec<S
         what.push(format!("{} {} ({} tokens)", escaped(&model.alias), model.verdict, model.tokens));
     }
     for denial in &predicate.denials {
+        if denial.capability == Denial::RESUME {
+            what.push(format!("{} ({})", denial.code, escaped(&denial.rule)));
+            continue;
+        }
         let tool = denial.tool.as_ref().map_or(String::new(), |tool| format!(" for {tool}"));
         what.push(format!(
             "{} {}{tool} by {} ({})",

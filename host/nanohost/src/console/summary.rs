@@ -1,6 +1,7 @@
 //! What a run did, at its end.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -155,7 +156,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
     };
     out.push_str(&format!("policy    {policy}\n"));
     out.push_str(&evidence(summary.id, summary.head.len, summary.store));
-    out.push_str(&super::how_to_answer(run, summary.id));
+    out.push_str(&super::how_to_answer(run, summary.id, crate::ledger::now().max(run.now())));
     if summary.interrupted > 0 {
         out.push_str(&format!(
             "{} interrupted {} in this store: {} recover\n",
@@ -266,20 +267,28 @@ fn grants(summary: &Summary<'_>) -> String {
             if row.granted.is_empty() { "nothing".to_owned() } else { escaped(&row.granted.join(", ")) };
         let calls = summary.observed.iter().filter(|call| call.tool == row.local);
         let mut used: Vec<String> = Vec::new();
+        let mut moved: BTreeMap<(String, &str), (u64, u64)> = BTreeMap::new();
         for call in calls {
             if call.usage.is_none() {
                 used.push("nothing: the recorded result".to_owned());
             }
-            used.extend(call.used.iter().map(|used| {
-                let moved = used.read.saturating_add(used.written);
-                let moved = if moved > 0 { format!(", {}", bytes(moved)) } else { String::new() };
-                format!("{} {}: {} operations{moved}", used.class, used.scope, used.operations)
-            }));
+            for one in &call.used {
+                let (operations, size) = moved.entry((one.class.to_string(), &one.scope)).or_default();
+                *operations = operations.saturating_add(one.operations);
+                *size = size.saturating_add(one.read).saturating_add(one.written);
+            }
             used.extend(call.denied.iter().map(|refusal| {
                 let value = summary.sight.text(summary.run, &refusal.value);
                 format!("DENIED {} {} {}", refusal.class, refusal.operation, escaped(&value))
             }));
         }
+        // All calls of a tool together: each attempt is one.
+        let moved = moved.into_iter().map(|((class, scope), (operations, size))| {
+            let size = if size > 0 { format!(", {}", bytes(size)) } else { String::new() };
+            let plural = if operations == 1 { "operation" } else { "operations" };
+            format!("{class} {scope}: {operations} {plural}{size}")
+        });
+        let used: Vec<String> = moved.chain(used).collect();
         let used = if used.is_empty() { "nothing".to_owned() } else { used.join("; ") };
         vec![row.local.to_string(), granted, used]
     });

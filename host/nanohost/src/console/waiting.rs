@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nanohost_core::receipt::UnknownCall;
 use nanohost_core::run::{Run, SuspensionCause};
-use nanohost_core::{Principal, RunId};
+use nanohost_core::{Principal, RunId, Timestamp};
 use serde_json::Value;
 
 use super::escape::{escaped, value_text};
@@ -37,9 +37,15 @@ pub fn question(question: &Value, id: &RunId) -> String {
     out
 }
 
-/// The commands that answer a run that waits.
-pub fn how_to_answer(run: &Run, id: &RunId) -> String {
+/// The commands that answer a run that waits, at the moment `now`.
+pub fn how_to_answer(run: &Run, id: &RunId, now: Timestamp) -> String {
     let Some(suspension) = run.suspension() else { return String::new() };
+    if run.is_too_late(now) {
+        return format!(
+            "expired   the deadline has passed, and no answer is taken any more: {} resume --due\n",
+            program_name()
+        );
+    }
     let by = run.resume_rules().map_or(&[][..], |rules| &rules.by);
     let mut out = String::new();
     if !by.is_empty() {
@@ -111,6 +117,16 @@ fn who(run: &Run, principal: Option<&Principal>) -> String {
     }
     let principal = principal.map_or("NAME", Principal::as_str);
     format!(" --as {} --token TOKEN", quoted(Path::new(principal)))
+}
+
+/// What became of several runs that went on: a line for each, and nothing else.
+pub fn how_they_stand(lines: &[Value]) -> String {
+    let text = |line: &Value, key: &str| line[key].as_str().map(escaped).unwrap_or_default();
+    let one = |line: &Value| {
+        let state = if line["inDoubt"] == true { "in doubt".to_owned() } else { text(line, "state") };
+        format!("{} {state} · run {}\n", text(line, "program"), text(line, "run"))
+    };
+    lines.iter().map(one).collect()
 }
 
 /// What became of several runs that went on.

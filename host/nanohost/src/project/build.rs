@@ -39,7 +39,7 @@ pub(crate) enum BuildEvent<'a> {
 /// current it does nothing and starts no process. Two at once are fine: Cargo locks its folders.
 ///
 /// # Errors
-/// `unbuilt_tool` for each tool outside of `roots`, before anything is built; `no_cargo`,
+/// `unbuilt_tool` for each workspace with tools outside of `roots`, before anything is built; `no_cargo`,
 /// `missing_wasm_target`, `build_failed`; exit code 2.
 pub(crate) fn build(
     tools: &[ToolFolder],
@@ -80,10 +80,11 @@ struct Batch<'t> {
 /// What has to be built, by workspace in the order of `tools`.
 fn batches<'t>(tools: &'t [ToolFolder], roots: &TrustedRoots) -> anyhow::Result<Vec<Batch<'t>>> {
     let mut batches: Vec<Batch<'t>> = Vec::new();
-    let mut refused = Diagnostics::new();
+    let mut refused: Vec<(&Path, Vec<(&CrateComponent, String)>)> = Vec::new();
     for tool in tools {
         let Component::Crate(krate) = &tool.component else { continue };
-        if batches.iter().any(|batch| batch.crates.contains(&krate)) {
+        let known = refused.iter().flat_map(|(_, crates)| crates).any(|(known, _)| *known == krate);
+        if known || batches.iter().any(|batch| batch.crates.contains(&krate)) {
             continue;
         }
         let why = match krate.freshness() {
@@ -93,7 +94,10 @@ fn batches<'t>(tools: &'t [ToolFolder], roots: &TrustedRoots) -> anyhow::Result<
         };
         // The workspace's files decide what is compiled and run as much as the crate's own.
         let Some(root) = roots.covering(&[&krate.dir, &krate.workspace]) else {
-            refused.push(unbuilt(krate, &why));
+            match refused.iter_mut().find(|(workspace, _)| *workspace == krate.workspace) {
+                Some((_, crates)) => crates.push((krate, why)),
+                None => refused.push((&krate.workspace, vec![(krate, why)])),
+            }
             continue;
         };
         match batches.iter_mut().find(|batch| batch.workspace == krate.workspace) {
@@ -105,18 +109,24 @@ fn batches<'t>(tools: &'t [ToolFolder], roots: &TrustedRoots) -> anyhow::Result<
             }),
         }
     }
-    if refused.is_empty() { Ok(batches) } else { Err(Failure::usage(refused)) }
+    if refused.is_empty() {
+        return Ok(batches);
+    }
+    let findings = refused.iter().map(|(workspace, crates)| unbuilt(workspace, crates));
+    Err(Failure::usage(findings.collect::<Diagnostics>()))
 }
 
-fn unbuilt(krate: &CrateComponent, why: &str) -> Diagnostic {
-    let message = format!(
-        "the tool in {} {why}, and building it would run code of a project that is not trusted",
-        krate.dir.display()
-    );
+/// One finding for the crates of one workspace: one command builds them all.
+fn unbuilt(workspace: &Path, crates: &[(&CrateComponent, String)]) -> Diagnostic {
+    let each = crates.iter().map(|(krate, why)| format!("the tool in {} {why}", krate.dir.display()));
+    let each = each.collect::<Vec<_>>().join(", ");
+    let them = if crates.len() == 1 { "it" } else { "them" };
+    let message = format!("{each}, and building {them} would run code of a project that is not trusted");
+    let crates: Vec<&CrateComponent> = crates.iter().map(|(krate, _)| *krate).collect();
     let mut help =
-        format!("look through it and build it yourself:\n  {}", command(&krate.workspace, &[krate]));
+        format!("look through {them} and build {them} yourself:\n  {}", command(workspace, &crates));
     // Trust is of a policy: without one there is no project that could be trusted.
-    if let Some(project) = krate.workspace.ancestors().find(|folder| folder.join(LOCAL).is_file()) {
+    if let Some(project) = workspace.ancestors().find(|folder| folder.join(LOCAL).is_file()) {
         help.push_str(&format!("\nor trust its project:\n  {} trust {}", program_name(), quoted(project)));
     }
     Diagnostic::error("unbuilt_tool", message).help(help)

@@ -45,6 +45,21 @@ pub(crate) struct FoundPolicy {
 }
 
 impl FoundPolicy {
+    /// Findings about what it does not grant, with the command that trusts its project as it is typed
+    /// here: whoever decides knows neither the folder nor how this program is called.
+    pub(crate) fn told(&self, findings: Diagnostics) -> Diagnostics {
+        const PLACEHOLDER: &str = "nanohost trust DIR";
+        let Some(project) = self.path.as_deref().and_then(Path::parent).and_then(Path::parent) else {
+            return findings;
+        };
+        let command = format!("{} trust {}", program_name(), quoted(project));
+        let told = |finding: Diagnostic| match finding.help {
+            Some(help) => Diagnostic { help: Some(help.replace(PLACEHOLDER, &command)), ..finding },
+            None => finding,
+        };
+        findings.into_iter().map(told).collect()
+    }
+
     /// The file, where its user named it.
     pub(crate) fn named(&self) -> Option<&Path> {
         match self.origin {

@@ -176,6 +176,8 @@ fn the_health_of_all_runs() {
     let model = &document["models"][0];
     assert_eq!((&model["alias"], &model["runs"]), (&json!("scripted"), &json!(3)));
     assert!(model["asked"]["attempts"].as_u64() >= Some(3), "{model}");
+    let shown = home.nanohost(["health", "--all"]).exits(0).says("\nmodel scripted").says("  1 run: ");
+    assert!(!shown.stdout.contains("1 runs") && !shown.stdout.contains("scripted scripted"), "{shown}");
 
     // A changed run is told apart, and nothing of it counts.
     database::change_an_envelope(&home, &changed);

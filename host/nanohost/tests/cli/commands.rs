@@ -61,6 +61,17 @@ fn every_command_helps() {
 }
 
 #[test]
+fn wrong_usage_is_json_where_json_is_asked_for() {
+    let home = Home::new();
+    for wrong in [&["run", "--json"][..], &["verify", "x", "--no-such", "--json"], &["--json"]] {
+        home.nanohost(wrong).finds(2, "wrong_usage");
+    }
+    let done = home.nanohost(["run"]).exits(2);
+    assert!(done.stdout.is_empty() && done.stderr.contains("Usage"), "{done}");
+    home.nanohost(["run", "--json", "--help"]).exits(0).says("Usage");
+}
+
+#[test]
 fn every_shell_completes() {
     for shell in ["bash", "zsh", "fish"] {
         let done = Home::new().nanohost(["completions", shell]).exits(0);

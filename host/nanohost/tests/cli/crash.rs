@@ -66,6 +66,7 @@ fn a_stopped_run_ends_cancelled() {
         running.signal(signal);
         let document = running.end().exits(1).json();
         assert_eq!(document["status"], "cancelled", "{document:#}");
+        assert_eq!(document["unknownCalls"], json!([]), "it books with its result: {document:#}");
         assert_eq!(document["run"], run.as_str());
         assert_eq!(home.state(&run), "cancelled");
         home.nanohost(["verify", &run]).exits(0).says("VERIFIED");

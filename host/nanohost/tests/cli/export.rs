@@ -234,13 +234,25 @@ fn every_disclosure_verifies() {
     }
 }
 
+/// Nothing is wrong with commitments alone: they only do not tell what happened.
+#[test]
+fn commitments_alone_do_not_tell_the_run() {
+    let home = Home::new();
+    let path = export(&home, &[], "none");
+    for command in ["trace", "receipt", "health"] {
+        let told = home.nanohost([Path::new(command), &path]).exits(11).says("values_withheld");
+        told.says("--disclose all").omits("evidence_bad").omits("signatures");
+    }
+}
+
 #[test]
 fn an_export_is_never_written_over_a_file() {
     let home = Home::new();
     let document = home.examples().refund(0, &[]);
     let run = document["run"].as_str().expect("an id");
     let file = home.write("mine.txt", "keep me");
-    home.nanohost(["export", run, "-o", file.to_str().expect("UTF-8")]).exits(2).says("export_unwritable");
+    let refused = home.nanohost(["export", run, "-o", file.to_str().expect("UTF-8")]).exits(2);
+    refused.says("export_unwritable").says("give another name");
     assert_eq!(fs::read_to_string(&file).expect("it is there"), "keep me");
     home.nanohost(["export", run, "-o", "no/such/folder.jsonl"]).exits(2).says("export_unwritable");
 }
@@ -374,6 +386,11 @@ fn what_is_no_export_is_said_to_be_none() {
     verified(|bytes| exported().key.as_bytes()[..bytes.len().min(40)].to_vec()).exits(2);
     // Damage is damage, of the header too.
     verified(|bytes| bytes[..10].to_vec()).exits(11);
+    let home = Home::new();
+    let key = home.write("trusted.pem", &exported().key);
+    let file = home.write("run.jsonl", &exported().bytes[..10]);
+    let verify = [Path::new("verify"), &file, Path::new("--json"), Path::new("--trust"), &key];
+    assert!(home.nanohost(verify).exits(11).json()["run"].is_null(), "nobody can say which run it is of");
     verified(|bytes| [b"x", &bytes[..]].concat()).exits(10).says("not the header of an export");
     verified(|bytes| bytes[envelopes(&bytes)[0].start..].to_vec()).exits(10);
     verified(|bytes| {

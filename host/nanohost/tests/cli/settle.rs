@@ -99,6 +99,9 @@ fn a_call_in_doubt_waits_to_be_settled() {
     home.nanohost(["trace", &doubt.run]).exits(0).says("settled:failed by sam");
     assert_eq!(home.runs()[0]["inDoubt"], false);
     home.nanohost(["recover", &doubt.run]).exits(1).says("failed").omits("no interrupted runs");
+    let quiet = home.nanohost(["recover", &doubt.run, "-q"]).exits(1);
+    assert_eq!(quiet.stdout, format!("bookkeeping failed · run {}\n", doubt.run));
+    assert_eq!(home.nanohost(["recover", "-q"]).exits(0).stdout, "");
 }
 
 #[test]

@@ -334,9 +334,18 @@ fn what_is_due_ends_and_nothing_else() {
 fn an_answer_after_the_deadline_comes_too_late() {
     let home = Home::new();
     let purchase = Waiting::new(&home, "approval/program.toml", &["--as", "agent", "-i", "deadline=1"]);
-    let token = purchase.token("dana");
+    // Nobody is invited to answer any more.
+    let over = "nanohost resume --due";
+    purchase.waits_on(None, || {
+        let token = purchase.command("token", &["--as", "dana"]).finds(2, "not_suspended");
+        assert_eq!(token.suggests(), ["resume", "--due"]);
+        token
+    });
+    let asked = home.nanohost(["resume", &purchase.run]).exits(4).says(over);
+    assert!(!asked.stdout.contains("--event") && !asked.stdout.contains("nanohost token"), "{asked}");
+    assert_eq!(purchase.resume(&[]).exits(4).json()["expired"], true);
     purchase.waits_on(Some("resume:deadline"), || {
-        purchase.answers("dana", &token, "approval/approved.json").finds(3, "resume_refused")
+        purchase.answers("dana", "0", "approval/approved.json").finds(3, "resume_refused")
     });
     let payment = Waiting::new(&home, "payment-webhook/program.toml", &["-i", "deadline=1"]);
     let paid = payment.file("payment-webhook/paid.json");
@@ -438,7 +447,8 @@ fn trust_that_was_lost_is_named_with_what_gives_it_back() {
     home.nanohost(refused.suggests()).exits(0);
     answer().exits(0);
     waiting.verifies();
-    home.nanohost(["trace", &waiting.run]).exits(0).says("resumed:OPERATOR by dana");
+    let trace = home.nanohost(["trace", &waiting.run]).exits(0).says("resumed:OPERATOR by dana");
+    trace.says("refused by dana · authority_changed (resume:table)").omits("(resolver)");
 }
 
 /// What is kept back of a question is there for whoever asks for it, and the evidence holds what

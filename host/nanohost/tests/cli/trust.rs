@@ -65,6 +65,10 @@ fn a_strangers_policy_grants_nothing_outside_of_its_project_until_it_is_trusted(
     let shown = here(&["trust"]).exits(0).says("not trusted").says("filesystem = [{ guest = \"/data\"");
     let clone = home.path("clone");
     shown.says(&format!("nanohost trust {}\n", clone.display()));
+    for command in ["run", "plan"] {
+        let denied = home.nanohost([OsStr::new(command), program.as_os_str()]).exits(3).omits("trust DIR");
+        denied.says(&format!("or trust its project: nanohost trust {}\n", clone.display()));
+    }
     home.nanohost(["trust", "--list"]).exits(0).says("nothing is trusted");
     run(&home, &program).exits(3);
 

@@ -129,7 +129,7 @@ fn as_many_mistakes() {
     );
     assert_eq!(
         one("next_step", |at| quoted(format_args!("s{}", at.saturating_sub(1)))),
-        ["open_inputs", "too_many_findings", "unreachable_step"]
+        ["no_exit", "open_inputs", "too_many_findings", "unreachable_step"]
     );
     assert_eq!(
         one("is_terminal", |_| "true".into()),

@@ -1,13 +1,13 @@
 //! Findings as pictures: the right lines, and no picture of what is too long for one.
 
-use super::render;
+use super::{Look, render};
 use nanohost_core::{Diagnostic, Diagnostics, Source};
 
 fn picture(text: &str, span: std::ops::Range<usize>) -> String {
     let source = Source::new("p.toml", text);
     let finding =
         Diagnostic::error("some_code", "what is wrong").at(&source, span).label("here").help("mend it");
-    render(&Diagnostics::from(finding), false)
+    render(&Diagnostics::from(finding), Look { colour: false, width: None })
 }
 
 #[test]
@@ -44,4 +44,30 @@ fn what_is_too_long_for_a_picture_is_said_in_words() {
     let many = "line\n".repeat(10_000);
     let shown = picture(&many, 0..many.len());
     assert!(shown.contains("[p.toml:1:1]") && shown.len() < 2_000, "{shown:.500}");
+}
+
+#[test]
+fn commands_are_not_broken() {
+    let command = "cd /home/somebody/some/folder && cargo build --release --locked --target wasm32-wasip2 --target-dir target";
+    let help = format!(
+        "look through it, all of it, and once you have found it to be good build it yourself, as follows:\n  {command}\nor \
+         call `nanohost settle 0123456789ab --happened /home/somebody/some/RESULT.json --as somebody --token 0123456789`"
+    );
+    let show = |width| {
+        let finding = Diagnostic::error("some_code", "a word ".repeat(30)).help(help.clone());
+        render(&Diagnostics::from(finding), Look { colour: false, width })
+    };
+    for width in [Some(20), Some(60), Some(80), Some(400), None] {
+        let shown = show(width);
+        assert!(shown.lines().any(|line| line.trim_start() == command), "{shown}");
+        assert!(
+            shown.lines().any(|line| line.contains("`nanohost settle") && line.contains("0123456789`")),
+            "{shown}"
+        );
+        let widest = shown.lines().filter(|line| line.contains("a word")).map(str::len).max();
+        assert_eq!(widest > Some(110), width.is_none(), "{shown}");
+    }
+    assert!(
+        show(None).lines().any(|line| line.contains("found it to be good build it yourself, as follows:"))
+    );
 }

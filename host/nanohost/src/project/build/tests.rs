@@ -82,6 +82,29 @@ fn outside_of_trusted_folders_nothing_is_started() {
 }
 
 #[test]
+fn tools_of_one_workspace_are_refused_together() {
+    let (sandbox, mut tool) = tiny("tiny-tool", LIB);
+    let mut tools = Vec::new();
+    for name in ["one-tool", "two-tool"] {
+        let Component::Crate(krate) = &mut tool.component else { panic!("it is a crate") };
+        krate.package = name.to_owned();
+        krate.dir = sandbox.path(name);
+        tools.push(tool.clone());
+    }
+    tools.push(tools[0].clone());
+    let error = build_with(&no_toolchain(), &tools, &TrustedRoots::default(), &|_| {});
+    let error = error.expect_err("nothing is trusted");
+    let failure = error.downcast_ref::<Failure>().expect("every error has a code");
+    let findings: Vec<_> = failure.findings.iter().collect();
+    assert_eq!(findings.len(), 1, "{failure}");
+    for part in ["one-tool is not built yet", "two-tool is not built yet", "building them"] {
+        assert!(findings[0].message.contains(part), "{failure}");
+    }
+    assert_eq!(findings[0].message.matches("one-tool").count(), 1, "{failure}");
+    assert!(findings[0].help.as_ref().is_some_and(|help| help.ends_with("-p one-tool -p two-tool")));
+}
+
+#[test]
 fn the_workspace_has_to_be_trusted_with_the_tool() {
     let (sandbox, mut tool) = tiny("tiny-tool", LIB);
     let Component::Crate(krate) = &mut tool.component else { panic!("it is a crate") };
