@@ -28,7 +28,7 @@ use crate::drive::Tools;
 use crate::failure::{Exit, Failure};
 use crate::ledger::{self, Ledger};
 use crate::model::Models;
-use crate::prepare::Prepared;
+use crate::prepare::{self, Prepared};
 use crate::project::{self, FoundPolicy, Places, quoted};
 use crate::store_failure;
 
@@ -336,6 +336,7 @@ fn again(
             )))));
         }
     }
+    prepare::begin_binary_digest();
     let prepared = Prepared::read(program, places, engine, progress)?;
     if prepared.program.digest() != began.program().digest() {
         let message = format!("{} changed while it was being read", program.program.display());

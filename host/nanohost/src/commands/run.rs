@@ -28,13 +28,14 @@ use crate::failure::{Exit, Failure};
 use crate::fault;
 use crate::ledger::{self, Ledger};
 use crate::model::Models;
-use crate::prepare::Prepared;
+use crate::prepare::{self, Prepared};
 use crate::project::{self, Places};
 use crate::store_failure;
 
 /// `nanohost run`.
 pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::of(args.reveal) };
+    prepare::begin_binary_digest();
     let progress = Progress::new(manner.is_shown());
     let engine = Engine::new()?;
     let prepared = Prepared::read(&args.program, places, &engine, &progress)?;
