@@ -63,7 +63,7 @@ fn a_receipt_is_signed_and_checked() {
     }
     let bare = home.path("none.jsonl");
     home.nanohost(["export", &run, "-o", text(&bare), "--disclose", "none"]).exits(0);
-    home.nanohost(["receipt", text(&bare), "--check", text(&path)]).exits(11).says("evidence_bad");
+    home.nanohost(["receipt", text(&bare), "--check", text(&path)]).exits(11).says("values_withheld");
 
     let output = interop::verify_export(&path, &key);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -261,13 +261,16 @@ fn wrong_usage() {
         &["list", "--store"],
         &["verify"],
         &["export", "abc"],
-        &["key", "show", "--public", "--json"],
         &["trust"],
         &["list", "--color", "sometimes"],
     ] {
         let done = home.nanohost(args).exits(2);
         assert!(!done.stderr.is_empty() && done.stdout.is_empty(), "{done}");
     }
+    // Where a document was asked for, it is one.
+    let done = home.nanohost(["key", "show", "--public", "--json"]).exits(2);
+    assert!(done.stderr.is_empty(), "{done}");
+    assert_eq!(done.json()["findings"][0]["code"], "wrong_usage");
     home.nanohost(["list", "--store", ""]).exits(2).says("--store");
     home.nanohost(["trace", "xyz"]).exits(2).says("unknown_run");
 }
