@@ -1,0 +1,126 @@
+//! `nanohost`: models propose, the runtime governs.
+//!
+//! This crate knows the command line, the console and the clock, and wires the others together.
+//! What a program means is `nanohost-core`'s, what a tool can reach `nanohost-sandbox`'s, and what
+//! is kept `nanohost-store`'s.
+//!
+//! It is a library for its own executable and benches; others build on those three.
+
+#![expect(unreachable_pub, reason = "`pub` says: used beyond its module")]
+
+mod called;
+mod cli;
+mod commands;
+mod console;
+#[cfg(all(test, unix))]
+mod crash;
+mod drive;
+mod failure;
+mod fault;
+pub mod governed;
+mod ledger;
+mod model;
+mod prepare;
+mod project;
+mod signals;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use nanohost_core::{Diagnostic, Diagnostics};
+use nanohost_store::StoreError;
+
+use cli::{Cli, Command};
+use console::Console;
+use failure::{Exit, Failure};
+use project::Places;
+
+/// The command line of this process, from what was said to the exit code.
+pub fn main() -> ExitCode {
+    match Cli::try_parse() {
+        Ok(cli) => ExitCode::from(nanohost(&cli) as u8),
+        Err(error) if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") => {
+            misused(&error)
+        }
+        Err(error) => error.exit(),
+    }
+}
+
+/// A command line that is none, as the one JSON document that was asked for.
+fn misused(error: &clap::Error) -> ExitCode {
+    let finding = Diagnostic::error("wrong_usage", error.to_string().trim_end());
+    let document = serde_json::json!({
+        "exitCode": Exit::Usage as u8,
+        "findings": console::findings_json(&finding.into()),
+    });
+    // Where standard output is gone, the exit code says it still.
+    let _ = Console::new(cli::Colour::Never).json(&document);
+    ExitCode::from(Exit::Usage as u8)
+}
+
+/// One command, from what was said to how it ends.
+fn nanohost(cli: &Cli) -> Exit {
+    let console = Console::new(cli.common.color);
+    called::remember(cli.common.store.as_deref());
+    dispatch(cli, &console).unwrap_or_else(|error| tell(cli, &console, &error))
+}
+
+fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
+    if let Command::Completions { shell } = &cli.command {
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Cli::command(), "nanohost", &mut script);
+        console.print(&String::from_utf8_lossy(&script))?;
+        return Ok(Exit::Success);
+    }
+    let places = Places::find(cli.common.store.as_deref())?;
+    match &cli.command {
+        Command::Run(args) => commands::run(args, &places, console),
+        Command::Resume(args) => commands::resume(args, &places, console),
+        Command::Settle(args) => commands::settle(args, &places, console),
+        Command::Token(args) => commands::token(args, &places, console),
+        Command::Recover(args) => commands::recover(args, &places, console),
+        Command::Cancel(args) => commands::cancel(args, &places, console),
+        Command::Plan(args) => commands::plan(args, &places, console),
+        Command::Check(args) => commands::check(args, console),
+        Command::Graph(args) => commands::graph(args, console),
+        Command::List(args) => commands::list(args, &places, console),
+        Command::Trace(args) => commands::trace(args, &places, console),
+        Command::Receipt(args) => commands::receipt(args, &places, console),
+        Command::Health(args) => commands::health(args, &places, console),
+        Command::Verify(args) => commands::verify_evidence(args, &places, console),
+        Command::Export(args) => commands::export(args, &places, console),
+        Command::Trust(args) => commands::trust(args, &places, console),
+        Command::Policy(args) => commands::policy(args, &places, console),
+        Command::Key(args) => commands::key(args, &places, console),
+        Command::Secret(args) => commands::secret(args, &places, console),
+        Command::Cache(args) => commands::cache(args, &places, console),
+        Command::Completions { .. } => Ok(Exit::Success),
+    }
+}
+
+/// Says what went wrong, as text or as the one JSON document that was asked for.
+fn tell(cli: &Cli, console: &Console, error: &anyhow::Error) -> Exit {
+    let unexpected;
+    let (exit, findings) = match error.downcast_ref::<Failure>() {
+        Some(failure) => (failure.exit, &failure.findings),
+        None => {
+            unexpected = Diagnostics::from(Diagnostic::error("host_failed", format!("{error:#}")));
+            (Exit::Host, &unexpected)
+        }
+    };
+    if cli.command.json() {
+        let document =
+            serde_json::json!({ "exitCode": exit as u8, "findings": console::findings_json(findings) });
+        // Where standard output is gone, the exit code says it still.
+        let _ = console.json(&document);
+    } else {
+        console.note(&console::render(findings, console.look_err()));
+    }
+    exit
+}
+
+/// What the store says, for the user.
+fn store_failure(error: StoreError) -> anyhow::Error {
+    Failure::host(Diagnostic::error(error.code(), error.to_string()).help(error.help()))
+}
