@@ -54,6 +54,9 @@ for target in [
 ]:
     seed("http_target", target)
 
+digest = "sha256:" + "0" * 64
+lock = 'format = 1\n\n[tools.a]\npath = "b"\ntool = "c"\nversion = "1"\nfunction = "d"\nasks = ["kv e"]\n'
+seed("lock", lock + "".join(f'{key} = "{digest}"\n' for key in ("manifest", "input", "output")))
 programs = list(ROOT.glob("examples/*/**/program.toml")) + list(ROOT.glob("examples/**/granted.toml"))
 for file in programs:
     seed("program_toml", file.read_bytes())

@@ -27,8 +27,11 @@ use crate::{Diagnostic, Diagnostics, Digest, Timestamp, ToolName, jcs};
 
 pub use explain::{Explanation, Line, Near, Restriction, Witness, explain};
 pub use gap::{Denied, Gap, GapCode, Place, Refusal, Whole, Withheld};
+pub(crate) use judge::called;
 pub use model::ModelRow;
+pub(crate) use plan::schema_digest;
 pub use plan::{ArgsRefused, Misfit, Plan, Requirement, Row, RuleGrant};
+pub(crate) use remedy::quoted;
 pub use survey::{Survey, Surveyed, survey};
 
 /// A tool on offer: what stands behind one of the names a program uses.

@@ -29,6 +29,7 @@ mod hex;
 mod ident;
 pub mod jcs;
 mod keys;
+pub mod lock;
 mod manifest;
 mod origin;
 mod policy;

@@ -14,7 +14,8 @@ use crate::facts::ImportPattern;
 use crate::{Digest, Source, ToolName};
 
 pub(crate) use capabilities::{
-    Side, is_namespace, is_variable, read_capabilities, read_stubs, refuse_unenforceable, spanned,
+    Side, is_namespace, is_variable, read_capabilities, read_digest, read_stubs, refuse_unenforceable,
+    spanned,
 };
 pub(crate) use limits::{GivenLimits, read_bytes, read_limits, read_time};
 

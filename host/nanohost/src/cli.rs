@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nanohost_core::Principal;
+use nanohost_core::{Principal, ToolName};
 
 /// Models propose, the runtime governs.
 ///
@@ -67,6 +67,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Draw a program as a graph, also one whose graph the checker refuses
     Graph(GraphArgs),
+    /// Pin a program's tools in the lock beside it, or move what it pins; shows what changes
+    Update(UpdateArgs),
     /// List runs
     List(ListArgs),
     /// Show what a run did, step by step, from its verified evidence
@@ -108,6 +110,7 @@ impl Command {
             Self::Cancel(args) => args.json,
             Self::Plan(args) => args.json,
             Self::Check(args) => args.json,
+            Self::Update(args) => args.json,
             Self::List(args) => args.json,
             Self::Trace(args) => args.evidence.json,
             Self::Receipt(args) => args.evidence.json,
@@ -141,6 +144,10 @@ pub struct ProgramArgs {
     /// at or above the program]
     #[arg(long, value_name = "DIR")]
     pub tools: Option<PathBuf>,
+    /// Refuse where no lock lies beside the program, which `nanohost update` writes; where one does,
+    /// its tools have to be what it pins in any case
+    #[arg(long)]
+    pub locked: bool,
 }
 
 /// `nanohost run`.
@@ -345,6 +352,31 @@ pub struct CheckArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `nanohost update`.
+#[derive(Debug, Args)]
+pub struct UpdateArgs {
+    /// The program, TOML or JSON
+    #[arg(value_name = "PROGRAM")]
+    pub program: PathBuf,
+    /// Move these alone, by the program's names [default: all of them]
+    #[arg(value_name = "TOOL", value_parser = tool_name)]
+    pub only: Vec<ToolName>,
+    /// Where tools without a row in the program are looked up by name [default: the nearest tools/
+    /// at or above the program]
+    #[arg(long, value_name = "DIR")]
+    pub tools: Option<PathBuf>,
+    /// Write nothing; exit with code 1 where something would change
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn tool_name(text: &str) -> Result<ToolName, String> {
+    ToolName::new(text).map_err(|error| error.to_string())
 }
 
 /// `nanohost list`.

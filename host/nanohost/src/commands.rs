@@ -15,6 +15,7 @@ mod resume;
 mod run;
 mod secret;
 mod setup;
+mod update;
 
 pub use cache::cache;
 pub use cancel::cancel;
@@ -30,3 +31,4 @@ pub use resume::{resume, settle, token};
 pub use run::run;
 pub use secret::secret;
 pub use setup::{key, trust};
+pub use update::update;

@@ -6,6 +6,7 @@
 mod diagnostics;
 mod escape;
 mod health;
+mod lock;
 mod plan;
 mod policy;
 mod progress;
@@ -25,6 +26,7 @@ use serde_json::Value;
 pub use diagnostics::{Look, findings_json, render};
 pub use escape::{escaped, lines, value_text};
 pub use health::{Overview, health, health_json, overview, overview_json};
+pub use lock::moved;
 pub use plan::{plan, plan_json, whole};
 pub use policy::{difference, difference_json, difference_markdown, explanation, explanation_json};
 pub use progress::Progress;

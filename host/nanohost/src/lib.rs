@@ -84,6 +84,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Plan(args) => commands::plan(args, &places, console),
         Command::Check(args) => commands::check(args, console),
         Command::Graph(args) => commands::graph(args, console),
+        Command::Update(args) => commands::update(args, &places, console),
         Command::List(args) => commands::list(args, &places, console),
         Command::Trace(args) => commands::trace(args, &places, console),
         Command::Receipt(args) => commands::receipt(args, &places, console),

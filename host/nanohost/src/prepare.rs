@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use nanohost_core::Access;
+use nanohost_core::lock::Pins;
 use nanohost_core::{
     Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program,
     SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, Trust,
@@ -64,6 +65,49 @@ pub fn parsed(path: &Path) -> anyhow::Result<Program> {
     Program::parse(source, format).map_err(Failure::usage)
 }
 
+/// A program and what stands behind its names of tools, whoever grants what.
+pub struct Behind {
+    /// The program.
+    pub program: Arc<CheckedProgram>,
+    /// The tools by their local names.
+    pub tools: BTreeMap<ToolName, PreparedTool>,
+    /// What is worth knowing and refuses nothing.
+    pub warnings: Diagnostics,
+}
+
+impl Behind {
+    /// Reads a program and its tools. Builds them where that is due and allowed.
+    pub fn read(
+        args: &ProgramArgs,
+        places: &Places,
+        engine: &Engine,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let (program, mut warnings) = program(&args.program)?;
+        let folders = locate(&program, args)?;
+        build(&folders, places, progress)?;
+        progress.stage("loading tools");
+        let tools = load(folders, &caching(engine, places, &mut warnings))?;
+        warnings.extend(rejected_code(&tools));
+        progress.clear();
+        Ok(Self { program: Arc::new(program), tools, warnings })
+    }
+}
+
+/// What a lock of the program would pin now.
+pub fn pins(program: &CheckedProgram, tools: &BTreeMap<ToolName, PreparedTool>) -> anyhow::Result<Pins> {
+    Pins::of(program, &offers(tools)).map_err(Failure::usage)
+}
+
+fn offers(tools: &BTreeMap<ToolName, PreparedTool>) -> Vec<Offer> {
+    let offers = tools.iter().map(|(local, tool)| Offer {
+        local: local.clone(),
+        manifest: tool.manifest.clone(),
+        facts: tool.loaded.facts().clone(),
+    });
+    offers.collect()
+}
+
 impl Prepared {
     /// Reads a program and everything around it. Builds tools where that is due and allowed.
     pub fn read(
@@ -72,16 +116,10 @@ impl Prepared {
         engine: &Engine,
         progress: &Progress,
     ) -> anyhow::Result<Self> {
-        let (program, mut warnings) = program(&args.program)?;
         let policy = project::find(args.policy.as_deref(), &args.program, places)?;
-        warnings.extend(policy.findings.clone());
-        let folders = locate(&program, args)?;
-        build(&folders, places, progress)?;
-        progress.stage("loading tools");
-        let tools = load(folders, &caching(engine, places, &mut warnings))?;
-        warnings.extend(rejected_code(&tools));
-        progress.clear();
-
+        let Behind { program, tools, warnings: found } = Behind::read(args, places, engine, progress)?;
+        let mut warnings = policy.findings.clone();
+        warnings.extend(found);
         let mut control = ControlPaths::new(places);
         control.program(&args.program);
         if let Some(path) = &policy.path {
@@ -91,19 +129,46 @@ impl Prepared {
         if let Some(file) = program.scripted() {
             control.file("the model's answers", &args.program.parent().unwrap_or(Path::new("")).join(file));
         }
-        Ok(Self { program: Arc::new(program), policy, tools, warnings, control, secrets: places.secrets() })
+        Ok(Self { program, policy, tools, warnings, control, secrets: places.secrets() })
+    }
+
+    /// The same, of a program that nobody has begun to run: where a lock lies beside it, its tools are
+    /// what the lock pins. A run that goes on is bound by its evidence instead, whose table holds the
+    /// same digests, and the components' as well.
+    pub fn read_pinned(
+        args: &ProgramArgs,
+        places: &Places,
+        engine: &Engine,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
+        let lock = project::read_lock(&args.program)?;
+        let remedy = format!("{} update {}", program_name(), quoted(&args.program));
+        if lock.is_none() && args.locked {
+            let path = project::lock_path(&args.program);
+            return Err(Failure::usage(
+                Diagnostic::error(
+                    "lock_missing",
+                    format!("--locked wants what is pinned, and there is no {}", path.display()),
+                )
+                .help(format!("write it, and read it: {remedy}")),
+            ));
+        }
+        let prepared = Self::read(args, places, engine, progress)?;
+        if let Some(lock) = lock {
+            let pins = pins(&prepared.program, &prepared.tools)?;
+            let mismatches = lock.check(&pins, &remedy);
+            if !mismatches.is_empty() {
+                return Err(Failure::usage(mismatches));
+            }
+        }
+        Ok(prepared)
     }
 
     /// What the policy is asked.
     pub fn admission(&self, today: Timestamp) -> Admission {
-        let offers = self.tools.iter().map(|(local, tool)| Offer {
-            local: local.clone(),
-            manifest: tool.manifest.clone(),
-            facts: tool.loaded.facts().clone(),
-        });
         Admission {
             program: Arc::clone(&self.program),
-            offers: offers.collect(),
+            offers: offers(&self.tools),
             policies: self.policy.policies.clone(),
             today,
         }

@@ -4,6 +4,7 @@
 
 mod build;
 mod control;
+mod lock;
 mod places;
 mod policy;
 mod programs;
@@ -14,6 +15,7 @@ mod trust;
 
 pub(crate) use build::{BuildEvent, build};
 pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
+pub(crate) use lock::{lock_path, read_lock, write_lock};
 pub(crate) use places::Places;
 pub(crate) use policy::{FoundPolicy, PolicyOrigin, find, quoted, read_policy};
 pub(crate) use programs::{programs_beside, programs_in};

@@ -197,36 +197,17 @@ impl<'a> Case<'a> {
 
     /// The function that the program means.
     fn export(&mut self) -> Option<&'a ToolExport> {
-        let exports = &self.offer.facts.exports;
-        let named = self.uses.and_then(|uses| uses.function.as_deref());
-        let wanted = named.map_or_else(|| self.offer.local.as_str().replace('_', "-"), str::to_owned);
-        let mut found = exports.iter().filter(|export| export.function == wanted);
-        let finding = match (found.next(), found.next(), exports.as_slice()) {
-            (Some(export), None, _) => return Some(export),
-            (Some(_), Some(_), _) => Diagnostic::error(
-                "ambiguous_function",
-                format!("tool `{}` exports `{wanted}` in more than one interface", self.offer.local),
-            ),
-            (None, _, [only]) if named.is_none() => return Some(only),
-            (None, ..) => Diagnostic::error(
-                "unknown_function",
-                format!("tool `{}` exports no function `{wanted}`", self.offer.local),
-            )
-            .help(self.exported()),
-        };
-        self.invalid.push(match self.uses {
-            Some(uses) => finding.at(&self.program.source, uses.span.clone()),
-            None => finding,
-        });
-        None
+        match called(self.program, self.offer) {
+            Ok(export) => Some(export),
+            Err(finding) => {
+                self.invalid.push(*finding);
+                None
+            }
+        }
     }
 
     fn exported(&self) -> String {
-        let names: Vec<&str> = self.offer.facts.exports.iter().map(|export| &*export.function).collect();
-        match names.as_slice() {
-            [] => "it exports no function that can be called".into(),
-            names => format!("it exports {}; name one with `function = \"…\"`", names.join(", ")),
-        }
+        exported(self.offer)
     }
 
     /// A row may forbid a tool as a whole, also one that needs no authority.
@@ -857,6 +838,43 @@ impl<'a> Case<'a> {
                 }
             }
         }
+    }
+}
+
+/// The function that a program means with the tool on offer.
+pub(crate) fn called<'a>(
+    program: &CheckedProgram,
+    offer: &'a Offer,
+) -> Result<&'a ToolExport, Box<Diagnostic>> {
+    let exports = &offer.facts.exports;
+    let uses = program.tools.iter().flatten().find(|tool| tool.local == offer.local);
+    let named = uses.and_then(|uses| uses.function.as_deref());
+    let wanted = named.map_or_else(|| offer.local.as_str().replace('_', "-"), str::to_owned);
+    let mut found = exports.iter().filter(|export| export.function == wanted);
+    let finding = match (found.next(), found.next(), exports.as_slice()) {
+        (Some(export), None, _) => return Ok(export),
+        (Some(_), Some(_), _) => Diagnostic::error(
+            "ambiguous_function",
+            format!("tool `{}` exports `{wanted}` in more than one interface", offer.local),
+        ),
+        (None, _, [only]) if named.is_none() => return Ok(only),
+        (None, ..) => Diagnostic::error(
+            "unknown_function",
+            format!("tool `{}` exports no function `{wanted}`", offer.local),
+        )
+        .help(exported(offer)),
+    };
+    Err(Box::new(match uses {
+        Some(uses) => finding.at(&program.source, uses.span.clone()),
+        None => finding,
+    }))
+}
+
+fn exported(offer: &Offer) -> String {
+    let names: Vec<&str> = offer.facts.exports.iter().map(|export| &*export.function).collect();
+    match names.as_slice() {
+        [] => "it exports no function that can be called".into(),
+        names => format!("it exports {}; name one with `function = \"…\"`", names.join(", ")),
     }
 }
 

@@ -67,6 +67,6 @@ fn methods(methods: &BTreeSet<Method>) -> String {
 }
 
 /// `text` as a TOML string.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }

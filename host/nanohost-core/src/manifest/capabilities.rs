@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::Spanned;
 use std::collections::BTreeSet;
 
+use crate::Digest;
 use crate::capability::{
     Access, Capability, Clock, Folder, Host, HttpRule, Method, PathPattern, Random, Scheme, SecretRule,
     Socket, is_guest_path, is_secret_name,
@@ -117,6 +118,21 @@ pub(crate) fn refuse_unenforceable(fields: &mut Fields<'_>, keys: &[&'static str
             )));
         }
     }
+}
+
+/// A digest, `sha256:<hex>`.
+pub(crate) fn read_digest(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    report: &mut Report,
+) -> Option<Spanned<Digest>> {
+    let node = fields.node(key)?;
+    let digest = node.as_text().and_then(|text| text.strip_prefix("sha256:")?.parse().ok());
+    if digest.is_none() {
+        let message = format!("`{key}` is `sha256:` and 64 lower-case hexadecimal digits");
+        report.invalid(&node.span, message);
+    }
+    digest.map(|digest| spanned(node, digest))
 }
 
 /// A value at the place of `node`.

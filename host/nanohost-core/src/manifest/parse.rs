@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::capabilities::{Side, read_capabilities, read_stubs, spanned};
+use super::capabilities::{Side, read_capabilities, read_digest, read_stubs};
 use super::limits::{DEFAULT_LIMITS, GivenLimits, read_limits};
 use super::{Ask, Function, Manifest, Spanned};
 use crate::capability::{Capability, Clock, Effect, Random};
-use crate::document::{self, Entry, Fields, Format, Node, Report};
+use crate::document::{self, Entry, Fields, Format, Report};
 use crate::{Diagnostics, Digest, Source, ToolName};
 
 /// No text of a manifest that is shown to people and models is longer, bytes.
@@ -80,7 +80,7 @@ fn read(mut fields: Fields<'_>, report: &mut Report) -> Draft {
     });
     let description = text(&mut fields, "description", report);
     let license = text(&mut fields, "license", report);
-    let component = fields.node("component").and_then(|node| pin(node, report));
+    let component = read_digest(&mut fields, "component", report);
     let stubs = read_stubs(&mut fields, report);
     let functions = fields
         .table("functions", report)
@@ -123,15 +123,6 @@ fn text(fields: &mut Fields<'_>, key: &'static str, report: &mut Report) -> Opti
         }
         _ => Some(text.to_owned()),
     }
-}
-
-/// `sha256:<hex>`.
-fn pin(node: &Node, report: &mut Report) -> Option<Spanned<Digest>> {
-    let digest = node.as_text().and_then(|text| text.strip_prefix("sha256:")?.parse().ok());
-    if digest.is_none() {
-        report.invalid(&node.span, "`component` is `sha256:` and 64 lower-case hexadecimal digits");
-    }
-    digest.map(|digest| spanned(node, digest))
 }
 
 fn function(entry: &Entry, report: &mut Report) -> Option<(String, Function)> {

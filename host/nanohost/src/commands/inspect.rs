@@ -70,7 +70,7 @@ pub fn graph(args: &GraphArgs, console: &Console) -> anyhow::Result<Exit> {
 pub fn plan(args: &PlanArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
     let engine = Engine::new()?;
-    let prepared = Prepared::read(&args.program, places, &engine, &progress)?;
+    let prepared = Prepared::read_pinned(&args.program, places, &engine, &progress)?;
     let plan = match admit(prepared.admission(ledger::now())) {
         Ok(plan) => plan,
         Err(Refusal::Invalid(findings)) => return Err(Failure::usage(findings)),

@@ -86,7 +86,7 @@ fn count(number: usize, what: &str) -> String {
 fn surroundings(programs: &[PathBuf], found: &mut Diagnostics) -> Surroundings {
     let mut around = Surroundings::default();
     for path in programs {
-        let args = ProgramArgs { program: path.clone(), policy: None, tools: None };
+        let args = ProgramArgs { program: path.clone(), policy: None, tools: None, locked: false };
         let read = prepare::program(path).and_then(|(program, _)| {
             let mut uses = Vec::new();
             for (local, folder) in prepare::locate(&program, &args)? {
@@ -123,7 +123,7 @@ fn explain(args: &PolicyExplainArgs, places: &Places, console: &Console) -> anyh
         .map_err(|why| Failure::usage(Diagnostic::error("bad_question", why)))?;
     let progress = Progress::new(!args.json);
     let engine = Engine::new()?;
-    let prepared = Prepared::read(&args.program, places, &engine, &progress)?;
+    let prepared = Prepared::read_pinned(&args.program, places, &engine, &progress)?;
     let answer =
         review::explain(&prepared.admission(ledger::now()), &args.tool, &question).map_err(Failure::usage)?;
     if args.json {
@@ -143,8 +143,13 @@ fn admission(
     engine: &Engine,
     progress: &Progress,
 ) -> anyhow::Result<Admission> {
-    let args = ProgramArgs { program: program.to_owned(), policy: Some(policy_path.to_owned()), tools: None };
-    Ok(Prepared::read(&args, places, engine, progress)?.admission(ledger::now()))
+    let args = ProgramArgs {
+        program: program.to_owned(),
+        policy: Some(policy_path.to_owned()),
+        tools: None,
+        locked: false,
+    };
+    Ok(Prepared::read_pinned(&args, places, engine, progress)?.admission(ledger::now()))
 }
 
 /// `nanohost policy diff`.

@@ -239,6 +239,8 @@ impl Reopened {
             program: args.program.clone().unwrap_or_else(|| launch.program.clone()),
             policy: args.policy.clone().or_else(|| launch.policy.clone()),
             tools: args.tools.clone().or_else(|| launch.tools.clone()),
+            // What the run began with is pinned by its evidence.
+            locked: false,
         };
         let again = again(&run, &program, &launch, args, places, engine, progress);
         let (prepared, plan, record) = match again {

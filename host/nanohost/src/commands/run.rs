@@ -38,7 +38,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     prepare::begin_binary_digest();
     let progress = Progress::new(manner.is_shown());
     let engine = Engine::new()?;
-    let prepared = Prepared::read(&args.program, places, &engine, &progress)?;
+    let prepared = Prepared::read_pinned(&args.program, places, &engine, &progress)?;
     let inputs = inputs(args, &prepared.program)?;
     let scripted = prepared.scripted(&args.program.program)?;
     let key = development_key(&places.keys()).map_err(store_failure)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use nanohost_core::{Diagnostic, Diagnostics};
 
 use super::policy::LOCAL;
-use super::{Component, Places, ToolFolder};
+use super::{Component, Places, ToolFolder, lock_path};
 use crate::failure::{Exit, Failure};
 
 /// Names of folders whose files make other programs run code, wherever they lie.
@@ -53,7 +53,7 @@ impl ControlPaths {
     /// Adds the program, and the lock beside it.
     pub(crate) fn program(&mut self, program: &Path) {
         self.file("the program", program);
-        self.file("the program's lock", &program.with_extension("lock"));
+        self.file("the program's lock", &lock_path(program));
     }
 
     /// Adds a policy, and the folder of policies where it lies in one.

@@ -32,6 +32,7 @@ fn every_command_helps() {
         "plan",
         "check",
         "graph",
+        "update",
         "list",
         "trace",
         "receipt",

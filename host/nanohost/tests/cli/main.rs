@@ -22,6 +22,7 @@ mod guests;
 mod http;
 mod input;
 mod inspect;
+mod lock;
 mod model;
 mod parallel;
 mod personal;

@@ -103,3 +103,17 @@ fn a_link_is_judged_by_where_it_leads() {
     assert!(check(&sandbox, &control, "letters").is_err());
     assert!(check(&sandbox, &control, "letters/new").is_err());
 }
+
+#[test]
+fn the_lock_beside_a_program_that_lies_elsewhere_is_the_programs() {
+    let (sandbox, mut control) = project();
+    sandbox.folder("linked");
+    sandbox.folder("other");
+    let link = sandbox.path("linked/program.toml");
+    std::os::unix::fs::symlink(sandbox.path("p/examples/refund/program.toml"), &link).expect("a link");
+    assert!(check(&sandbox, &control, "linked").is_ok());
+    control.program(&link);
+    let refused = check(&sandbox, &control, "linked").expect_err("it holds the lock");
+    assert!(refused.findings.to_string().contains("the program's lock"), "{}", refused.findings);
+    assert!(check(&sandbox, &control, "other").is_ok());
+}

@@ -1,0 +1,162 @@
+use super::*;
+use crate::review::Change;
+
+fn digest(letter: char) -> String {
+    format!("sha256:{}", letter.to_string().repeat(64))
+}
+
+/// A lock with one tool; `more` are further lines of it.
+fn text(more: &str) -> String {
+    format!(
+        "format = 1\n\n[tools.refund]\npath = \"../refund\"\ntool = \"refund-api\"\nversion = \"1.0.0\"\nmanifest = \"{}\"\n\
+         function = \"refund\"\ninput = \"{}\"\noutput = \"{}\"\n{more}",
+        digest('a'),
+        digest('b'),
+        digest('c')
+    )
+}
+
+fn lock(text: &str) -> Result<Lock, Diagnostics> {
+    Lock::parse(Source::new("program.lock", text))
+}
+
+fn sound(text: &str) -> Lock {
+    lock(text).unwrap_or_else(|found| panic!("{found}"))
+}
+
+/// The codes of all findings with their lines, or `ok`.
+fn verdict(text: &str) -> String {
+    let Err(found) = lock(text) else { return "ok".to_owned() };
+    let line = |finding: &Diagnostic| {
+        let (source, span) = (finding.source.as_ref()?, finding.span.as_ref()?);
+        Some(source.line_column(span.start).0)
+    };
+    let all: Vec<String> =
+        found.iter().map(|one| format!("{}@{}", one.code, line(one).unwrap_or(0))).collect();
+    all.join(" ")
+}
+
+#[test]
+fn one_line_a_case() {
+    for (text, expect) in [
+        (text(""), "ok"),
+        (text("asks = [\"kv ledger\"]"), "ok"),
+        ("format = 1".to_owned(), "ok"),
+        (String::new(), "invalid_field@1"),
+        ("format = 2".to_owned(), "invalid_field@1"),
+        ("format = \"1\"".to_owned(), "invalid_field@1"),
+        ("format = 1\nformat = 1".to_owned(), "duplicate_key@2"),
+        ("format = 1\nversion = 1".to_owned(), "unknown_field@2"),
+        ("format = 1\n[tool.refund]".to_owned(), "unknown_field@2"),
+        (text("pinned = true"), "unknown_field@11"),
+        (text("asks = \"kv ledger\""), "invalid_field@11"),
+        (text("asks = [1]"), "invalid_field@11"),
+        // What only packages have: read and not enforced, it would protect nothing.
+        (text(&format!("component = \"{}\"", digest('d'))), "unenforceable@11"),
+        (text("publisher = \"ed25519:x\""), "unenforceable@11"),
+        (text("package = \"oci://registry/refund\""), "unenforceable@11"),
+        (text("").replace("manifest = \"sha256:", "manifest = \"sha1:"), "invalid_field@7"),
+        (text("").replace(&format!("input = \"{}\"", digest('b')), ""), "invalid_field@3"),
+        (text("").replace("[tools.refund]", "[tools.\"a b\"]"), "invalid_field@3"),
+        ("format = 1\n[tools]\nrefund = 1".to_owned(), "invalid_field@3"),
+        ("format = [".to_owned(), "not_toml@1"),
+    ] {
+        assert_eq!(verdict(&text), expect, "{text}");
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back_and_written_the_same() {
+    let odd = "../a \"folder\" with\n'all' \\ \u{1b}[31m\u{202e} of it";
+    let mut pins = sound(&text("asks = [\"kv ledger\", \"http POST https://a/**\"]")).pins().clone();
+    pins.0.values_mut().for_each(|pin| pin.path = Some(odd.to_owned()));
+    let written = pins.to_text();
+    let again = sound(&written);
+    assert_eq!(again.pins(), &pins);
+    assert_eq!(again.pins().to_text(), written);
+    assert!(written.contains("\n[tools.refund]\n"), "{written}");
+    assert!(
+        written.ends_with("asks = [\n    \"http POST https://a/**\",\n    \"kv ledger\",\n]\n"),
+        "{written}"
+    );
+}
+
+#[test]
+fn the_same_is_no_difference_and_each_difference_has_its_place() {
+    let lock = sound(&text("asks = [\"kv ledger\"]"));
+    assert!(lock.check(lock.pins(), "nanohost update").is_empty());
+    for (from, to, line, says) in [
+        (digest('a'), digest('d'), 7, "the manifest of `refund` is sha256:dddd"),
+        (digest('b'), digest('d'), 9, "the schema of the arguments of `refund` is sha256:dddd"),
+        (digest('c'), digest('d'), 10, "the schema of the result of `refund` is sha256:dddd"),
+        (
+            "../refund".into(),
+            "../other".into(),
+            4,
+            "the folder of `refund` is ../other; its lock says ../refund",
+        ),
+        ("path = \"../refund\"".into(), String::new(), 4, "the folder of `refund` is found by its name"),
+        ("refund-api".into(), "other-api".into(), 5, "the own name of `refund` is other-api"),
+        ("1.0.0".into(), "1.1.0".into(), 6, "the version of `refund` is 1.1.0"),
+        ("function = \"refund\"".into(), "function = \"pay\"".into(), 8, "the function of `refund` is pay"),
+        ("kv ledger".into(), "kv other".into(), 11, "asks for kv other, which the lock does not have"),
+        ("[tools.refund]".into(), "[tools.pay]".into(), 1, "a tool `pay`, which its lock does not pin"),
+    ] {
+        let now = sound(&lock.source.text.replace(&from, &to));
+        let found = lock.check(now.pins(), "nanohost update program.toml");
+        let first = found.iter().next().unwrap_or_else(|| panic!("nothing was found for {to}"));
+        assert_eq!(first.code, "lock_mismatch");
+        assert!(found.iter().any(|own| own.message.contains(says)), "{says:?}: {found}");
+        let place = |own: &&Diagnostic| own.message.contains(says);
+        let own = found.iter().find(place).expect("it was just found");
+        assert_eq!(own.place(), Some(format!("program.lock:{line}:{}", column(own))), "{own}");
+        assert!(own.help.as_ref().is_some_and(|help| help.contains("nanohost update program.toml")));
+    }
+}
+
+fn column(own: &Diagnostic) -> usize {
+    let (source, span) = (own.source.as_ref().expect("a source"), own.span.as_ref().expect("a place"));
+    source.line_column(span.start).1
+}
+
+#[test]
+fn a_mismatch_shows_both_digests_whole() {
+    let lock = sound(&text(""));
+    let now = sound(&text("").replace(&digest('a'), &digest('e')));
+    let found = lock.check(now.pins(), "").to_string();
+    assert!(found.contains(&digest('a')) && found.contains(&digest('e')), "{found}");
+}
+
+#[test]
+fn moves_say_what_widens_and_what_narrows() {
+    let (before, after) = (
+        sound(&text("asks = [\"kv ledger\", \"clock real\"]")),
+        sound(
+            &text("asks = [\"kv ledger\", \"http POST https://a/**\"]").replace(&digest('a'), &digest('d')),
+        ),
+    );
+    let all = moves(before.pins(), after.pins());
+    let said: Vec<(Change, String)> = all.iter().map(|own| (own.change, own.sentence())).collect();
+    assert_eq!(said[0].0, Change::Changed);
+    assert!(said[0].1.starts_with("its manifest is another one"));
+    assert_eq!(said[1], (Change::Widened, "widened: its manifest asks for http POST https://a/**".into()));
+    assert_eq!(said[2], (Change::Narrowed, "narrowed: its manifest asks no longer for clock real".into()));
+    assert_eq!(said.len(), 3);
+    // A tool that is new widens by all it asks for.
+    let all = moves(&Pins::default(), before.pins());
+    let changes: Vec<Change> = all.iter().map(|own| own.change).collect();
+    assert_eq!(changes, [Change::Added, Change::Widened, Change::Widened]);
+}
+
+#[test]
+fn one_tool_moves_and_the_others_stay() {
+    let name = |name: &str| ToolName::new(name).expect("a name");
+    let two = format!("{}{}", text(""), text("").replace("format = 1", "").replace(".refund]", ".pay]"));
+    let before = sound(&two).pins().clone();
+    let after = sound(&two.replace(&digest('a'), &digest('d'))).pins().clone();
+    let moved = before.clone().with(&after, &[name("pay")]);
+    let tools: Vec<String> = moves(&before, &moved).iter().map(|own| own.tool.to_string()).collect();
+    assert_eq!(tools, ["pay"]);
+    // One that the program has no longer goes.
+    assert_eq!(before.with(&Pins::default(), &[name("pay")]).iter().count(), 1);
+}
