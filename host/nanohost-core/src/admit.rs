@@ -53,7 +53,8 @@ pub struct Admission {
     /// One offer for each tool name of the program. Offers for names the program does not have
     /// are passed over: nothing but the program puts a tool into its table.
     pub offers: Vec<Offer>,
-    /// All policies in force. Each has to permit, each may forbid; none at all grants nothing.
+    /// All policies in force. Each has to permit, but for those that abstain, of which one will do; each
+    /// may forbid; none at all grants nothing.
     pub policies: Vec<Policy>,
     /// The moment that rows expire by.
     pub today: Timestamp,

@@ -50,6 +50,7 @@ pub struct Policy {
     digest: Digest,
     base_dir: String,
     trust: Trust,
+    otherwise: Otherwise,
     rules: Vec<Rule>,
     folders: PerTool,
     env: PerTool,
@@ -57,6 +58,15 @@ pub struct Policy {
     /// Who has which role.
     roles: BTreeMap<String, Vec<String>>,
     models: Vec<ModelRule>,
+}
+
+/// What a policy says of what none of its rows speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Otherwise {
+    /// It is not granted, whatever other policies say.
+    Deny,
+    /// Others decide. This one takes away what it forbids and bounds, and stands in nobody's way else.
+    Abstain,
 }
 
 /// Whether a row gives or takes.
@@ -81,6 +91,8 @@ pub(crate) struct Rule {
     pub(crate) program: Option<String>,
     pub(crate) tool: Option<ToolName>,
     pub(crate) function: Option<String>,
+    /// The only component that the row is about: tools' names are whatever their authors write.
+    pub(crate) digest: Option<Spanned<Digest>>,
     pub(crate) capabilities: Vec<Spanned<Capability>>,
     pub(crate) stubs: Vec<Spanned<ImportPattern>>,
     pub(crate) vouched: Vec<String>,
@@ -97,6 +109,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) program: &'a str,
     pub(crate) tool: &'a ToolName,
     pub(crate) function: &'a str,
+    pub(crate) component: Digest,
     pub(crate) today: Timestamp,
 }
 
@@ -120,10 +133,14 @@ pub(crate) enum Verdict<'p> {
     Forbidden(&'p Rule, &'p Range<usize>),
     /// This row would permit it, and has expired.
     Expired(&'p Rule),
+    /// This row permits it to another component of the tool.
+    OtherComponent(&'p Rule),
     /// This row would permit it, if the policy were trusted.
     Untrusted(&'p Rule),
     /// No row permits it; the row, if any, that speaks of just this program and tool.
     NoRow(Option<&'p Rule>),
+    /// No row permits it, and the policy leaves that to others.
+    Abstains,
 }
 
 impl Policy {
@@ -135,6 +152,7 @@ impl Policy {
             source,
             base_dir: String::new(),
             trust: Trust::Trusted,
+            otherwise: Otherwise::Deny,
             rules: Vec::new(),
             folders: BTreeMap::new(),
             env: BTreeMap::new(),
@@ -179,6 +197,12 @@ impl Policy {
         &self.trust
     }
 
+    /// Whether it leaves to others what none of its rows speaks of. A policy that nobody trusts does
+    /// not: it would say that a stranger's folder stands under no policy of its own.
+    pub fn abstains(&self) -> bool {
+        self.otherwise == Otherwise::Abstain && self.trust == Trust::Trusted
+    }
+
     /// All rows, in the order of the file, those that permit first.
     pub(crate) fn rules(&self) -> &[Rule] {
         &self.rules
@@ -221,13 +245,15 @@ impl Policy {
         match (permits().find(|rule| !rule.is_expired(subject.today)), permits().next()) {
             (Some(rule), _) if self.may_grant(wanted) => Verdict::Permitted(rule),
             (Some(rule), _) => Verdict::Untrusted(rule),
+            (None, _) if self.abstains() => Verdict::Abstains,
             (None, Some(rule)) => Verdict::Expired(rule),
-            (None, None) => Verdict::NoRow(rows().find(|rule| {
-                rule.stance == Stance::Permit
-                    && rule.program.is_some()
-                    && rule.tool.is_some()
-                    && !rule.is_expired(subject.today)
-            })),
+            (None, None) => {
+                let mut named = self.rules.iter().filter(|rule| rule.names(subject));
+                let own = named.find(|rule| {
+                    rule.stance == Stance::Permit && rule.permits(wanted) && !rule.is_expired(subject.today)
+                });
+                own.map_or_else(|| self.no_row(subject), Verdict::OtherComponent)
+            }
         }
     }
 
@@ -249,6 +275,16 @@ impl Policy {
             let near = other.next().is_none() && nearest(is, std::iter::once(says)).is_some();
             near.then_some((rule, key, says))
         })
+    }
+
+    /// That no row permits it, with the row that one would add the line to.
+    fn no_row(&self, subject: Subject<'_>) -> Verdict<'_> {
+        Verdict::NoRow(self.rules.iter().filter(|rule| rule.concerns(subject)).find(|rule| {
+            rule.stance == Stance::Permit
+                && rule.program.is_some()
+                && rule.tool.is_some()
+                && !rule.is_expired(subject.today)
+        }))
     }
 
     /// Whether a row vouches that calling the function twice with one key is calling it once.
@@ -347,8 +383,35 @@ impl Policy {
     }
 }
 
+/// Whether every policy says so that does not leave it to others, and one does.
+pub(crate) fn agree(policies: &[Policy], says: impl Fn(&Policy) -> bool) -> bool {
+    policies.iter().any(&says) && policies.iter().all(|policy| policy.abstains() || says(policy))
+}
+
+/// What every policy says about `wanted`. Somebody has to permit it: where all leave it to others, the
+/// last of them is the one that does not.
+pub(crate) fn verdicts<'p>(
+    policies: &'p [Policy],
+    subject: Subject<'_>,
+    wanted: Wanted<'_>,
+) -> Vec<(&'p Policy, Verdict<'p>)> {
+    let mut all: Vec<_> = policies.iter().map(|policy| (policy, policy.verdict(subject, wanted))).collect();
+    if all.iter().all(|(_, verdict)| matches!(verdict, Verdict::Abstains))
+        && let Some((policy, verdict)) = all.last_mut()
+    {
+        *verdict = policy.no_row(subject);
+    }
+    all
+}
+
 impl Rule {
+    /// Whether it is about the subject.
     pub(crate) fn concerns(&self, subject: Subject<'_>) -> bool {
+        self.names(subject) && self.digest.as_ref().is_none_or(|digest| digest.value == subject.component)
+    }
+
+    /// Whether it is about the subject by the names, whatever the component.
+    fn names(&self, subject: Subject<'_>) -> bool {
         self.program.as_ref().is_none_or(|program| program == subject.program)
             && self.tool.as_ref().is_none_or(|tool| tool == subject.tool)
             && self.function.as_ref().is_none_or(|function| function == subject.function)

@@ -254,9 +254,10 @@ fn the_manifest_and_the_policy_of_the_reference_are_valid() {
     let page = text(&root().join("host/docs/manifests-and-policies.md"));
     let blocks = blocks(&page, "toml");
     let [manifest, policy] = blocks.as_slice() else { panic!("a manifest and a policy, in this order") };
-    let manifest = manifest.replace("sha256:…", &format!("sha256:{}", "0".repeat(64)));
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let [manifest, policy] = [manifest, policy].map(|text| text.replace("sha256:…", &digest));
     Manifest::parse(Source::new("manifest.toml", manifest)).expect("the manifest is valid");
-    Policy::parse(Source::new("local.toml", *policy), "/project/policies", Trust::Trusted)
+    Policy::parse(Source::new("local.toml", policy), "/project/policies", Trust::Trusted)
         .expect("the policy is valid");
 }
 

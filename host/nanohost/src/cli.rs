@@ -137,7 +137,7 @@ pub struct ProgramArgs {
     #[arg(value_name = "PROGRAM")]
     pub program: PathBuf,
     /// The policy, trusted since you name it [default: NANOHOST_POLICY, else the nearest policies/local.toml at or above
-    /// the program; without one nothing is granted]
+    /// the program; without one nothing is granted]. The machine's and the user's are in force beside it
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Where tools without a row in the program are looked up by name [default: the nearest tools/
@@ -642,6 +642,9 @@ pub struct PolicyTestArgs {
     /// The policy [default: NANOHOST_POLICY, else the nearest policies/local.toml at or above the cases]
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Judge by the machine's and the user's policies too, as a run would
+    #[arg(long)]
+    pub in_force: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

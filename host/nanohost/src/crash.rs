@@ -82,7 +82,13 @@ impl Machine {
     }
 
     fn places(&self) -> Places {
-        Places { store: self.path("store"), config: self.path("config"), cache: None, policy: None }
+        Places {
+            store: self.path("store"),
+            config: self.path("config"),
+            cache: None,
+            policy: None,
+            machine_policy: None,
+        }
     }
 
     /// The exact bytes of the run's envelopes: what was acknowledged.

@@ -122,9 +122,7 @@ impl Prepared {
         warnings.extend(found);
         let mut control = ControlPaths::new(places);
         control.program(&args.program);
-        if let Some(path) = &policy.path {
-            control.policy(path);
-        }
+        policy.layers.iter().for_each(|layer| control.policy(&layer.path));
         tools.values().for_each(|tool| control.tool(&tool.folder));
         if let Some(file) = program.scripted() {
             control.file("the model's answers", &args.program.parent().unwrap_or(Path::new("")).join(file));

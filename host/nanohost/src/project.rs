@@ -17,7 +17,7 @@ pub(crate) use build::{BuildEvent, build};
 pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
 pub(crate) use lock::{lock_path, read_lock, write_lock};
 pub(crate) use places::Places;
-pub(crate) use policy::{FoundPolicy, PolicyOrigin, find, quoted, read_policy};
+pub(crate) use policy::{FoundPolicy, find, quoted, read_policy, standing};
 pub(crate) use programs::{programs_beside, programs_in};
 pub(crate) use read::{read_bounded, read_source};
 pub(crate) use tools::{Component, CrateComponent, Freshness, ToolFolder, by_name, by_path};

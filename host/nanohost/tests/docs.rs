@@ -67,7 +67,11 @@ impl Reader {
         command.env("NANOHOST_STORE", self.folder.path().join("store"));
         command.env("NANOHOST_CONFIG", self.folder.path().join("config"));
         command.env("NANOHOST_CACHE", self.folder.path().join("cache"));
-        command.env("NO_COLOR", "1").env_remove("NANOHOST_POLICY").env_remove("COLUMNS");
+        command
+            .env("NO_COLOR", "1")
+            .env_remove("NANOHOST_POLICY")
+            .env_remove("NANOHOST_MACHINE_POLICY")
+            .env_remove("COLUMNS");
         command.output().expect("nanohost starts")
     }
 

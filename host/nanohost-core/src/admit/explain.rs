@@ -9,7 +9,7 @@ use super::remedy::permit_line;
 use super::{Admission, Offer, Refusal, admit, mentions};
 use crate::capability::Capability;
 use crate::facts::{Classified, classify};
-use crate::policy::{Policy, Rule, Subject, Verdict, Wanted};
+use crate::policy::{Policy, Rule, Subject, Verdict, Wanted, verdicts};
 use crate::review::Question;
 use crate::{Diagnostic, Diagnostics, ToolName};
 
@@ -118,8 +118,13 @@ pub fn explain(admission: &Admission, name: &str, question: &Question) -> Result
     case.judge();
     let Some(export) = case.called else { return Err(case.invalid) };
     let manifest = &offer.manifest;
-    let subject =
-        Subject { program: program.name(), tool: manifest.name(), function: &export.function, today: *today };
+    let subject = Subject {
+        program: program.name(),
+        tool: manifest.name(),
+        function: &export.function,
+        component: offer.facts.component,
+        today: *today,
+    };
 
     let own: Vec<&Capability> = manifest.asks().iter().map(|ask| &ask.capability).collect();
     let asked = question.among(&own);
@@ -205,8 +210,8 @@ pub fn explain(admission: &Admission, name: &str, question: &Question) -> Result
         _ => None,
     };
     let mut nearest = Vec::new();
-    for policy in policies {
-        let line = policy_line(policy, subject, Wanted::Capability(&weighed, host), &weighed);
+    for (policy, verdict) in verdicts(policies, subject, Wanted::Capability(&weighed, host)) {
+        let line = policy_line(policy, verdict, &weighed);
         if !line.allows
             && let Some(near) = policy.nearest(subject, &weighed)
         {
@@ -322,7 +327,7 @@ fn forbidding(policy: &Policy, rule: &Rule, place: Place) -> Line {
 }
 
 /// What one policy says.
-fn policy_line(policy: &Policy, subject: Subject<'_>, wanted: Wanted<'_>, weighed: &Capability) -> Line {
+fn policy_line(policy: &Policy, verdict: Verdict<'_>, weighed: &Capability) -> Line {
     let says = |allows: bool, says: String, rule: Option<&Rule>| Line {
         witness: Witness::Policy,
         allows,
@@ -334,15 +339,21 @@ fn policy_line(policy: &Policy, subject: Subject<'_>, wanted: Wanted<'_>, weighe
             Place::new(policy.source(), own.map_or(&rule.span, |own| &own.span))
         }),
     };
-    match policy.verdict(subject, wanted) {
+    match verdict {
         Verdict::Permitted(rule) => says(true, format!("row `{}` permits it", rule.id), Some(rule)),
         Verdict::Forbidden(rule, span) => forbidding(policy, rule, Place::new(policy.source(), span)),
         _ if weighed.is_inert() => says(true, "need not permit it: it carries no authority".to_owned(), None),
         Verdict::Expired(rule) => {
             says(false, format!("row `{}` permitted it, and has expired", rule.id), Some(rule))
         }
+        Verdict::OtherComponent(rule) => {
+            says(false, format!("row `{}` permits it to another component", rule.id), Some(rule))
+        }
         Verdict::Untrusted(rule) => {
             says(false, format!("row `{}` permits it, but the policy is not trusted", rule.id), Some(rule))
+        }
+        Verdict::Abstains => {
+            says(true, "no row speaks of it, and it leaves that to the other policies".to_owned(), None)
         }
         Verdict::NoRow(_) => says(false, "no row permits it".to_owned(), None),
     }

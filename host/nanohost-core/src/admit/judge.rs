@@ -15,7 +15,7 @@ use crate::capability::{
 };
 use crate::check::CheckedProgram;
 use crate::facts::{Classified, Import, ToolExport, classify};
-use crate::policy::{Policy, Rule, Subject, Verdict, Wanted};
+use crate::policy::{Policy, Rule, Subject, Verdict, Wanted, agree, verdicts};
 use crate::program::{GrantTable, ToolUse};
 use crate::template::Reference;
 use crate::{Diagnostic, Diagnostics, Timestamp};
@@ -97,6 +97,7 @@ impl<'a> Case<'a> {
             program: &self.program.name,
             tool: manifest.name(),
             function: &export.function,
+            component: self.offer.facts.component,
             today: self.today,
         };
         self.check_callable(subject);
@@ -454,10 +455,9 @@ impl<'a> Case<'a> {
         let Capability::Http(rule) = capability else { return capability };
         let wider = Capability::Http(HttpRule { private: true, ..rule.clone() });
         let wanted = Wanted::Capability(&wider, None);
-        let private = self
-            .policies
+        let private = verdicts(self.policies, subject, wanted)
             .iter()
-            .all(|policy| matches!(policy.verdict(subject, wanted), Verdict::Permitted(_)));
+            .all(|(_, verdict)| matches!(verdict, Verdict::Permitted(_) | Verdict::Abstains));
         Capability::Http(HttpRule { private, ..rule })
     }
 
@@ -475,12 +475,16 @@ impl<'a> Case<'a> {
     ) -> bool {
         let inert = matches!(wanted, Wanted::Capability(capability, _) if capability.is_inert());
         let mut permitted = true;
-        for policy in self.policies {
+        for (policy, verdict) in verdicts(self.policies, subject, wanted) {
             let file = &policy.source().name;
-            let (code, rule, place, because, help) = match policy.verdict(subject, wanted) {
+            let (code, rule, place, because, help) = match verdict {
                 Verdict::Permitted(rule) => {
                     if !inert {
-                        self.rules.push(RuleGrant { rule: rule.id.clone(), granted: what.clone() });
+                        self.rules.push(RuleGrant {
+                            rule: rule.id.clone(),
+                            granted: what.clone(),
+                            place: Place::new(policy.source(), &rule.span),
+                        });
                     }
                     continue;
                 }
@@ -495,12 +499,24 @@ impl<'a> Case<'a> {
                     ),
                 ),
                 _ if inert => continue,
+                Verdict::Abstains => continue,
                 Verdict::Expired(rule) => (
                     GapCode::NotGranted,
                     Some(rule),
                     Some(&rule.span),
                     format!("row `{}` of {file}, which permitted it, has expired", rule.id),
                     format!("renew `expires` of row `{}` in {file}", rule.id),
+                ),
+                Verdict::OtherComponent(rule) => (
+                    GapCode::NotGranted,
+                    Some(rule),
+                    Some(rule.digest.as_ref().map_or(&rule.span, |digest| &digest.span)),
+                    format!("row `{}` of {file} permits it to another component", rule.id),
+                    format!(
+                        "look through what was built; if it is to have this, bind row `{}` of {file} to it:\n\ndigest = \
+                         \"sha256:{}\"",
+                        rule.id, subject.component
+                    ),
                 ),
                 Verdict::Untrusted(rule) => (
                     GapCode::NotGranted,
@@ -709,9 +725,7 @@ impl<'a> Case<'a> {
     fn effect(&self, subject: Subject<'_>, grants: &Grants) -> Effect {
         let claim = self.offer.manifest.function(subject.function).and_then(|function| function.effect);
         let claim = match claim {
-            Some(Effect::Idempotent)
-                if self.policies.iter().all(|policy| policy.vouches(subject).is_some()) =>
-            {
+            Some(Effect::Idempotent) if agree(self.policies, |policy| policy.vouches(subject).is_some()) => {
                 Effect::Idempotent
             }
             Some(Effect::Pure) => Effect::Pure,

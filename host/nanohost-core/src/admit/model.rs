@@ -73,8 +73,12 @@ pub(super) fn judge(program: &CheckedProgram, policies: &[Policy]) -> Judged {
     for (alias, step) in program.models() {
         let mut gaps = Vec::new();
         let mut agreed: Option<ModelRule> = None;
-        for policy in policies {
+        let nobody = policies.iter().all(|policy| policy.model(alias).is_none());
+        for (at, policy) in policies.iter().enumerate() {
+            // Where all leave it to others, the last of them is the one that has no row.
+            let others = policy.abstains() && !(nobody && at + 1 == policies.len());
             match (policy.model(alias), agreed.take()) {
+                (None, before) if others => agreed = before,
                 (None, before) => {
                     gaps.push(missing(alias, step, policy));
                     agreed = before;

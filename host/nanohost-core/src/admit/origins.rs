@@ -8,7 +8,7 @@ use super::gap::{Gap, GapCode, Place, Withheld};
 use crate::check::CheckedProgram;
 use crate::facts::ToolExport;
 use crate::origin::{Argument, Flow, Origin, Origins};
-use crate::policy::{Policy, Subject};
+use crate::policy::{Policy, Subject, agree};
 use crate::{Diagnostic, Diagnostics, Timestamp, ToolName};
 
 /// What was found, and where the arguments of each tool can come from.
@@ -30,10 +30,11 @@ pub(super) fn judge(
     let subject = |local: &ToolName| {
         let (offer, export) = (offered.get(local)?, exports.get(local)?);
         let (tool, function) = (offer.manifest.name(), export.function.as_str());
-        Some(Subject { program: program.name(), tool, function, today })
+        let component = offer.facts.component;
+        Some(Subject { program: program.name(), tool, function, component, today })
     };
     let vouched = |local: &ToolName| {
-        subject(local).is_some_and(|subject| policies.iter().all(|policy| policy.vouches_origin(subject)))
+        subject(local).is_some_and(|subject| agree(policies, |policy| policy.vouches_origin(subject)))
     };
     let flow = Flow::of(program, vouched);
     let mut found = Found::default();

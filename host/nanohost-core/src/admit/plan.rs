@@ -83,12 +83,14 @@ pub struct Row {
 }
 
 /// A policy row at work.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RuleGrant {
     /// The row's id.
     pub rule: String,
     /// What it granted, such as `kv refunds`.
     pub granted: String,
+    /// Where the row stands. No part of the table: the same row on another line grants the same.
+    pub place: Place,
 }
 
 /// A policy row's `require`.

@@ -56,6 +56,7 @@ pub fn survey(admission: &Admission) -> Survey {
             program: program.name(),
             tool: offer.manifest.name(),
             function: &export.function,
+            component: offer.facts.component,
             today: *today,
         };
         let Some(grants) = case.weighed else { continue };

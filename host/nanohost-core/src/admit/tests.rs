@@ -1,3 +1,5 @@
+mod composition;
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};

@@ -61,6 +61,12 @@ fn obstacles(rule: &Rule, subject: Subject<'_>) -> Vec<String> {
     };
     all.extend(other("program", rule.program.as_deref(), subject.program));
     all.extend(other("tool", rule.tool.as_ref().map(crate::ToolName::as_str), subject.tool.as_str()));
+    if let Some(digest) = rule.digest.as_ref().filter(|digest| digest.value != subject.component) {
+        all.push(format!(
+            "it is for the component sha256:{}, and this one is sha256:{}",
+            digest.value, subject.component
+        ));
+    }
     all.extend(other("function", rule.function.as_deref(), subject.function));
     all
 }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{PerTool, Policy, Rule, Stance, Trust, model, path};
+use super::{Otherwise, PerTool, Policy, Rule, Stance, Trust, model, path};
 use crate::capability::{Capability, Clock, Random, is_guest_path};
 use crate::condition::Condition;
 use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report};
 use crate::manifest::{
-    GivenLimits, Side, Spanned, is_variable, read_capabilities, read_limits, read_stubs,
+    GivenLimits, Side, Spanned, is_variable, read_capabilities, read_digest, read_limits, read_stubs,
     refuse_unenforceable, spanned,
 };
 use crate::origin::Origin;
@@ -41,6 +41,7 @@ impl Policy {
                 source: Arc::clone(&source),
                 base_dir: base_dir.to_owned(),
                 trust,
+                otherwise: otherwise(&mut fields, &mut report),
                 rules: rules(&mut fields, &mut report),
                 folders: folders(&mut fields, base_dir, &mut report),
                 env: variables(&mut fields, &mut report),
@@ -57,6 +58,12 @@ impl Policy {
         policy
             .ok_or_else(|| Diagnostic::error("invalid_field", "a policy is a table").at(&source, 0..0).into())
     }
+}
+
+/// `otherwise`.
+fn otherwise(fields: &mut Fields<'_>, report: &mut Report) -> Otherwise {
+    let words = [("deny", Otherwise::Deny), ("abstain", Otherwise::Abstain)];
+    fields.choice("otherwise", &words, report).unwrap_or(Otherwise::Deny)
 }
 
 fn rules(fields: &mut Fields<'_>, report: &mut Report) -> Vec<Rule> {
@@ -117,7 +124,8 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
         }
     }
     let stubs = read_stubs(&mut fields, report);
-    refuse_unenforceable(&mut fields, &["digest", "publisher"], report);
+    let digest = read_digest(&mut fields, "digest", report);
+    refuse_unenforceable(&mut fields, &["publisher"], report);
 
     let (mut expires, mut vouched, mut require) = (None, Vec::new(), None);
     let (mut forbidden_origins, mut own_results) = (Vec::new(), Vec::new());
@@ -142,7 +150,7 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
             }
             let empty = capabilities.is_empty()
                 && stubs.is_empty()
-                && !["program", "tool", "function"].into_iter().any(|key| fields.has(key));
+                && !["program", "tool", "function", "digest"].into_iter().any(|key| fields.has(key));
             if empty {
                 report.invalid(
                     &span,
@@ -166,6 +174,7 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
         program,
         tool,
         function,
+        digest,
         capabilities,
         stubs,
         vouched,

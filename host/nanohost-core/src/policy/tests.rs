@@ -36,6 +36,16 @@ fn one_line_a_case() {
         ("[permit]\nid = \"a\"".into(), "invalid_field"),
         (row("[[forbid]]\nid = \"a\"\ntool = \"t\""), "duplicate_rule"),
         (row("[[forbid]]\nid = \"b\"\ntool = \"t\""), "ok"),
+        // What no row speaks of.
+        ("otherwise = \"abstain\"".into(), "ok"),
+        ("otherwise = \"deny\"".into(), "ok"),
+        ("otherwise = \"permit\"".into(), "invalid_field"),
+        ("otherwise = true".into(), "invalid_field"),
+        // One component alone.
+        (row(&format!("digest = \"sha256:{}\"", "a".repeat(64))), "ok"),
+        (row(&format!("digest = \"{}\"", "a".repeat(64))), "invalid_field"),
+        (row("digest = \"sha256:A\""), "invalid_field"),
+        (ban(&format!("digest = \"sha256:{}\"", "a".repeat(64))), "ok"),
         // Ends.
         (row("expires = 2027-06-30"), "ok"),
         (row("expires = 2027-06-30T12:00:00Z"), "ok"),
@@ -102,7 +112,7 @@ fn one_line_a_case() {
             ),
             "unknown_field",
         ),
-        (row("digest = \"x\"\npublisher = \"y\""), "unenforceable unenforceable"),
+        (row("publisher = \"y\""), "unenforceable"),
         ("[publishers]\n[retention]".into(), "unenforceable unenforceable"),
         // Folders, variables, ceilings.
         ("[folders.t]\n\"/data\" = \"../data\"".into(), "ok"),
@@ -150,7 +160,7 @@ fn a_date_is_the_last_day_of_a_row() {
     let granted = |moment: &str| {
         let tool = ToolName::new("t").expect("a name");
         let today = moment.parse().expect("a moment");
-        let subject = Subject { program: "p", tool: &tool, function: "f", today };
+        let subject = Subject { program: "p", tool: &tool, function: "f", component: Digest::of(b""), today };
         let wanted = Capability::Kv("k".into());
         matches!(policy.verdict(subject, Wanted::Capability(&wanted, None)), Verdict::Permitted(_))
     };
@@ -213,12 +223,14 @@ fn verdicts() {
     ] {
         let tool = ToolName::new(tool).expect("a name");
         let today = Timestamp::from_millis(1_800_000_000_000);
-        let subject = Subject { program, tool: &tool, function: "f", today };
+        let subject = Subject { program, tool: &tool, function: "f", component: Digest::of(b""), today };
         let verdict = match policy.verdict(subject, Wanted::Capability(&wanted, None)) {
             Verdict::Permitted(rule) => rule.id.clone(),
             Verdict::Forbidden(rule, _) => format!("forbidden {}", rule.id),
             Verdict::Expired(rule) => format!("expired {}", rule.id),
             Verdict::Untrusted(rule) => format!("untrusted {}", rule.id),
+            Verdict::OtherComponent(rule) => format!("other component {}", rule.id),
+            Verdict::Abstains => "abstains".into(),
             Verdict::NoRow(None) => "no row".into(),
             Verdict::NoRow(Some(rule)) => format!("no row, near {}", rule.id),
         };
@@ -249,7 +261,13 @@ fn a_found_policy_grants_little() {
     let trusted = policy(Trust::Trusted);
     let found = policy(Trust::Found { project: "/srv".into() });
     let tool = ToolName::new("t").expect("a name");
-    let subject = Subject { program: "p", tool: &tool, function: "f", today: Timestamp::from_millis(0) };
+    let subject = Subject {
+        program: "p",
+        tool: &tool,
+        function: "f",
+        component: Digest::of(b""),
+        today: Timestamp::from_millis(0),
+    };
     let folder = |access| Capability::Filesystem(Folder { guest: "/data".into(), access });
     let socket = Capability::Sockets(Socket { address: [127, 0, 0, 1].into(), port: 7 });
     let http = Capability::Http(HttpRule {
@@ -303,7 +321,13 @@ fn a_found_policy_grants_little() {
 #[test]
 fn the_built_in_policy_grants_nothing() {
     let tool = ToolName::new("t").expect("a name");
-    let subject = Subject { program: "p", tool: &tool, function: "f", today: Timestamp::from_millis(0) };
+    let subject = Subject {
+        program: "p",
+        tool: &tool,
+        function: "f",
+        component: Digest::of(b""),
+        today: Timestamp::from_millis(0),
+    };
     let wanted = Capability::Kv("k".into());
     assert!(matches!(
         Policy::none().verdict(subject, Wanted::Capability(&wanted, None)),

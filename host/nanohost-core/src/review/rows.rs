@@ -46,6 +46,7 @@ pub(super) fn compare(old: &Policy, new: &Policy) -> Vec<Item> {
         own.report(Some(own), left, &mut items);
     }
     let mut lines = Lines { program: None, tool: None, items: &mut items };
+    otherwise(old, new, &mut lines);
     roles(old, new, &mut lines);
     ceilings(old, new, &mut lines);
     named("model", &models(old), &models(new), &mut lines);
@@ -97,7 +98,8 @@ impl Clause<'_> {
         }
         let scope = wider(&self.rule.program, &other.rule.program)
             && wider(&self.rule.tool, &other.rule.tool)
-            && wider(&self.rule.function, &other.rule.function);
+            && wider(&self.rule.function, &other.rule.function)
+            && wider(&digest(self.rule), &digest(other.rule));
         let lasts = match (self.rule.expires, other.rule.expires) {
             (None, _) => true,
             (Some(_), None) => false,
@@ -137,7 +139,13 @@ impl Clause<'_> {
             None => format!("any {what}"),
         };
         let tool = self.rule.tool.as_ref().map(ToolName::as_str);
-        format!(" ({}, {})", one("program", self.rule.program.as_deref()), one("tool", tool))
+        let component = digest(self.rule).map(|digest| format!(", component sha256:{digest}"));
+        format!(
+            " ({}, {}{})",
+            one("program", self.rule.program.as_deref()),
+            one("tool", tool),
+            component.unwrap_or_default()
+        )
     }
 
     /// `refund-ledger: kv ledger, until …`
@@ -188,6 +196,11 @@ impl Clause<'_> {
     }
 }
 
+/// The only component that a row is about.
+fn digest(rule: &Rule) -> Option<crate::Digest> {
+    rule.digest.as_ref().map(|digest| digest.value)
+}
+
 /// A name that is there twice, with something else behind it, is for a person to look at.
 fn named(
     what: &'static str,
@@ -206,6 +219,17 @@ fn named(
         };
         lines.push(what, was.cloned(), is.cloned(), change);
     }
+}
+
+/// Whether it leaves to others what no row speaks of: then whatever they permit is granted.
+fn otherwise(old: &Policy, new: &Policy, lines: &mut Lines<'_>) {
+    let change = match (old.abstains(), new.abstains()) {
+        (false, true) => Change::Widened,
+        (true, false) => Change::Narrowed,
+        _ => return,
+    };
+    let shown = |policy: &Policy| Some(if policy.abstains() { "abstain" } else { "deny" }.to_owned());
+    lines.push("otherwise", shown(old), shown(new), change);
 }
 
 /// Who may answer, one line a person. A role that a policy does not speak of is nobody's, so that

@@ -35,9 +35,11 @@ fn check(args: &PolicyCheckArgs, places: &Places, console: &Console) -> anyhow::
         Some(path) => (project::read_policy(path, path)?, path.clone(), Diagnostics::new()),
         None => {
             let in_force = project::find(None, Path::new("./program.toml"), places)?;
-            match (in_force.policies.into_iter().next(), in_force.path) {
-                (Some(policy), Some(path)) => (policy, path, in_force.findings),
-                _ => {
+            // The project's, else the user's, else the machine's.
+            let nearest = in_force.policies.into_iter().zip(in_force.layers).next_back();
+            match nearest {
+                Some((policy, layer)) => (policy, layer.path, in_force.findings),
+                None => {
                     return Err(Failure::usage(
                         Diagnostic::error("no_policy", "no policy is in force in this folder")
                             .help("name one: nanohost policy check FILE"),
@@ -204,6 +206,11 @@ fn test(args: &PolicyTestArgs, places: &Places, console: &Console) -> anyhow::Re
     };
     // What its author means is tested, whether or not anybody trusts it yet.
     let policy = project::read_policy(&path, &path)?;
+    let mut policies: Vec<Policy> = Vec::new();
+    if args.in_force {
+        policies.extend(project::standing(places)?.into_iter().map(|(_, policy)| policy));
+    }
+    policies.push(policy.clone());
     let progress = Progress::new(!args.json);
     let engine = Engine::new()?;
     let folder = args.cases.parent().unwrap_or(Path::new(""));
@@ -213,7 +220,7 @@ fn test(args: &PolicyTestArgs, places: &Places, console: &Console) -> anyhow::Re
     for case in &cases {
         if !admissions.contains_key(case.program.as_str()) {
             let mut asked = admission(&folder.join(&case.program), &path, places, &engine, &progress)?;
-            asked.policies = vec![policy.clone()];
+            asked.policies.clone_from(&policies);
             admissions.insert(&case.program, asked);
         }
         let Some(asked) = admissions.get(case.program.as_str()) else { continue };

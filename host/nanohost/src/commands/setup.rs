@@ -10,7 +10,7 @@ use crate::cli::{KeyArgs, KeyCommand, TrustArgs};
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
 use crate::project::trusting::Trusted;
-use crate::project::{Places, Verdict, quoted, trusting};
+use crate::project::{Places, Verdict, quoted, standing, trusting};
 use crate::store_failure;
 
 /// `nanohost trust`.
@@ -103,8 +103,19 @@ fn show(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Result<
             format!("if you agree with all of it: {name} trust {folder}"),
         ),
     };
+    let others: String = standing(places)?
+        .iter()
+        .map(|(layer, policy)| {
+            let (path, digest) = (console::path(&layer.path), policy.digest().short());
+            format!(
+                "in force beside it, and not its project's: {path} ({digest}, {})\n",
+                layer.origin.as_str()
+            )
+        })
+        .collect();
+    let others = if others.is_empty() { others } else { format!("\n{others}") };
     console.print(&format!(
-        "{} ({}) is {how}\n\n{}\n\n{then}\n",
+        "{} ({}) is {how}\n\n{}\n\n{then}\n{others}",
         console::path(&project.policy),
         project.digest.short(),
         console::lines(policy.text.trim_end()),

@@ -1,11 +1,13 @@
 //! The capability table: what a reviewer reads before anything runs.
 
-use nanohost_core::{Denied, Diagnostics, Limits, ModelParams, ModelRow, Origin, Plan, Row};
+use nanohost_core::{
+    Denied, Diagnostics, Limits, ModelParams, ModelRow, Origin, Plan, Row, RuleGrant, Trust,
+};
 use serde_json::{Value, json};
 
 use super::escape::escaped;
 use super::table::{bold, columns, dim, odd};
-use crate::project::{FoundPolicy, PolicyOrigin};
+use crate::project::FoundPolicy;
 
 /// The table for a person.
 pub fn plan(plan: &Plan, policy: &FoundPolicy) -> String {
@@ -16,11 +18,11 @@ pub fn plan(plan: &Plan, policy: &FoundPolicy) -> String {
         program.version().map(|version| format!(" {}", escaped(version))).unwrap_or_default(),
         plan.digest().short(),
         program.digest().short(),
-        policy_line(policy),
+        policy_lines(policy),
     );
     for row in plan.rows() {
         out.push('\n');
-        out.push_str(&tool(row, &arguments(plan, row)));
+        out.push_str(&tool(row, &arguments(plan, row), policy.layers.len() > 1));
     }
     if plan.rows().is_empty() {
         out.push_str("\nno tools: nothing can be called\n");
@@ -60,19 +62,32 @@ fn params(params: &ModelParams) -> String {
     if told.is_empty() { "the prompt alone".to_owned() } else { told.join(", ") }
 }
 
-fn policy_line(policy: &FoundPolicy) -> String {
-    let from = match policy.origin {
-        PolicyOrigin::Flag => "named by --policy",
-        PolicyOrigin::Environment => "named by NANOHOST_POLICY",
-        PolicyOrigin::Found => "found above the program",
-        PolicyOrigin::BuiltIn => "built in: grants nothing",
-    };
-    let trust = if policy.trusted { "" } else { ", NOT TRUSTED: grants next to nothing" };
-    let digest = policy.policies.first().map(|policy| policy.digest().short()).unwrap_or_default();
-    match &policy.path {
-        Some(path) => format!("{} {digest} ({from}{trust})", super::path(path)),
-        None => from.to_owned(),
-    }
+/// The policies in force, one a line.
+fn policy_lines(policy: &FoundPolicy) -> String {
+    let lines = policy.each().map(|(own, layer)| match layer {
+        Some(layer) => {
+            let trusted = *own.trust() == Trust::Trusted;
+            let trust = if trusted { "" } else { ", NOT TRUSTED: grants next to nothing" };
+            let from = layer.origin.as_str();
+            format!("{} {} ({from}{trust})", super::path(&layer.path), own.digest().short())
+        }
+        None => policy.origin.as_str().to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\npolicy ")
+}
+
+/// Every policy in force, for a program.
+pub(super) fn policies_json(policy: &FoundPolicy) -> Value {
+    let each = policy.each().map(|(own, layer)| {
+        json!({
+            "path": layer.map(|layer| &layer.path),
+            "origin": layer.map_or(policy.origin, |layer| layer.origin).as_str(),
+            "digest": own.digest(),
+            "trusted": *own.trust() == Trust::Trusted,
+            "abstains": own.abstains(),
+        })
+    });
+    each.collect()
 }
 
 /// The arguments of a tool, and where each can come from.
@@ -84,7 +99,7 @@ fn arguments(plan: &Plan, row: &Row) -> String {
     told.collect::<Vec<_>>().join("; ")
 }
 
-fn tool(row: &Row, arguments: &str) -> String {
+fn tool(row: &Row, arguments: &str, several: bool) -> String {
     let mut out = format!(
         "{} {}\n",
         bold(row.local.as_str()),
@@ -98,7 +113,7 @@ fn tool(row: &Row, arguments: &str) -> String {
     for grant in row.grants.filesystem() {
         line("", format!("{} is {}", grant.folder.guest, escaped(&grant.host)));
     }
-    line("rules", if row.rules.is_empty() { "none needed".to_owned() } else { rules(row) });
+    line("rules", if row.rules.is_empty() { "none needed".to_owned() } else { rules(row, several) });
     for require in &row.require {
         line("requires", format!("{} ({})", escaped(require.condition.text()), escaped(&require.rule)));
     }
@@ -117,13 +132,30 @@ fn tool(row: &Row, arguments: &str) -> String {
     out
 }
 
-fn rules(row: &Row) -> String {
+/// The rows that grant; where several policies are in force, with their places.
+fn rules(row: &Row, several: bool) -> String {
+    let place = |rule: &RuleGrant| match several {
+        true => format!(" ({})", escaped(&rule.place.to_string())),
+        false => String::new(),
+    };
     let rules: Vec<String> = row
         .rules
         .iter()
-        .map(|rule| format!("{} by {}", escaped(&rule.granted), escaped(&rule.rule)))
+        .map(|rule| format!("{} by {}{}", escaped(&rule.granted), escaped(&rule.rule), place(rule)))
         .collect();
     rules.join(", ")
+}
+
+/// Where the rows stand that grant, by local name.
+fn rules_json(plan: &Plan) -> Value {
+    let tools = plan.rows().iter().map(|row| {
+        let rules = row.rules.iter().map(|rule| {
+            let (line, _) = rule.place.source.line_column(rule.place.span.start);
+            json!({ "rule": rule.rule, "granted": rule.granted, "file": rule.place.source.name, "line": line })
+        });
+        (row.local.to_string(), rules.collect())
+    });
+    Value::Object(tools.collect())
 }
 
 fn list(items: &[String]) -> String {
@@ -206,6 +238,8 @@ pub fn plan_json(plan: &Plan, policy: &FoundPolicy, warnings: &Diagnostics) -> V
             "digests": policy.policies.iter().map(|policy| policy.digest()).collect::<Vec<_>>(),
             "trusted": policy.trusted,
         },
+        "policies": policies_json(policy),
+        "rules": rules_json(plan),
         "tools": plan.to_json(),
         "arguments": arguments_json(plan),
         "warnings": super::findings_json(warnings),

@@ -152,9 +152,15 @@ pub fn summary(summary: &Summary<'_>) -> String {
     let policy = match &summary.policy.path {
         Some(path) if summary.policy.trusted => super::path(path),
         Some(path) => format!("{} (not trusted)", super::path(path)),
-        None => "built in, grants nothing".to_owned(),
+        None if summary.policy.layers.is_empty() => "built in, grants nothing".to_owned(),
+        None => "none of the project".to_owned(),
     };
     out.push_str(&format!("policy    {policy}\n"));
+    for layer in
+        summary.policy.layers.iter().filter(|layer| Some(&layer.path) != summary.policy.path.as_ref())
+    {
+        out.push_str(&format!("policy    {} ({})\n", super::path(&layer.path), layer.origin.as_str()));
+    }
     out.push_str(&evidence(summary.id, summary.head.len, summary.store));
     out.push_str(&super::how_to_answer(run, summary.id, crate::ledger::now().max(run.now())));
     if summary.interrupted > 0 {
@@ -397,6 +403,7 @@ pub fn summary_json(summary: &Summary<'_>, warnings: &Diagnostics) -> Value {
         "model": summary.model.map(|path| json!({ "alias": "scripted", "answers": path })),
         "models": run.plan().models().iter().map(ModelRow::to_json).collect::<Vec<_>>(),
         "policy": { "path": summary.policy.path, "trusted": summary.policy.trusted },
+        "policies": super::plan::policies_json(summary.policy),
         "warnings": findings_json(warnings),
         "evidence": {
             "store": summary.store,

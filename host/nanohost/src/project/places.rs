@@ -21,6 +21,8 @@ pub(crate) struct Places {
     pub(crate) cache: Option<PathBuf>,
     /// The file that `NANOHOST_POLICY` names.
     pub(crate) policy: Option<PathBuf>,
+    /// The file that `NANOHOST_MACHINE_POLICY` names, which counts where the machine has none of its own.
+    pub(crate) machine_policy: Option<PathBuf>,
 }
 
 impl Places {
@@ -89,7 +91,8 @@ impl Places {
             Some(folder) => Some(folder),
             None => platform().map(|dirs| dirs.cache_dir().to_owned()),
         };
-        Ok(Self { store, config, cache, policy: named("NANOHOST_POLICY")? })
+        let (policy, machine_policy) = (named("NANOHOST_POLICY")?, named("NANOHOST_MACHINE_POLICY")?);
+        Ok(Self { store, config, cache, policy, machine_policy })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which policy is in force, and whose it is. It never comes from the program. Knows nothing of
 //! what its rows mean; that is [`Policy`]'s.
 
+mod standing;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,10 @@ pub(super) const LOCAL: &str = "policies/local.toml";
 /// Why this policy and no other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PolicyOrigin {
+    /// The machine's: in force for every program of every user.
+    Machine,
+    /// The user's own: in force for every program they run.
+    User,
     /// `--policy`.
     Flag,
     /// `NANOHOST_POLICY`.
@@ -29,14 +35,26 @@ pub(crate) enum PolicyOrigin {
     BuiltIn,
 }
 
-/// The policy of one run.
-#[derive(Debug)]
-pub(crate) struct FoundPolicy {
-    /// The policies in force; each may forbid, none widens another.
-    pub(crate) policies: Vec<Policy>,
-    /// Why these.
+/// A file that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layer {
+    /// Whose it is.
     pub(crate) origin: PolicyOrigin,
     /// The canonical path of the file.
+    pub(crate) path: PathBuf,
+}
+
+/// The policies of one run.
+#[derive(Debug)]
+pub(crate) struct FoundPolicy {
+    /// The policies in force; each may forbid, none widens another. The project's, or the one that
+    /// was named, is the last.
+    pub(crate) policies: Vec<Policy>,
+    /// Where each of them lies; the built-in one lies nowhere.
+    pub(crate) layers: Vec<Layer>,
+    /// Why the project's, or another one in its place.
+    pub(crate) origin: PolicyOrigin,
+    /// The canonical path of that file.
     pub(crate) path: Option<PathBuf>,
     /// Whether all rows count. Otherwise it is a stranger's and grants next to nothing.
     pub(crate) trusted: bool,
@@ -64,18 +82,60 @@ impl FoundPolicy {
     pub(crate) fn named(&self) -> Option<&Path> {
         match self.origin {
             PolicyOrigin::Flag | PolicyOrigin::Environment => self.path.as_deref(),
-            PolicyOrigin::Found | PolicyOrigin::BuiltIn => None,
+            PolicyOrigin::Machine | PolicyOrigin::User | PolicyOrigin::Found | PolicyOrigin::BuiltIn => None,
+        }
+    }
+
+    /// The policies with their files; `None`: the built-in one.
+    pub(crate) fn each(&self) -> impl Iterator<Item = (&Policy, Option<&Layer>)> {
+        self.policies.iter().enumerate().map(|(at, policy)| (policy, self.layers.get(at)))
+    }
+}
+
+impl PolicyOrigin {
+    /// For people and for JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Machine => "the machine's",
+            Self::User => "the user's",
+            Self::Flag => "named by --policy",
+            Self::Environment => "named by NANOHOST_POLICY",
+            Self::Found => "found above the program",
+            Self::BuiltIn => "built in: grants nothing",
         }
     }
 }
 
-/// Finds and reads the policy for `program`: `flag`, else the environment's, else the nearest
-/// `policies/local.toml` at or above the program's folder, else the built-in one.
+/// Finds and reads the policies for `program`: the machine's and the user's, where there are any, and
+/// `flag`, else the environment's, else the nearest `policies/local.toml` at or above the program's
+/// folder. Where there is none at all, the built-in one.
 ///
 /// # Errors
 /// `unreadable_file`, `not_utf8`, what [`Policy::parse`] finds, what is wrong with the record of
 /// trust, `policy_outside_project`, `foreign_policy`; exit code 2.
 pub(crate) fn find(flag: Option<&Path>, program: &Path, places: &Places) -> anyhow::Result<FoundPolicy> {
+    let standing = standing::standing(places)?;
+    let mut found = of_project(flag, program, places)?;
+    if !standing.is_empty() {
+        let (layers, policies): (Vec<Layer>, Vec<Policy>) = standing.into_iter().unzip();
+        // The built-in one stands for there being none, and would forbid all that the others permit.
+        found.policies.retain(|policy| !policy.is_built_in());
+        found.policies.splice(0..0, policies);
+        found.layers.splice(0..0, layers);
+    }
+    Ok(found)
+}
+
+/// The policies of the machine and the user alone.
+///
+/// # Errors
+/// As for [`find`].
+pub(crate) fn standing(places: &Places) -> anyhow::Result<Vec<(Layer, Policy)>> {
+    standing::standing(places)
+}
+
+/// The project's policy, or the one that its user names in its place.
+fn of_project(flag: Option<&Path>, program: &Path, places: &Places) -> anyhow::Result<FoundPolicy> {
     match (flag, &places.policy) {
         (Some(path), _) => named(path, PolicyOrigin::Flag),
         (None, Some(path)) => named(path, PolicyOrigin::Environment),
@@ -83,6 +143,7 @@ pub(crate) fn find(flag: Option<&Path>, program: &Path, places: &Places) -> anyh
             Some((project, path)) => found(program, &project, &path, places),
             None => Ok(FoundPolicy {
                 policies: vec![Policy::none()],
+                layers: Vec::new(),
                 origin: PolicyOrigin::BuiltIn,
                 path: None,
                 trusted: true,
@@ -120,6 +181,7 @@ fn named(path: &Path, origin: PolicyOrigin) -> anyhow::Result<FoundPolicy> {
     let policy = Policy::parse(source, &base, Trust::Trusted).map_err(Failure::usage)?;
     Ok(FoundPolicy {
         policies: vec![policy],
+        layers: vec![Layer { origin, path: canonical.clone() }],
         origin,
         findings: warn_if_writable(&canonical),
         path: Some(canonical),
@@ -173,6 +235,7 @@ fn found(program: &Path, project: &Path, path: &Path, places: &Places) -> anyhow
     }
     Ok(FoundPolicy {
         policies: vec![policy],
+        layers: vec![Layer { origin: PolicyOrigin::Found, path: canonical.clone() }],
         origin: PolicyOrigin::Found,
         path: Some(canonical),
         trusted: verdict == Verdict::Trusted,

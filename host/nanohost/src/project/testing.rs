@@ -21,6 +21,7 @@ impl Sandbox {
             config: root.join("config"),
             cache: Some(root.join("cache")),
             policy: None,
+            machine_policy: None,
         };
         Self { folder, places }
     }

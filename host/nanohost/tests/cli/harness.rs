@@ -136,7 +136,7 @@ impl Home {
         command.env("NANOHOST_STORE", self.store()).env("NANOHOST_CONFIG", self.path("config"));
         command.env("NANOHOST_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("nanohost-cache"));
         // Cargo's own would be taken for a user who types `cargo run`; the width would wrap help.
-        for name in ["NANOHOST_POLICY", "CARGO", "CARGO_MANIFEST_DIR", "COLUMNS"] {
+        for name in ["NANOHOST_POLICY", "NANOHOST_MACHINE_POLICY", "CARGO", "CARGO_MANIFEST_DIR", "COLUMNS"] {
             command.env_remove(name);
         }
     }

@@ -31,6 +31,7 @@ mod recover;
 mod refund;
 mod secret;
 mod settle;
+mod standing;
 mod start_key;
 mod store;
 mod strangers;

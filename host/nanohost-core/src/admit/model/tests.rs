@@ -144,3 +144,14 @@ fn a_record_repeats_it() {
     let digest = admit(admission).expect("admitted").digest();
     assert_eq!(record.repeat().expect("admitted again").digest(), digest);
 }
+
+#[test]
+fn a_policy_that_abstains_leaves_models_to_others() {
+    let abstain = "otherwise = \"abstain\"\n";
+    let narrower = format!("{abstain}{ROW}timeout = \"2s\"\n");
+    assert_eq!(plan(&["fast"], &[abstain, ROW]).models().len(), 1);
+    assert_eq!(plan(&["fast"], &[ROW, &narrower]).models()[0].timeout.as_secs(), 2);
+    assert_eq!(refused(trusting(&["fast"], &[abstain])).0, "not_granted fast");
+    assert_eq!(refused(trusting(&["fast"], &[abstain, abstain])).0, "not_granted fast");
+    assert_eq!(refused(trusting(&["fast"], &[abstain, ROW, ""])).0, "not_granted fast");
+}

@@ -37,7 +37,9 @@ fn the_cache_lies_elsewhere_or_nowhere() -> anyhow::Result<()> {
 
 #[test]
 fn an_empty_variable_is_refused_rather_than_taken_for_this_folder() {
-    for name in ["NANOHOST_STORE", "NANOHOST_CONFIG", "NANOHOST_CACHE", "NANOHOST_POLICY"] {
+    for name in
+        ["NANOHOST_STORE", "NANOHOST_CONFIG", "NANOHOST_CACHE", "NANOHOST_POLICY", "NANOHOST_MACHINE_POLICY"]
+    {
         let mut variables = vec![("NANOHOST_STORE", "/s"), ("NANOHOST_CONFIG", "/c")];
         variables.retain(|(own, _)| *own != name);
         variables.push((name, ""));
