@@ -15,6 +15,7 @@ mod console;
 #[cfg(all(test, unix))]
 mod crash;
 mod drive;
+mod executable;
 mod failure;
 mod fault;
 pub mod governed;

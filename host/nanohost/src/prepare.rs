@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use nanohost_core::Access;
 use nanohost_core::lock::Pins;
 use nanohost_core::{
-    Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program,
-    SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, Trust,
+    Admission, CheckedProgram, Diagnostic, Diagnostics, Format, Manifest, Offer, Plan, Program, SecretRule,
+    StepKind, Timestamp, ToolName, ToolOrigin, Trust,
 };
 use nanohost_sandbox::{CodeCache, CodeSource, Engine, Loaded, SecretValues, Tool};
 use nanohost_store::{Secrets, code_key};
@@ -481,28 +481,4 @@ fn load_component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
             Diagnostic::error(error.code(), message).help("build the tool again, or replace the file"),
         )
     })
-}
-
-/// The SHA-256 of the running executable. On Linux of the very file that runs, also where another
-/// one lies at its path by now.
-pub fn binary_digest() -> anyhow::Result<Digest> {
-    static BINARY: OnceLock<Result<Digest, String>> = OnceLock::new();
-    let digest = BINARY.get_or_init(|| {
-        let running = Path::new("/proc/self/exe");
-        let path = if cfg!(target_os = "linux") && running.exists() {
-            running.to_owned()
-        } else {
-            std::env::current_exe().map_err(|error| format!("the running program has no path: {error}"))?
-        };
-        let digest = std::fs::File::open(&path).and_then(Digest::of_reader);
-        digest.map_err(|error| format!("cannot read {}: {error}", path.display()))
-    });
-    digest.clone().map_err(anyhow::Error::msg)
-}
-
-/// Begins with [`binary_digest`] on a thread of its own: the executable is large, and reading it
-/// takes as long as everything else before the first step.
-pub fn begin_binary_digest() {
-    // Whoever asks gets it in any case, and any error with it.
-    let _ = std::thread::Builder::new().name("binary-digest".to_owned()).spawn(binary_digest);
 }

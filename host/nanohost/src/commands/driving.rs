@@ -17,9 +17,10 @@ use super::evidence;
 use crate::cli::ProgramArgs;
 use crate::console::{self, Console, Progress, Sight, Summary};
 use crate::drive::{CallObserved, Drive, Tools};
+use crate::executable;
 use crate::failure::Exit;
 use crate::ledger::Ledger;
-use crate::prepare::{self, Prepared};
+use crate::prepare::Prepared;
 use crate::project::{FoundPolicy, Places};
 use crate::{signals, store_failure};
 
@@ -72,10 +73,10 @@ impl Launch {
 }
 
 /// This host.
-pub fn host(engine: &Engine) -> anyhow::Result<HostRef> {
+pub fn host(engine: &Engine, places: &Places) -> anyhow::Result<HostRef> {
     Ok(HostRef {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        binary: prepare::binary_digest()?,
+        binary: executable::digest(places)?,
         engine: engine.name().to_owned(),
         config: engine.config_digest(),
     })

@@ -25,10 +25,11 @@ use super::evidence;
 use crate::cli::{GoOnArgs, ProgramArgs};
 use crate::console::{Progress, Sight, program_name};
 use crate::drive::Tools;
+use crate::executable;
 use crate::failure::{Exit, Failure};
 use crate::ledger::{self, Ledger};
 use crate::model::Models;
-use crate::prepare::{self, Prepared};
+use crate::prepare::Prepared;
 use crate::project::{self, FoundPolicy, Places, quoted};
 use crate::store_failure;
 
@@ -268,7 +269,7 @@ impl Reopened {
             signed_keys,
         };
         let take_over = TakeOver {
-            host: driving::host(engine)?,
+            host: driving::host(engine, places)?,
             policies: driving::policies(&prepared.policy),
             admission: record,
         };
@@ -338,7 +339,7 @@ fn again(
             )))));
         }
     }
-    prepare::begin_binary_digest();
+    executable::begin(places);
     let prepared = Prepared::read(program, places, engine, progress)?;
     if prepared.program.digest() != began.program().digest() {
         let message = format!("{} changed while it was being read", program.program.display());

@@ -24,18 +24,19 @@ use super::first::{self, First};
 use crate::cli::RunArgs;
 use crate::console::{self, Console, Progress, Sight};
 use crate::drive::Tools;
+use crate::executable;
 use crate::failure::{Exit, Failure};
 use crate::fault;
 use crate::ledger::{self, Ledger};
 use crate::model::Models;
-use crate::prepare::{self, Prepared};
+use crate::prepare::Prepared;
 use crate::project::{self, Places};
 use crate::store_failure;
 
 /// `nanohost run`.
 pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let manner = Manner { json: args.json, quiet: args.quiet, sight: Sight::of(args.reveal) };
-    prepare::begin_binary_digest();
+    executable::begin(places);
     let progress = Progress::new(manner.is_shown());
     let engine = Engine::new()?;
     let prepared = Prepared::read_pinned(&args.program, places, &engine, &progress)?;
@@ -97,7 +98,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let chain =
         Chain::open(id.clone(), prepared.program.digest(), args.principal.as_str(), Arc::new(key.signer));
     let mut ledger = Ledger::new(Arc::clone(&store), fence, chain, opened);
-    let host = driving::host(&engine)?;
+    let host = driving::host(&engine, places)?;
     seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed, &launch)?;
     match decided {
         Err(denied) => {
