@@ -56,7 +56,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&crate::hex::text(&self.0))
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn hex_array<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 impl serde::Serialize for Digest {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&crate::hex::text(&self.0))
     }
 }
 

@@ -15,5 +15,5 @@ pub(crate) fn push(out: &mut Vec<u8>, bytes: &[u8]) {
 pub(crate) fn text(bytes: &[u8]) -> String {
     let mut out = Vec::new();
     push(&mut out, bytes);
-    out.into_iter().map(char::from).collect()
+    String::from_utf8(out).expect("digits are ASCII")
 }

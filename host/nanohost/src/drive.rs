@@ -135,9 +135,9 @@ impl<'a> Drive<'a> {
                         self.journal.commit()?;
                     }
                 }
-                Next::Perform(action) => self.begin(action),
+                Next::Perform(action) => self.begin(action).await?,
                 Next::Await => match self.wait().await {
-                    Some(done) => self.settle(done)?,
+                    Some(done) => self.settle(done).await?,
                     None if self.cancellation.is_cancelled() => {}
                     None => anyhow::bail!("the run waits for work that nobody does"),
                 },
@@ -185,7 +185,7 @@ impl<'a> Drive<'a> {
                 Done::Ready(..) | Done::Answered(..) | Done::Stopped => {}
                 done => {
                     if self.run.end().is_none() && self.run.suspension().is_none() {
-                        self.settle(done)?;
+                        self.settle(done).await?;
                     }
                 }
             }
@@ -207,7 +207,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Starts what the machine handed out: first the pause and the lock, then the thing itself.
-    fn begin(&mut self, action: Action) {
+    async fn begin(&mut self, action: Action) -> anyhow::Result<()> {
         match action {
             Action::Ask(ask) => {
                 (self.on_step)(self.step_id(ask.place.step));
@@ -224,12 +224,16 @@ impl<'a> Drive<'a> {
                         None => Done::Stopped,
                     }
                 });
+                Ok(())
             }
             Action::Call(call) => {
                 (self.on_step)(self.step_id(call.place.step));
                 let alone = call.idempotency.is_some()
                     || self.run.plan().row(&call.tool).is_some_and(|row| !row.grants.kv().is_empty());
                 let scope = alone.then(|| self.kv_scope(&call.tool));
+                if scope.is_none() && call.backoff.is_none() {
+                    return self.start(call, None).await;
+                }
                 let store = Arc::clone(self.journal.store());
                 let cancellation = self.cancellation.clone();
                 self.in_flight.spawn(async move {
@@ -245,6 +249,7 @@ impl<'a> Drive<'a> {
                         },
                     }
                 });
+                Ok(())
             }
         }
     }
@@ -254,7 +259,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Something is over: record it.
-    fn settle(&mut self, done: Done) -> anyhow::Result<()> {
+    async fn settle(&mut self, done: Done) -> anyhow::Result<()> {
         match done {
             Done::Broken(error) => Err(error),
             Done::Stopped => Ok(()),
@@ -266,17 +271,25 @@ impl<'a> Drive<'a> {
                 // What was paid for, or came while others go on, is durable as it arrives.
                 if in_block || ask.model != SCRIPTED { self.journal.commit() } else { Ok(()) }
             }
-            Done::Ready(call, lock) => self.start(call, lock),
-            Done::Called { call, report, timed_out, lock } => {
-                self.finish(call, *report, timed_out)?;
-                drop(lock); // only now that the result is on disk
-                Ok(())
-            }
+            Done::Ready(call, lock) => self.start(call, lock).await,
+            Done::Called { call, report, timed_out, lock } => self.called(call, *report, timed_out, lock),
         }
     }
 
+    fn called(
+        &mut self,
+        call: Call,
+        report: CallReport,
+        timed_out: bool,
+        lock: Option<KvLock>,
+    ) -> anyhow::Result<()> {
+        self.finish(call, report, timed_out)?;
+        drop(lock); // only now that the result is on disk
+        Ok(())
+    }
+
     /// The turn of a call: its recorded result, or its intent and then the call.
-    fn start(&mut self, call: Call, lock: Option<KvLock>) -> anyhow::Result<()> {
+    async fn start(&mut self, call: Call, lock: Option<KvLock>) -> anyhow::Result<()> {
         if let Some(key) = &call.idempotency {
             let scope = self.idempotency_scope(&call.tool, key);
             let held = self.journal.store().recorded(&scope).map_err(store_failure)?;
@@ -323,6 +336,11 @@ impl<'a> Drive<'a> {
             cancellation: Cancellation::default(),
         };
         let everything = self.cancellation.clone();
+        if !self.in_block(call.place) {
+            // Nothing goes on beside it: no other thread has to be woken for it, and for its end.
+            let (report, timed_out) = call_within(&tool, &call, context, &everything).await;
+            return self.called(call, report, timed_out, lock);
+        }
         self.in_flight.spawn(async move {
             let (report, timed_out) = call_within(&tool, &call, context, &everything).await;
             Done::Called { call, report: Box::new(report), timed_out, lock }
@@ -610,6 +628,8 @@ async fn call_within(
     let own = context.cancellation.clone();
     let mut calling = std::pin::pin!(tool.call(&call.args, context));
     let timed_out = tokio::select! {
+        // Most calls end before anybody has to watch the clock for them.
+        biased;
         report = &mut calling => return (report, false),
         () = wait::timeout(call.timeout) => true,
         () = crate::signals::cancelled(run) => false,
