@@ -27,6 +27,15 @@ pub struct Governed {
     signer: Arc<Signer>,
 }
 
+/// How long a run took, its beginning and opening apart.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// All steps.
+    pub steps: Duration,
+    /// Of that, what it waited for the store.
+    pub commits: Duration,
+}
+
 impl Governed {
     /// With a store in that folder.
     ///
@@ -42,11 +51,11 @@ impl Governed {
         Ok(Self { plan, linked, store: Arc::new(store), signer: Arc::new(signer) })
     }
 
-    /// Runs it once, without inputs; how long its steps took, beginning and opening apart.
+    /// Runs it once, without inputs.
     ///
     /// # Errors
     /// Where the host fails, or the run does not succeed.
-    pub async fn run(&self) -> anyhow::Result<Duration> {
+    pub async fn run(&self) -> anyhow::Result<Took> {
         let opened = ledger::now();
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
@@ -71,8 +80,10 @@ impl Governed {
         };
         let run = Run::start(Arc::clone(&self.plan), Map::new(), opened);
         let started = Instant::now();
-        let (run, ..) = Drive::new(run, ledger, tools, Cancellation::default(), &|_| {}).drive().await?;
-        let took = started.elapsed();
+        let before = ledger.waited();
+        let (run, ledger, _) =
+            Drive::new(run, ledger, tools, Cancellation::default(), &|_| {}).drive().await?;
+        let took = Took { steps: started.elapsed(), commits: ledger.waited() - before };
         let end = run.end().context("the run ended")?;
         anyhow::ensure!(end.status == Status::Success, "the run ended with {:?}", end.error);
         Ok(took)

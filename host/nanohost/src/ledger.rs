@@ -3,6 +3,7 @@
 //! Knows no sandbox and no model.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nanohost_core::envelope::{Chain, Committer, Kind, Observed, Parts, Sealed};
 use nanohost_core::run::{Event, Run};
@@ -28,17 +29,26 @@ pub struct Ledger {
     head: Head,
     pending: Batch,
     last: Timestamp,
+    waited: Duration,
 }
 
 impl Ledger {
     /// The journal of a run that was just begun.
     pub fn new(store: Arc<SqliteStore>, fence: Fence, chain: Chain, opened: Timestamp) -> Self {
-        Self { store, fence, chain, head: Head::EMPTY, pending: Batch::default(), last: opened }
+        Self {
+            store,
+            fence,
+            chain,
+            head: Head::EMPTY,
+            pending: Batch::default(),
+            last: opened,
+            waited: Duration::ZERO,
+        }
     }
 
     /// The journal of a run that another process began, at its end.
     pub fn reopen(store: Arc<SqliteStore>, fence: Fence, chain: Chain, head: Head, last: Timestamp) -> Self {
-        Self { store, fence, chain, head, pending: Batch::default(), last }
+        Self { store, fence, chain, head, pending: Batch::default(), last, waited: Duration::ZERO }
     }
 
     /// Now, and never before the last envelope.
@@ -137,12 +147,14 @@ impl Ledger {
         }
         let mut batch = Batch { kv, idempotency, ..std::mem::take(&mut self.pending) };
         fault::point();
+        let started = Instant::now();
         let mut appended = self.store.append(&self.fence, self.head, &batch).map_err(store_failure)?;
         let fulfils = matches!(&batch.idempotency, Some(Claim { to: Fate::Fulfil { .. }, .. }));
         if fulfils && matches!(appended, Appended::Conflict(Conflict::Idempotency { .. })) {
             batch.idempotency = None;
             appended = self.store.append(&self.fence, self.head, &batch).map_err(store_failure)?;
         }
+        self.waited += started.elapsed();
         fault::point();
         match appended {
             Appended::Committed(head) => {
@@ -164,6 +176,11 @@ impl Ledger {
                 )),
             )),
         }
+    }
+
+    /// How long the run has waited for its commits so far.
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 
     /// The digest of the last committed envelope, and how many there are.

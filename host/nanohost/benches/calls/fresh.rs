@@ -50,8 +50,11 @@ pub(crate) fn measure() -> Result<(), Failure> {
             Layer::new("the same and a row, not waiting for the disk", || {
                 timed(BATCH, || append(&in_memory, &seal()?))
             }),
-            Layer::new("governed, pure, not waiting for the disk", || pure.run(&runtime)).over(2, GOVERNED),
-            Layer::new("governed, external, not waiting for the disk", || quick.run(&runtime)).over(2, None),
+            Layer::new("governed, pure, sealed", || pure.run_uncommitted(&runtime)).over(2, GOVERNED),
+            Layer::new("governed, pure, with its share of commits in memory", || pure.run(&runtime))
+                .over(3, None),
+            Layer::new("governed, external, with its commits in memory", || quick.run(&runtime))
+                .over(3, None),
         ];
         table(&format!("A call of the echo, {length} bytes"), ROUNDS, layers)?;
         let layers = vec![

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nanohost::governed::Governed;
+use nanohost::governed::{Governed, Took};
 use nanohost_core::Signer;
 use nanohost_sandbox::Engine;
 use tokio::runtime::Runtime;
@@ -22,6 +22,16 @@ impl Program {
 
     /// How long one call takes of a run that does nothing else.
     pub(crate) fn run(&self, runtime: &Runtime) -> Result<Duration, Failure> {
-        Ok(runtime.block_on(self.0.run())? / u32::try_from(echo::STEPS)?)
+        Ok(self.took(runtime)?.steps / u32::try_from(echo::STEPS)?)
+    }
+
+    /// The same without its share of the commits: what the next step waits for.
+    pub(crate) fn run_uncommitted(&self, runtime: &Runtime) -> Result<Duration, Failure> {
+        let took = self.took(runtime)?;
+        Ok(took.steps.saturating_sub(took.commits) / u32::try_from(echo::STEPS)?)
+    }
+
+    fn took(&self, runtime: &Runtime) -> Result<Took, Failure> {
+        Ok(runtime.block_on(self.0.run())?)
     }
 }
