@@ -62,8 +62,7 @@ async fn granted_folder() {
     assert_eq!(tool_error(&disk.read("/data/none.txt").await), "NotFound");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dot_dot_escape() {
+pub(crate) async fn dot_dot_escape() {
     let disk = Disk::new();
     for path in
         ["/data/../secret.txt", "/data/inner/../../secret.txt", "/data/inner/../../granted/../secret.txt"]
@@ -78,8 +77,7 @@ async fn dot_dot_escape() {
     assert_eq!(success(&call(&wide, json!({ "path": "/data/granted/../secret.txt" })).await), "secret");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn absolute_path_escape() {
+pub(crate) async fn absolute_path_escape() {
     let disk = Disk::new();
     let secret = disk.path().join("secret.txt");
     for path in [secret.to_str().expect("a UTF-8 path"), "/etc/passwd"] {
@@ -92,9 +90,7 @@ async fn absolute_path_escape() {
     }
 }
 
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn symlink_escape() {
+pub(crate) async fn symlink_escape() {
     let disk = Disk::new();
     let granted = disk.path().join("granted");
     std::os::unix::fs::symlink("../secret.txt", granted.join("relative")).expect("a link");
@@ -109,8 +105,7 @@ async fn symlink_escape() {
     assert_eq!(success(&disk.read("/data/inside").await), "note");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn write_through_read_grant() {
+pub(crate) async fn write_through_read_grant() {
     let disk = Disk::new();
     let order = disk.path().join("granted/order.txt");
     let new = disk.path().join("granted/new.txt");
@@ -136,8 +131,7 @@ async fn write_through_read_grant() {
     assert!(!new.exists());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn write_outside_a_write_grant() {
+pub(crate) async fn write_outside_a_write_grant() {
     let disk = Disk::new();
     let report =
         disk.call("write", "write", json!({ "path": "/data/../secret.txt", "text": "forged" })).await;
@@ -147,8 +141,7 @@ async fn write_outside_a_write_grant() {
 }
 
 /// The handle is what was granted, not the name: a folder put in its place later is not it.
-#[tokio::test(flavor = "multi_thread")]
-async fn folder_exchanged_after_admission() {
+pub(crate) async fn folder_exchanged_after_admission() {
     let disk = Disk::new();
     let tool = tool(&guest("files"), "read", &disk.asks("granted", "read"));
     fs::rename(disk.path().join("granted"), disk.path().join("moved")).expect("a rename");
@@ -178,8 +171,7 @@ async fn listings_are_sorted_and_times_absent() {
     assert_ne!(report.outcome, nanohost_sandbox::Outcome::Success(json!(true)));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn handle_hoard() {
+pub(crate) async fn handle_hoard() {
     let disk = Disk::new();
     let report = disk.call("hoard", "read", json!({ "path": "/data/order.txt", "count": 100 })).await;
     assert_eq!(success(&report), &json!(100));
@@ -188,9 +180,7 @@ async fn handle_hoard() {
 }
 
 /// Opening a pipe would block a thread of the host until somebody writes to it.
-#[cfg(unix)]
-#[tokio::test(flavor = "multi_thread")]
-async fn special_file() {
+pub(crate) async fn special_file() {
     let disk = Disk::new();
     let socket =
         std::os::unix::net::UnixListener::bind(disk.path().join("granted/socket")).expect("a socket");

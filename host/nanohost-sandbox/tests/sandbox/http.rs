@@ -115,8 +115,7 @@ async fn what_is_granted_arrives_and_is_recorded() {
     assert_eq!(answer.request, Digest::of(line.as_bytes()));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_host_port_method_or_path() {
+pub(crate) async fn another_host_port_method_or_path() {
     let (granted, other) = (Server::named("granted"), Server::named("other"));
     let tool = sending(&asks(&[at(&granted, "/v1/**")]));
     let report = send(&tool, get(&at(&granted, "/v1/a"))).await;
@@ -144,8 +143,7 @@ async fn another_host_port_method_or_path() {
 }
 
 /// What one reader takes for this and another for that never leaves.
-#[tokio::test(flavor = "multi_thread")]
-async fn path_escape() {
+pub(crate) async fn path_escape() {
     let server = Server::named("here");
     let tool = sending(&asks(&[at(&server, "/public/**")]));
     assert_eq!(success(&send(&tool, get(&at(&server, "/public/a"))).await)["body"], "here");
@@ -199,8 +197,7 @@ async fn path_escape() {
     assert_eq!(server.seen().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn host_header_smuggling() {
+pub(crate) async fn host_header_smuggling() {
     let server = Server::named("here");
     let tool = sending(&asks(&[at(&server, "/**")]));
     let host = format!("127.0.0.1:{}", server.port());
@@ -235,8 +232,7 @@ async fn host_header_smuggling() {
     assert_eq!(seen.headers.iter().filter(|(name, _)| name == "host").count(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn name_of_private_address() {
+pub(crate) async fn name_of_private_address() {
     let server = Server::named("inside");
     let urls = [format!("http://api.test:{}/**", server.port())];
     for (addresses, with_row) in [
@@ -272,8 +268,7 @@ async fn name_of_private_address() {
 }
 
 /// The first lookup is judged and good for the whole call.
-#[tokio::test(flavor = "multi_thread")]
-async fn rebinding_name() {
+pub(crate) async fn rebinding_name() {
     let first = Server::named("first");
     let second = Server::at(Ipv4Addr::new(127, 0, 0, 2), first.port(), |_, out| ok(out, "second"));
     let names = Names::new([("api.test", &[&["127.0.0.1"], &["127.0.0.2"]])]);
@@ -293,8 +288,7 @@ async fn rebinding_name() {
 }
 
 /// The host follows nothing; a guest that does makes another request, which is judged.
-#[tokio::test(flavor = "multi_thread")]
-async fn redirect_to_private_address() {
+pub(crate) async fn redirect_to_private_address() {
     let inside = Server::named("inside");
     let target = at(&inside, "/secret");
     let leading = Server::new(move |seen, out| match seen.line.as_str() {
@@ -332,8 +326,7 @@ async fn redirect_to_private_address() {
     assert_eq!(success(&send(&tool, get(&at(&leading, "/away"))).await)["status"], 302);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn too_many_calls() {
+pub(crate) async fn too_many_calls() {
     let server = Server::named("here");
     let each = |asks: &Asks| tool(&guest("http"), "each", asks);
     let request = get(&at(&server, "/"));
@@ -357,8 +350,7 @@ async fn too_many_calls() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn response_bomb() {
+pub(crate) async fn response_bomb() {
     let server = Server::new(|seen, out| match seen.line.split(' ').nth(1) {
         Some("/said") => {
             write!(out, "HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n")?;
@@ -417,8 +409,7 @@ async fn response_bomb() {
     assert_eq!(fault(&report), FaultCode::HttpLimit);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn request_bomb() {
+pub(crate) async fn request_bomb() {
     let server = Server::named("here");
     let asks = Asks { limits: "http_bytes = \"64KiB\"".into(), ..asks(&[at(&server, "/**")]) };
     let upload = tool(&guest("http"), "upload", &asks);

@@ -58,8 +58,7 @@ fn greedy_tool(function: &str, limits: &str) -> Tool {
     tool(&greedy(), function, &Asks { limits: limits.into(), ..Asks::default() })
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn endless_loop() {
+pub(crate) async fn endless_loop() {
     let tool = greedy_tool("turn", "deadline = \"100ms\"\nfuel = 1_000_000_000_000");
     assert_eq!(success(&call(&tool, json!({ "rounds": 5 })).await), &json!(5));
     let started = Instant::now();
@@ -76,8 +75,7 @@ async fn endless_loop_on_the_only_thread() {
     assert_eq!(fault(&call(&tool, json!({ "rounds": 0 })).await), FaultCode::Deadline);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn fuel_bomb() {
+pub(crate) async fn fuel_bomb() {
     let tool = greedy_tool("turn", "fuel = 10_000");
     let report = call(&tool, json!({ "rounds": 100 })).await;
     assert_eq!(success(&report), &json!(100));
@@ -87,8 +85,7 @@ async fn fuel_bomb() {
     assert_eq!(report.usage.fuel, 10_000);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn memory_bomb() {
+pub(crate) async fn memory_bomb() {
     let tool = greedy_tool("grow", "memory = \"1MiB\"");
     let report = call(&tool, json!({ "pages": 15 })).await;
     assert_eq!(success(&report), &json!(16));
@@ -101,8 +98,7 @@ async fn memory_bomb() {
 }
 
 /// A component that is larger than its limit before it runs.
-#[tokio::test(flavor = "multi_thread")]
-async fn memory_bomb_at_the_start() {
+pub(crate) async fn memory_bomb_at_the_start() {
     let loaded = wat(r#"(component
             (core module $m (memory 100) (func (export "f")))
             (core instance $i (instantiate $m))
@@ -112,15 +108,13 @@ async fn memory_bomb_at_the_start() {
     assert_eq!(success(&call(&with("memory = \"8MiB\""), json!({})).await), &Value::Null);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn deep_recursion() {
+pub(crate) async fn deep_recursion() {
     let tool = greedy_tool("dig", "");
     assert_eq!(success(&call(&tool, json!({ "depth": 1_000 })).await), &json!(1_000));
     assert_eq!(fault(&call(&tool, json!({ "depth": 50_000_000 })).await), FaultCode::StackOverflow);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn huge_return() {
+pub(crate) async fn huge_return() {
     let tool = greedy_tool("spaces", "output = \"1KiB\"");
     let fits = success(&call(&tool, json!({ "length": 1022 })).await).clone();
     assert_eq!(fits.as_str().map(str::len), Some(1022), "with its quotes it is exactly the limit");
@@ -130,16 +124,14 @@ async fn huge_return() {
 }
 
 /// A length that the guest only claims.
-#[tokio::test(flavor = "multi_thread")]
-async fn claimed_length() {
+pub(crate) async fn claimed_length() {
     let tool = greedy_tool("empty-tuples", "output = \"1KiB\"");
     assert_eq!(success(&call(&tool, json!({ "length": 2 })).await), &json!([false, false]));
     let code = fault(&call(&tool, json!({ "length": 4_000_000_000_u32 })).await);
     assert!(matches!(code, FaultCode::OutputLimit | FaultCode::Trap), "{code}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn not_a_number() {
+pub(crate) async fn not_a_number() {
     let tool = greedy_tool("divide", "");
     assert_eq!(success(&call(&tool, json!({ "a": 1, "b": 3 })).await).to_string(), "0.3333333333333333");
     for (a, b) in [(0, 0), (1, 0)] {
@@ -147,8 +139,7 @@ async fn not_a_number() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn wrong_arguments() {
+pub(crate) async fn wrong_arguments() {
     let tool = greedy_tool("turn", "");
     for input in [
         json!({}),

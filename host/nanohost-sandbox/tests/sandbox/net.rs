@@ -40,8 +40,7 @@ fn undeclared_sockets_import() {
     assert!(plan(guest("net").facts(), "fetch", &asks(80)).is_ok());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn another_port_or_address() {
+pub(crate) async fn another_port_or_address() {
     let (granted, other) = (server(), server());
     let tool = tool(&guest("net"), "fetch", &asks(granted));
     let report = call(&tool, fetch("127.0.0.1", granted)).await;
@@ -63,8 +62,7 @@ async fn another_port_or_address() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn listening_udp_and_names() {
+pub(crate) async fn listening_udp_and_names() {
     let port = server();
     for (function, input, operation) in [
         ("listen", json!({}), "bind 127.0.0.1:0"),
@@ -77,8 +75,7 @@ async fn listening_udp_and_names() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn stub() {
+pub(crate) async fn stub() {
     let asks = Asks { stub: Some("[\"wasi:sockets/*\"]"), ..Asks::default() };
     let decide = tool(&guest("net"), "decide", &asks);
     assert_eq!(success(&call(&decide, json!({ "n": 1 })).await), &json!(2));

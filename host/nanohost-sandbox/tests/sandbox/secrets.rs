@@ -125,8 +125,7 @@ async fn a_secret_goes_where_it_is_granted_and_nowhere_else() {
     assert_eq!(tool_error(&call(&bare, json!({ "name": "refund-key" })).await), "not-granted");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn secret_misplaced() {
+pub(crate) async fn secret_misplaced() {
     let desk = Desk::new(|_, out| ok(out, "got it"));
     let (port, own) = (desk.server.port(), desk.request());
     for (request, place) in [
@@ -197,8 +196,7 @@ async fn a_loopback_address_that_is_granted_by_name() {
     assert_eq!(seen.header("x-key"), Some(SECRET));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn secret_echo() {
+pub(crate) async fn secret_echo() {
     let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
     let percent: String = SECRET.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let forms = [

@@ -30,8 +30,7 @@ fn with(mut asks: Asks, capabilities: &str, limits: &str) -> Asks {
     asks
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn env_snooping() {
+pub(crate) async fn env_snooping() {
     let report = call(&world("variables"), json!({})).await;
     assert_eq!(
         success(&report),
@@ -42,8 +41,7 @@ async fn env_snooping() {
     assert_eq!(success(&call(&world("arguments"), json!({})).await), &json!([]));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn virtual_clock() {
+pub(crate) async fn virtual_clock() {
     let now = world("now");
     let first = call(&now, json!({})).await;
     assert_eq!(success(&first), &json!(1_795_400_760_000_u64), "the run's opening time");
@@ -72,8 +70,7 @@ async fn dice(context: CallContext) -> Value {
     success(&world("dice").call(&json!({}), context).await).clone()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn seeded_random() {
+pub(crate) async fn seeded_random() {
     let first = dice(context()).await;
     assert_eq!(first, dice(context()).await, "the same seed and call");
     assert_ne!(first, dice(CallContext { seed: [8; 32], ..context() }).await, "another run");
@@ -90,8 +87,7 @@ async fn call_context() {
     assert_eq!(success(&report), &json!(["key-1", 3]));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn huge_log() {
+pub(crate) async fn huge_log() {
     let asks = with(asks(), "", "logs = \"1KiB\"\nfuel = 5_000_000_000\n");
     let say = tool(&guest("world"), "say", &asks);
     let report = call(&say, json!({ "line": "hello", "times": 2 })).await;
@@ -102,8 +98,7 @@ async fn huge_log() {
     assert!(report.logs.ends_with(b"the log was cut at its limit]\n"));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn panic() {
+pub(crate) async fn panic() {
     let report = call(&world("give-up"), json!({ "text": "\u{1b}[31mboo" })).await;
     let Outcome::Fault(fault) = &report.outcome else { panic!("expected a fault") };
     assert_eq!(fault.code, FaultCode::Trap);
@@ -112,8 +107,7 @@ async fn panic() {
 }
 
 /// Ending itself, even with success, is no result.
-#[tokio::test(flavor = "multi_thread")]
-async fn exit() {
+pub(crate) async fn exit() {
     for status in [0, 1] {
         assert_eq!(fault(&call(&world("leave"), json!({ "status": status })).await), FaultCode::Exit);
     }
@@ -150,8 +144,7 @@ fn write(key: &str, value: Option<&str>) -> KvWrite {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kv_undeclared_namespace() {
+pub(crate) async fn kv_undeclared_namespace() {
     for (function, input) in [
         ("get", json!({ "namespace": "wages", "key": "a" })),
         ("set", json!({ "namespace": "wages", "key": "a", "value": "b" })),
@@ -206,8 +199,7 @@ async fn kv_lists_what_the_call_sees() {
     assert_eq!(success(&store("keys", input, shelf).await), &json!(["b", "bb", "d"]));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kv_half_written() {
+pub(crate) async fn kv_half_written() {
     let report =
         store("set-and-panic", json!({ "namespace": "ledger", "key": "a" }), Shelf::with("ledger", &[]))
             .await;
@@ -215,8 +207,7 @@ async fn kv_half_written() {
     assert_eq!(report.kv, KvDelta::default());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn kv_bounds() {
+pub(crate) async fn kv_bounds() {
     let ok = "k".repeat(512);
     success(
         &store("set", json!({ "namespace": "ledger", "key": ok, "value": "" }), Shelf::with("ledger", &[]))

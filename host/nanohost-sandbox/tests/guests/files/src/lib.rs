@@ -15,6 +15,13 @@ wit_bindgen::generate!({
             names: func(path: string) -> result<list<string>, string>;
             has-times: func(path: string) -> result<bool, string>;
             hoard: func(path: string, count: u32) -> result<u32, string>;
+            hard-link: func(path: string, link: string) -> result<_, string>;
+            symlink: func(target: string, link: string) -> result<_, string>;
+            rename: func(path: string, to: string) -> result<_, string>;
+            /// There and back again, so often; whatever comes of it.
+            swap: func(path: string, to: string, times: u32);
+            /// So often; all different answers.
+            read-often: func(path: string, times: u32) -> list<result<string, string>>;
         }
 
         world guest {
@@ -23,8 +30,21 @@ wit_bindgen::generate!({
     ",
 });
 
+use wasip2::filesystem::preopens::get_directories;
+use wasip2::filesystem::types::{Descriptor, PathFlags};
+
 struct Guest;
 export!(Guest);
+
+/// The granted folder that a path begins with, and the rest of the path.
+fn granted(path: &str) -> Result<(Descriptor, String), String> {
+    for (folder, root) in get_directories() {
+        if let Some(rest) = path.strip_prefix(&root).and_then(|rest| rest.strip_prefix('/')) {
+            return Ok((folder, rest.to_owned()));
+        }
+    }
+    Err("not granted".to_owned())
+}
 
 fn text(error: Error) -> String {
     format!("{:?}", error.kind())
@@ -65,5 +85,37 @@ impl exports::test::files::api::Guest for Guest {
             open.push(fs::File::open(&path).map_err(text)?);
         }
         Ok(open.len() as u32)
+    }
+
+    fn hard_link(path: String, link: String) -> Result<(), String> {
+        let ((from, path), (to, link)) = (granted(&path)?, granted(&link)?);
+        from.link_at(PathFlags::empty(), &path, &to, &link).map_err(|error| error.name().to_owned())
+    }
+
+    fn symlink(target: String, link: String) -> Result<(), String> {
+        let (folder, link) = granted(&link)?;
+        folder.symlink_at(&target, &link).map_err(|error| error.name().to_owned())
+    }
+
+    fn rename(path: String, to: String) -> Result<(), String> {
+        fs::rename(path, to).map_err(text)
+    }
+
+    fn swap(path: String, to: String, times: u32) {
+        for _ in 0..times {
+            let _ = fs::rename(&path, &to);
+            let _ = fs::rename(&to, &path);
+        }
+    }
+
+    fn read_often(path: String, times: u32) -> Vec<Result<String, String>> {
+        let mut answers: Vec<Result<String, String>> = Vec::new();
+        for _ in 0..times {
+            let answer = fs::read_to_string(&path).map_err(text);
+            if !answers.contains(&answer) {
+                answers.push(answer);
+            }
+        }
+        answers
     }
 }

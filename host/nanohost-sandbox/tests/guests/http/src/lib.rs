@@ -2,7 +2,8 @@
 
 mod client;
 
-use wasip2::http::types::RequestOptions;
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+use wasip2::http::types::{Fields, OutgoingRequest, RequestOptions};
 
 wit_bindgen::generate!({
     inline: "
@@ -30,6 +31,10 @@ wit_bindgen::generate!({
             upload: func(request: request, bytes: u64) -> result<answer, string>;
             impatient: func(request: request, milliseconds: u64) -> result<answer, string>;
             decide: func(n: u32) -> u32;
+            /// Requests that are made ready and never sent.
+            hoard: func(count: u32) -> u32;
+            /// Moments that are waited for, all at once and never.
+            linger: func(count: u32) -> u32;
         }
 
         world guest {
@@ -83,5 +88,15 @@ impl exports::test::http::api::Guest for Guest {
 
     fn decide(n: u32) -> u32 {
         n + 1
+    }
+
+    fn hoard(count: u32) -> u32 {
+        let ready: Vec<_> = (0..count).map(|_| OutgoingRequest::new(Fields::new())).collect();
+        ready.len() as u32
+    }
+
+    fn linger(count: u32) -> u32 {
+        let moments: Vec<_> = (0..count).map(|_| subscribe_duration(1 << 60)).collect();
+        moments.len() as u32
     }
 }
