@@ -271,6 +271,31 @@ fn the_conditions_of_the_references_parse() {
     }
 }
 
+/// Every test that the threat model names for a hostile guest is one of the repository's.
+#[test]
+fn hostile_guests_have_their_tests() {
+    let page = text(&root().join("host/docs/threat-model.md"));
+    let section = page.split("## Hostile guests").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let rows = section.expect("the page has the section").lines().filter(|line| line.starts_with("| "));
+    let mut functions = BTreeSet::new();
+    for krate in ["nanohost-core", "nanohost-sandbox", "nanohost-store", "nanohost"] {
+        for path in files(&root().join("host").join(krate), "rs") {
+            let source = text(&path);
+            functions
+                .extend(after(&source, "fn ").filter_map(|rest| Some(rest.split_once('(')?.0.to_owned())));
+        }
+    }
+    let mut named = 0;
+    for row in rows.skip(1) {
+        let cell = row.trim_end_matches('|').rsplit_once('|').expect("a row has cells").1;
+        for name in cell.split('`').skip(1).step_by(2) {
+            assert!(functions.contains(name), "no test is called `{name}`: {row}");
+            named += 1;
+        }
+    }
+    assert!(named > 50, "the table is read: {named}");
+}
+
 #[test]
 fn the_code_map_names_every_module() {
     let map = text(&root().join("host/ARCHITECTURE.md"));

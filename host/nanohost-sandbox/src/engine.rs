@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::capability::http::Network;
 use crate::code_cache::CodeCache;
+use crate::compiler::Compiler;
 use nanohost_core::Digest;
 use tokio::sync::Semaphore;
 
@@ -54,6 +55,7 @@ pub struct Engine {
     config: Arc<str>,
     pub(crate) network: Network,
     pub(crate) code_cache: Option<Arc<CodeCache>>,
+    pub(crate) compiler: Option<Arc<Compiler>>,
     _ticker: Arc<Ticker>,
 }
 
@@ -73,6 +75,7 @@ impl Engine {
             config: text.into(),
             network: Network::system(),
             code_cache: None,
+            compiler: None,
             _ticker: Arc::new(ticker),
         })
     }
@@ -87,6 +90,13 @@ impl Engine {
     #[must_use]
     pub fn with_code_cache(&self, cache: CodeCache) -> Self {
         Self { code_cache: Some(Arc::new(cache)), ..self.clone() }
+    }
+
+    /// The same engine, which compiles in a process of its own. Without one, compiling is bounded by the
+    /// sizes of components alone: no bound on time or memory.
+    #[must_use]
+    pub fn with_compiler(&self, compiler: Compiler) -> Self {
+        Self { compiler: Some(Arc::new(compiler)), ..self.clone() }
     }
 
     /// The same engine, which says that its settings are others.
@@ -119,7 +129,7 @@ impl std::fmt::Debug for Engine {
 }
 
 /// The settings, and the text of those that matter to whoever reads the evidence.
-fn config() -> (Config, String) {
+pub(crate) fn config() -> (Config, String) {
     let mut config = Config::new();
     let mut text = format!("target {}-{}\n", std::env::consts::ARCH, std::env::consts::OS);
     let mut set = |name: &str, value: bool, apply: fn(&mut Config, bool) -> &mut Config| {

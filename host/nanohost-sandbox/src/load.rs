@@ -9,13 +9,14 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex};
 
 use crate::code_cache::CodeSource;
+use crate::compiler::CompileLimits;
 use crate::engine::{Engine, MAX_CORE_INSTANCES};
 use crate::schema;
 use crate::shape::Signature;
 
 /// Components are small: 14 KiB for a plain Rust tool, 18 MB for one with a whole Python in it.
 /// Compiling is attackable by size alone.
-const MAX_COMPONENT: usize = 32 << 20;
+pub(crate) const MAX_COMPONENT: usize = 32 << 20;
 
 /// Functions of all modules together; the largest known tools (an interpreter inside) have about
 /// 30,000. Each costs the compiler time however short it is.
@@ -49,6 +50,12 @@ pub enum LoadError {
     /// The engine does not accept it.
     #[error("the component does not compile: {0}")]
     CompileFailed(String),
+    /// Compiling it took more than it may.
+    #[error("compiling the component took more than {0}")]
+    CompileLimit(CompileLimits),
+    /// The process that compiles did not do its work; not the component's doing.
+    #[error("the component was not compiled: {0}")]
+    CompilerFailed(String),
 }
 
 impl LoadError {
@@ -59,6 +66,8 @@ impl LoadError {
             Self::IsCoreModule => "is_core_module",
             Self::TooLarge { .. } => "too_large",
             Self::CompileFailed(_) => "compile_failed",
+            Self::CompileLimit(_) => "compile_limit",
+            Self::CompilerFailed(_) => "compiler_failed",
         }
     }
 }
@@ -123,9 +132,10 @@ impl Engine {
     pub fn load(&self, bytes: &Arc<[u8]>) -> Result<Loaded, LoadError> {
         bounded(bytes)?;
         let digest = Digest::of(bytes);
-        let compile = || {
-            Component::from_binary(&self.wasmtime, bytes)
-                .map_err(|error| LoadError::CompileFailed(escaped(&format!("{error:#}"))))
+        let compile = || match &self.compiler {
+            Some(compiler) => compiler.component(&self.wasmtime, bytes),
+            None => Component::from_binary(&self.wasmtime, bytes)
+                .map_err(|error| LoadError::CompileFailed(escaped(&format!("{error:#}")))),
         };
         let (component, code) = match &self.code_cache {
             Some(cache) => cache.component(self, &digest, compile)?,

@@ -91,6 +91,9 @@ pub enum Command {
     Secret(SecretArgs),
     /// Show where compiled code is kept, or forget it
     Cache(CacheArgs),
+    /// Compile the component that comes on standard input: what nanohost starts itself for
+    #[command(hide = true)]
+    CompileComponent,
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -125,7 +128,7 @@ impl Command {
             Self::Graph(args) => args.json,
             Self::Export(args) => args.json,
             Self::Trust(args) => args.json,
-            Self::Completions { .. } => false,
+            Self::CompileComponent | Self::Completions { .. } => false,
         }
     }
 }

@@ -11,6 +11,7 @@
 mod called;
 mod cli;
 mod commands;
+mod compiling;
 mod console;
 #[cfg(all(test, unix))]
 mod crash;
@@ -74,6 +75,11 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         console.print(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Success);
     }
+    if let Command::CompileComponent = &cli.command {
+        // Says nothing else on standard output, and reads nothing of this user.
+        nanohost_sandbox::compile_for_parent(std::io::stdin().lock(), std::io::stdout().lock())?;
+        return Ok(Exit::Success);
+    }
     let places = Places::find(cli.common.store.as_deref())?;
     match &cli.command {
         Command::Run(args) => commands::run(args, &places, console),
@@ -97,7 +103,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
         Command::Cache(args) => commands::cache(args, &places, console),
-        Command::Completions { .. } => Ok(Exit::Success),
+        Command::CompileComponent | Command::Completions { .. } => Ok(Exit::Success),
     }
 }
 

@@ -12,11 +12,12 @@ use nanohost_core::{
     Admission, CheckedProgram, Diagnostic, Diagnostics, Format, Manifest, Offer, Plan, Program, SecretRule,
     StepKind, Timestamp, ToolName, ToolOrigin, Trust,
 };
-use nanohost_sandbox::{CodeCache, CodeSource, Engine, Loaded, SecretValues, Tool};
+use nanohost_sandbox::{CodeCache, CodeSource, Engine, LoadError, Loaded, SecretValues, Tool};
 use nanohost_store::{Secrets, code_key};
 
 use crate::called::program_name;
 use crate::cli::ProgramArgs;
+use crate::compiling::compiler;
 use crate::console::Progress;
 use crate::failure::Failure;
 use crate::model::{SCRIPTED, Scripted};
@@ -87,7 +88,11 @@ impl Behind {
         let folders = locate(&program, args)?;
         build(&folders, places, progress)?;
         progress.stage("loading tools");
-        let tools = load(folders, &caching(engine, places, &mut warnings))?;
+        let engine = match compiler()? {
+            Some(compiler) => engine.with_compiler(compiler),
+            None => engine.clone(),
+        };
+        let tools = load(folders, &caching(&engine, places, &mut warnings))?;
         warnings.extend(rejected_code(&tools));
         progress.clear();
         Ok(Self { program: Arc::new(program), tools, warnings })
@@ -477,8 +482,13 @@ fn load_component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
     let bytes: Arc<[u8]> = project::read_bounded(path, MAX_COMPONENT).map_err(io)?.into();
     engine.load(&bytes).map_err(|error| {
         let message = format!("{}: {error}", path.display());
-        Failure::usage(
-            Diagnostic::error(error.code(), message).help("build the tool again, or replace the file"),
-        )
+        let help = match error {
+            LoadError::CompileLimit(_) => {
+                "find out why compiling it takes so much; NANOHOST_COMPILE_SECONDS allows another time"
+            }
+            LoadError::CompilerFailed(_) => "look whether this executable is whole, and memory is left",
+            _ => "build the tool again, or replace the file",
+        };
+        Failure::usage(Diagnostic::error(error.code(), message).help(help))
     })
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::database;
 use crate::harness::{Done, Home, built_component, repository};
+use crate::tool::Project;
 
 /// The kinds of a run's envelopes, after the run verified.
 fn kinds(home: &Home, run: &Value) -> Vec<String> {
@@ -213,4 +214,42 @@ fn links_out_of_the_granted_folder_are_denied() {
         assert!(!kinds(&home, &document["run"]).is_empty());
     }
     examples.run_json("path-escape/program.toml", 0, &["--input", "path=/data/within.txt"]);
+}
+
+/// A function of a few kilobytes in which every variable depends on every other around nested loops: time
+/// that grows with the square of its length, and more.
+fn compile_bomb(variables: usize) -> Vec<u8> {
+    let mut body = format!("(local {})", "i64 ".repeat(variables));
+    for at in 0..variables {
+        let (other, to) = ((at * 7919 + 1) % variables, (at * 31 + 5) % variables);
+        body.push_str(&format!("local.get {at} local.get {other} i64.add local.set {to} "));
+        if at % 4 == 0 {
+            body.push_str("loop ");
+        }
+    }
+    for at in (0..variables).step_by(4) {
+        body.push_str(&format!("local.get {at} i64.eqz br_if 0 end "));
+    }
+    wat::parse_str(format!("(component (core module (func {body})))")).expect("the text is a component")
+}
+
+#[test]
+fn a_component_that_keeps_the_compiler_busy_is_ended() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let run = |seconds: Option<&str>| {
+        let mut command = home.command(project.args("add.toml"));
+        if let Some(seconds) = seconds {
+            command.env("NANOHOST_COMPILE_SECONDS", seconds);
+        }
+        Done::of(command)
+    };
+    // As it is, it compiles in the other process and runs.
+    run(None).exits(0);
+    run(Some("soon")).finds(2, "invalid_variable");
+    home.write("own/tools/ledger/component.wasm", compile_bomb(8_000));
+    run(Some("1")).finds(2, "compile_limit");
+    // The control: a short one of the same kind compiles, and then has no such function.
+    home.write("own/tools/ledger/component.wasm", compile_bomb(20));
+    run(None).finds(2, "unknown_function");
 }
