@@ -457,6 +457,12 @@ impl Grants {
     pub fn limits(&self) -> Limits {
         self.limits
     }
+
+    /// The same authority within bounds that are stricter, or the same.
+    #[must_use]
+    pub fn within(&self, limits: Limits) -> Self {
+        Self { limits: self.limits.min(limits), ..self.clone() }
+    }
 }
 
 #[cfg(test)]

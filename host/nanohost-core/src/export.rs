@@ -103,6 +103,8 @@ pub struct BadRole;
 impl Role {
     /// Everything admission was decided from, the program's source included: a document.
     pub const ADMISSION: Self = Self(Cow::Borrowed("admission"));
+    /// Everything that the world answered to the tool of a call: what a replay of it is answered from.
+    pub const ANSWERS: Self = Self(Cow::Borrowed("answers"));
     /// The model's answer.
     pub const ANSWER: Self = Self(Cow::Borrowed("answer"));
     /// What was refused.

@@ -131,6 +131,11 @@ impl<'a> Projection<'a> {
         matches!(self.value(held, value), Cow::Owned(_))
     }
 
+    /// Whether anything is marked at all, or looked for.
+    pub(crate) fn marks_anything(&self) -> bool {
+        self.personal.marks_anything()
+    }
+
     fn cursor(&self, held: Held<'_>) -> Cursor<'a> {
         match held {
             Held::Inputs | Held::Words => Cursor::default(),

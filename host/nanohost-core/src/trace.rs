@@ -474,7 +474,7 @@ fn replay(
         let illegal = |message: String| Fault::tampered(CheckName::Transitions, at, message);
         rows(&plan, predicate).map_err(|message| Fault::tampered(CheckName::Authority, at, message))?;
         let from = run.location();
-        let mut own = values[at].clone();
+        let mut own = values[at].of_events();
         let events =
             events_of(opened, plan.program(), &mut own).map_err(|error| illegal(error.to_string()))?;
         if at == 0 || at == 1 && predicate.kind == Kind::Plan {

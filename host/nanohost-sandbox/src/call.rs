@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nanohost_core::{Clock, Timestamp};
+use nanohost_core::{Clock, Grants, Timestamp};
 use serde_json::Value;
 use tokio::sync::Notify;
 use wasmtime::component::{ResourceTable, ResourceTableError, Val};
 use wasmtime::{Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, WasiCtx};
 
+use crate::answering::{Answering, Divergence};
+use crate::answers::Answers;
 use crate::capability::clock::{RealMonotonic, RealWall, VirtualClock};
 use crate::capability::context::Context;
 use crate::capability::env::Variables;
@@ -23,6 +25,7 @@ use crate::capability::random::Generator;
 use crate::capability::secrets::Secrets;
 use crate::capability::sockets;
 use crate::capability::stdio::ToLog;
+use crate::halt::Halt;
 use crate::json::{self, JsonError};
 use crate::link::{StubCalled, Tool};
 use crate::record::Recorder;
@@ -92,6 +95,9 @@ impl Cancellation {
     }
 }
 
+/// Where a replay went another way, and how many answers it did not ask for.
+pub(crate) type Compared = (Option<Divergence>, usize);
+
 /// Why a call's future ended.
 enum End {
     Returned(wasmtime::Result<Vec<Val>>),
@@ -117,18 +123,34 @@ impl Tool {
     ///
     /// Every end is a report: there is no error besides.
     pub async fn call(&self, input: &Value, context: CallContext) -> CallReport {
+        self.answered(input, context, None).await.0
+    }
+
+    /// A call that the world answers, or a record; then also where it went another way.
+    pub(crate) async fn answered(
+        &self,
+        input: &Value,
+        context: CallContext,
+        answers: Option<Answers>,
+    ) -> (CallReport, Compared) {
         let arguments = match json::arguments(&self.function.signature, input) {
             Ok(arguments) => arguments,
-            Err(error) => return unstarted(FaultCode::InvalidArguments, error.to_string()),
+            Err(error) => {
+                return (unstarted(FaultCode::InvalidArguments, error.to_string()), Compared::default());
+            }
         };
         let permit = tokio::select! {
             biased;
-            () = context.cancellation.cancelled() => return unstarted(FaultCode::Cancelled, "cancelled before it started".into()),
+            () = context.cancellation.cancelled() => {
+                let report = unstarted(FaultCode::Cancelled, "cancelled before it started".into());
+                return (report, Compared::default());
+            },
             permit = self.engine.permits.acquire() => permit,
         };
         // The semaphore lives as long as the engine and is never closed.
         let Ok(_permit) = permit else {
-            return unstarted(FaultCode::Host, "the engine takes no calls any more".into());
+            let report = unstarted(FaultCode::Host, "the engine takes no calls any more".into());
+            return (report, Compared::default());
         };
 
         let started = Instant::now();
@@ -138,12 +160,18 @@ impl Tool {
             started.checked_add(limits.deadline).unwrap_or_else(|| started + Duration::from_secs(1 << 30));
         let cancellation = context.cancellation.clone();
         let recorder = Recorder::default();
-        let mut store = match self.store(context, &recorder, started, deadline) {
+        let halt = Halt::default();
+        let replays = answers.is_some();
+        let answering = match answers {
+            Some(answers) => Answering::from_record(answers, halt.clone()),
+            None => Answering::live(halt.clone()),
+        };
+        let host = (halt.clone(), answering.clone());
+        let mut store = match self.store(context, &recorder, host, started, deadline) {
             Ok(store) => store,
-            Err(error) => return unstarted(FaultCode::Host, error.to_string()),
+            Err(error) => return (unstarted(FaultCode::Host, error.to_string()), Compared::default()),
         };
 
-        let halt = store.data().http.halt();
         let end = tokio::select! {
             biased;
             () = cancellation.cancelled() => End::Cancelled,
@@ -169,24 +197,38 @@ impl Tool {
         };
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         let mut state = store.into_data();
-        let (used, denied, more_denied) = recorder.finish();
         let kv = state.kv.finish();
-        CallReport {
+        let logs = state.log.take();
+        let peak_memory = state.memory.peak as u64;
+        let wall = started.elapsed();
+        let (answers, compared) = if replays {
+            let State { http, table, .. } = state;
+            drop(table);
+            http.finish().await;
+            (Answers::default(), answering.compare(&kv.wanted()))
+        } else {
+            kv.wanted().into_iter().for_each(|wanted| answering.tell(wanted));
+            (answering.finish(), Compared::default())
+        };
+        let (used, denied, more_denied) = recorder.finish();
+        let report = CallReport {
             kv: if matches!(outcome, Outcome::Success(_)) { kv } else { KvDelta::default() },
             outcome,
             used,
             denied,
             more_denied,
-            usage: Usage { fuel, peak_memory: state.memory.peak as u64, wall: started.elapsed() },
-            logs: state.log.take(),
-            answers: state.http.finish(),
-        }
+            usage: Usage { fuel, peak_memory, wall },
+            logs,
+            answers,
+        };
+        (report, compared)
     }
 
     fn store(
         &self,
         context: CallContext,
         recorder: &Recorder,
+        (halt, answering): (Halt, Answering),
         started: Instant,
         deadline: Instant,
     ) -> wasmtime::Result<Store<State>> {
@@ -195,10 +237,11 @@ impl Tool {
         let mut wasi = WasiCtx::builder();
         wasi.stdout(ToLog(log.clone())).stderr(ToLog(log.clone()));
         if grants.clock() == Clock::Real {
-            wasi.wall_clock(RealWall(recorder.clone()));
-            wasi.monotonic_clock(RealMonotonic { recorder: recorder.clone(), started });
+            let (recorder, answering) = (recorder.clone(), answering.clone());
+            wasi.wall_clock(RealWall { recorder: recorder.clone(), answering: answering.clone() });
+            wasi.monotonic_clock(RealMonotonic { recorder, answering, started });
         }
-        sockets::configure(&mut wasi, grants.sockets(), recorder);
+        sockets::configure(&mut wasi, grants.sockets(), recorder, &answering);
         let secrets =
             Secrets::new(grants.secrets(), &self.secrets, &context.seed, &context.identity, recorder.clone());
         let mut table = ResourceTable::new();
@@ -207,11 +250,17 @@ impl Tool {
             table,
             wasi: wasi.build(),
             memory: Memory::new(limits.memory),
-            files: Files::new(Arc::clone(&self.folders), recorder.clone()),
+            files: Files::new(Arc::clone(&self.folders), recorder.clone(), answering.clone()),
             variables: Variables::new(grants.env(), recorder.clone()),
             clock: VirtualClock::new(context.time),
-            random: Generator::new(grants.random(), &context.seed, &context.identity, recorder.clone()),
-            kv: Kv::new(grants.kv(), context.kv, recorder.clone()),
+            random: Generator::new(
+                grants.random(),
+                &context.seed,
+                &context.identity,
+                recorder.clone(),
+                answering.clone(),
+            ),
+            kv: Kv::new(grants.kv(), context.kv, recorder.clone(), answering.clone()),
             http: Http::new(
                 grants.http(),
                 limits,
@@ -219,10 +268,13 @@ impl Tool {
                 deadline,
                 secrets.clone(),
                 recorder.clone(),
+                (halt, answering.clone()),
             ),
             secrets,
             log,
             context: Context { idempotency_key: context.idempotency_key, attempt: context.attempt },
+            answering,
+            waits_for_world: waits_for_world(grants),
         };
         let mut store = Store::new(&self.engine.wasmtime, state);
         store.limiter(|state| &mut state.memory);
@@ -302,6 +354,14 @@ impl std::io::Write for Room {
     }
 }
 
+/// Whether something that a call waits for is not the host's own doing.
+fn waits_for_world(grants: &Grants) -> bool {
+    grants.clock() == Clock::Real
+        || !grants.filesystem().is_empty()
+        || !grants.http().is_empty()
+        || !grants.sockets().is_empty()
+}
+
 fn unstarted(code: FaultCode, message: String) -> CallReport {
     CallReport {
         outcome: Outcome::Fault(Fault { code, message }),
@@ -311,7 +371,7 @@ fn unstarted(code: FaultCode, message: String) -> CallReport {
         usage: Usage { fuel: 0, peak_memory: 0, wall: Duration::ZERO },
         logs: Vec::new(),
         kv: KvDelta::default(),
-        answers: Vec::new(),
+        answers: Answers::default(),
     }
 }
 
@@ -373,6 +433,7 @@ impl Fault {
             FaultCode::StubCalled => "the tool called a stub",
             FaultCode::MalformedResult => "the tool's result is not of its type",
             FaultCode::Host => "the host could not go on",
+            FaultCode::NotRecorded => "the tool asked for something that the record has no answer to",
         };
         Self { code, message: message.to_owned() }
     }

@@ -8,21 +8,28 @@
 //! The linker is the capability table: an import that was not granted does not exist. This crate
 //! deliberately knows no program, no policy, no store, no evidence and no command line.
 
+mod answering;
+mod answers;
 mod bindings;
 mod call;
 mod capability;
 mod code_cache;
 mod compiler;
 mod engine;
+mod halt;
 mod json;
 mod link;
 mod load;
 mod record;
+mod replay;
 mod report;
 mod schema;
 mod shape;
 mod state;
+mod waiting;
 
+pub use answering::{Diverged, Divergence};
+pub use answers::{Answers, BadAnswers, HostAnswer};
 pub use call::{CallContext, Cancellation};
 pub use capability::filesystem::{FolderError, RealFolder};
 pub use capability::http::{CertificateError, Network, Resolver};
@@ -35,4 +42,5 @@ pub use json::JsonError;
 pub use link::{LinkError, Missing, Tool};
 pub use load::{LoadError, Loaded, UnsupportedExport};
 pub use record::{Refusal, Use};
-pub use report::{CallReport, FailureKind, Fault, FaultCode, HostAnswer, Outcome, TypedFailure, Usage};
+pub use replay::{ReplayContext, ReplayTool, Replayed};
+pub use report::{CallReport, FailureKind, Fault, FaultCode, Outcome, TypedFailure, Usage};

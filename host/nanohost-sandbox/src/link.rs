@@ -112,6 +112,18 @@ impl Engine {
     /// # Errors
     /// See [`LinkError`].
     pub fn link(&self, loaded: &Loaded, grants: &Grants, export: &str) -> Result<Tool, LinkError> {
+        let folders = grants.filesystem().iter().map(OpenFolder::open).collect::<Result<Arc<[_]>, _>>();
+        self.linked(loaded, grants, export, folders, false)
+    }
+
+    pub(crate) fn linked<E: Into<LinkError>>(
+        &self,
+        loaded: &Loaded,
+        grants: &Grants,
+        export: &str,
+        folders: Result<Arc<[OpenFolder]>, E>,
+        replays: bool,
+    ) -> Result<Tool, LinkError> {
         let function = loaded.functions.iter().find(|function| function.path == export);
         let function = function.ok_or_else(|| LinkError::NoSuchExport(export.to_owned()))?.clone();
 
@@ -121,9 +133,9 @@ impl Engine {
             return Err(LinkError::Missing(missing));
         }
 
-        let folders = grants.filesystem().iter().map(OpenFolder::open).collect::<Result<Arc<[_]>, _>>()?;
+        let folders = folders.map_err(Into::into)?;
         let incompatible = |error: wasmtime::Error| LinkError::Incompatible(escaped(&format!("{error:#}")));
-        let linker = self.linker(loaded, grants, &folders).map_err(incompatible)?;
+        let linker = self.linker(loaded, grants, &folders, replays).map_err(incompatible)?;
         let instance = linker.instantiate_pre(&loaded.component).map_err(incompatible)?;
         Ok(Tool {
             engine: self.clone(),
@@ -142,6 +154,7 @@ impl Engine {
         loaded: &Loaded,
         grants: &Grants,
         folders: &[OpenFolder],
+        replays: bool,
     ) -> wasmtime::Result<Linker<State>> {
         let mut linker = Linker::new(&self.wasmtime);
         let takes = |class| {
@@ -158,7 +171,7 @@ impl Engine {
             env::link(&mut linker)?;
         }
         if takes(Class::Clock) {
-            clock::link(&mut linker, grants.clock())?;
+            clock::link(&mut linker, grants.clock(), replays)?;
         }
         if takes(Class::Random) {
             random::link(&mut linker, grants.random())?;

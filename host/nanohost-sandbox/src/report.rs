@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use nanohost_core::{Class, Digest};
 use serde_json::Value;
 
+use crate::answers::Answers;
 use crate::capability::kv::KvDelta;
 use crate::record::{Refusal, Use};
 use crate::shape::{Int, Shape};
@@ -28,29 +28,9 @@ pub struct CallReport {
     pub logs: Vec<u8>,
     /// What it read and wants to write in its namespaces. Empty unless the call succeeded.
     pub kv: KvDelta,
-    /// What other hosts answered, in the order in which the answers began; at most
-    /// `limits.http_bytes` of headers and bodies. Chosen by those hosts.
-    pub answers: Vec<HostAnswer>,
-}
-
-/// What another host answered to one request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostAnswer {
-    /// The class of authority through which it was asked.
-    pub class: Class,
-    /// The grant that allowed the request.
-    pub scope: String,
-    /// SHA-256 of `POST https://api.example.com/v1/refunds?a=b`: method and URL in the spelling
-    /// that was sent.
-    pub request: Digest,
-    /// The status.
-    pub status: u16,
-    /// Headers in the order they came, names in lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
-    /// As much of the body as the guest took.
-    pub body: Vec<u8>,
-    /// Whether that is all of it.
-    pub whole: bool,
+    /// What the world answered, for a replay; the record's own where this was one. Chosen by other
+    /// hosts, and by whoever wrote the files.
+    pub answers: Answers,
 }
 
 /// How a call ended.
@@ -134,6 +114,8 @@ pub enum FaultCode {
     MalformedResult,
     /// The host's side could not go on; not the guest's doing.
     Host,
+    /// In a replay: the guest asked what the record has no answer to.
+    NotRecorded,
 }
 
 impl FaultCode {
@@ -156,6 +138,7 @@ impl FaultCode {
             Self::StubCalled => "stub_called",
             Self::MalformedResult => "malformed_result",
             Self::Host => "host",
+            Self::NotRecorded => "not_recorded",
         }
     }
 }

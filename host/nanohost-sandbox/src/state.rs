@@ -5,6 +5,7 @@ use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::{ResourceLimiter, Result};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use crate::answering::Answering;
 use crate::bindings::nanohost::tool::types;
 use crate::capability::clock::VirtualClock;
 use crate::capability::context::Context;
@@ -35,6 +36,9 @@ pub(crate) struct State {
     pub(crate) secrets: Secrets,
     pub(crate) log: LogBuffer,
     pub(crate) context: Context,
+    pub(crate) answering: Answering,
+    /// Whether what is waited for depends on the world, and its coming has to be recorded.
+    pub(crate) waits_for_world: bool,
 }
 
 impl WasiView for State {

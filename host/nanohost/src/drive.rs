@@ -35,8 +35,7 @@ use crate::ledger::Ledger;
 use crate::model::{Answered, Models, SCRIPTED};
 use crate::{store_failure, wait};
 use kv::{CommittedKv, KvLock};
-use outcome::How;
-pub use outcome::{ended, used};
+pub use outcome::{How, answers, ended, event, refusals, used};
 
 /// What a run needs from outside.
 pub struct Tools {
@@ -471,7 +470,7 @@ impl<'a> Drive<'a> {
         }
         let stopped = self.cancellation.is_cancelled();
         let (used, usage) = outcome::used(&report);
-        let CallReport { outcome, used: uses, denied, logs, kv, usage: cost, .. } = report;
+        let CallReport { outcome, used: uses, denied, logs, kv, usage: cost, answers, .. } = report;
         self.observed.push(CallObserved {
             place,
             tool: call.tool.clone(),
@@ -492,6 +491,7 @@ impl<'a> Drive<'a> {
         let observed = Observed {
             used,
             usage: Some(usage),
+            answers: outcome::answers(&answers)?,
             tool: Some(call.tool.clone()),
             // A call without an effect has no intent: its arguments stand in its result.
             input: (row.effect == Effect::Pure).then(|| Slot::known(call.args.clone())),

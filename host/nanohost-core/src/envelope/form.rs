@@ -15,6 +15,9 @@ pub(super) fn check(predicate: &Predicate, commits: impl Fn(&Role) -> bool) -> R
             return Err("it has members that do not belong to its kind");
         }
     }
+    if commits(&Role::ANSWERS) && !ends_call(predicate) {
+        return Err("it commits to answers and ends no call");
+    }
     let opens = predicate.kind == Kind::RunOpen;
     if opens != (run.seq == 0) || opens != run.prev.is_none() || opens && run.plan.is_some() {
         return Err("only its first envelope opens a run");
@@ -189,6 +192,20 @@ fn resume(predicate: &Predicate, commits: impl Fn(&Role) -> bool) -> Result<(), 
         && entitled == (answers || settles).then_some(true)
         && called;
     if fits { Ok(()) } else { Err("its event and its members do not fit") }
+}
+
+/// Whether a call that was really made ended with it: what the world answered to its tool is known.
+fn ends_call(predicate: &Predicate) -> bool {
+    let event = predicate.step.as_ref().map_or("", |step| step.event.as_str());
+    let checks = event == "refused" || event.starts_with("resumed:");
+    match &predicate.call {
+        Some(call) => match predicate.kind {
+            Kind::Result => call.result.as_deref() != Some("recorded"),
+            Kind::Resume | Kind::Denied => checks,
+            _ => false,
+        },
+        None => predicate.kind == Kind::Denied && event == "denied",
+    }
 }
 
 /// Whether it speaks of the authority or the cost of a call.

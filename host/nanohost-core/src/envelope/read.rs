@@ -177,6 +177,12 @@ impl Disclosed {
         self.0.get(role)
     }
 
+    /// All but what the world answered to tools: no event holds it, and it can be large.
+    pub(crate) fn of_events(&self) -> Self {
+        let values = self.0.iter().filter(|(role, _)| **role != Role::ANSWERS);
+        Self(values.map(|(role, value)| (role.clone(), value.clone())).collect())
+    }
+
     /// Takes the value of a role out.
     pub fn take(&mut self, role: &Role) -> Option<Value> {
         self.0.remove(role)

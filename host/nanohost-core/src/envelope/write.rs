@@ -122,6 +122,8 @@ pub struct Observed {
     pub resolver: Option<(ResolverRef, Option<Value>)>,
     /// What a run goes on under, where another process took it over.
     pub take_over: Option<TakeOver>,
+    /// What the world answered to the tool that was called, where it answered anything: compact JSON.
+    pub answers: Option<String>,
 }
 
 /// What a run goes on under.
@@ -398,6 +400,9 @@ fn parts_of(
         committer.json(Role::ADMISSION, &take_over.admission);
         parts.host = Some(take_over.host);
         parts.policies = take_over.policies;
+    }
+    if let Some(answers) = observed.answers {
+        committer.commit(Role::ANSWERS, Encoding::Json, answers.into_bytes());
     }
     match event {
         Event::Started { tool, args, .. } => {

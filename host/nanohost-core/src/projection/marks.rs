@@ -295,6 +295,15 @@ impl Personal {
         Cursor::of(self.results.get(tool))
     }
 
+    /// Whether there is any mark or any detector.
+    pub(super) fn marks_anything(&self) -> bool {
+        let mut marks = self.names.values().chain(self.proposals.values());
+        let mut tools = self.args.values().chain(self.results.values());
+        !self.detectors.is_empty()
+            || marks.any(|marks| !marks.is_empty())
+            || tools.any(|marks| !marks.is_empty())
+    }
+
     /// Whether a name is marked that could be an input's.
     pub(super) fn marks_input(&self, program: &CheckedProgram) -> bool {
         self.names.keys().any(|name| program.index_of(name).is_none())

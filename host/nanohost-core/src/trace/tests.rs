@@ -834,6 +834,51 @@ fn values_have_to_be_committed_to() {
     );
 }
 
+/// What the world answered stands where a call ended that was really made, and nowhere else.
+#[test]
+fn answers_belong_to_calls_that_were_made() {
+    let answers = json!({ "format": "nanohost/answers/v1", "cut": false, "answers": [] });
+    let add = |it: &mut Forgery, at: usize| {
+        let name = format!("run/{}/{at}/answers", run_id());
+        let subject = json!({ "digest": { "nanohostCommitV1": "0".repeat(64) }, "name": name });
+        it.payloads[at]["subject"].as_array_mut().expect("subjects").insert(1, subject);
+        let content = Content {
+            seq: at as u64,
+            role: Role::ANSWERS,
+            encoding: crate::Encoding::Json,
+            salt: crate::Salt::from_bytes([3; 32]),
+            bytes: answers.to_string().into_bytes(),
+        };
+        let commitment = content.commitment().to_string();
+        it.payloads[at]["subject"][1]["digest"]["nanohostCommitV1"] = commitment.into();
+        let subjects = it.payloads[at]["subject"].as_array_mut().expect("subjects");
+        subjects[1..].sort_by_key(|subject| subject["name"].to_string());
+        it.contents.push(content);
+        it.contents.sort_by(|a, b| (a.seq, &a.role).cmp(&(b.seq, &b.role)));
+    };
+    let mut forgery = whole(Order::First).handed.forge();
+    let at = forgery.find("finished");
+    add(&mut forgery, at);
+    let handed = forgery.seal();
+    assert_eq!(handed.verify(false).0.fault, None, "at the end of a call");
+    let mut changed = whole(Order::First).handed.forge();
+    add(&mut changed, at);
+    let mut changed = changed.seal();
+    let content = changed.contents.iter_mut().find(|content| content.role == Role::ANSWERS).expect("one");
+    content.bytes = content.bytes.iter().map(|byte| if *byte == b'f' { b'g' } else { *byte }).collect();
+    caught(&changed, CheckName::Commitments, "answers that nobody gave");
+    for event in ["started", "answered", "resumed:OPERATOR"] {
+        forged(
+            &format!("answers of {event}"),
+            |it| {
+                let at = it.find(event);
+                add(it, at);
+            },
+            CheckName::Canonical,
+        );
+    }
+}
+
 #[test]
 fn authority_is_that_of_the_row() {
     let authority = CheckName::Authority;

@@ -13,6 +13,8 @@ use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, async_trait};
 
+use crate::answering::Answering;
+use crate::answers::Entry;
 use crate::record::Recorder;
 use crate::state::State;
 
@@ -20,10 +22,15 @@ use crate::state::State;
 /// waits for it.
 const STEP: u64 = 1_000;
 
-/// Adds the interfaces as granted.
-pub(crate) fn link(linker: &mut Linker<State>, clock: Clock) -> Result<()> {
+/// Adds the interfaces as granted. In a replay no clock is real: the record is read, and waiting takes
+/// no time.
+pub(crate) fn link(linker: &mut Linker<State>, clock: Clock, replays: bool) -> Result<()> {
     match clock {
         Clock::Denied => Ok(()),
+        Clock::Real if replays => {
+            wall_clock::add_to_linker::<State, Replayed>(linker, |state| Replay(view(state)))?;
+            monotonic_clock::add_to_linker::<State, Replayed>(linker, |state| Replay(view(state)))
+        }
         Clock::Virtual => {
             wall_clock::add_to_linker::<State, Virtual>(linker, view)?;
             monotonic_clock::add_to_linker::<State, Virtual>(linker, view)
@@ -120,10 +127,11 @@ impl wasmtime::component::HasData for Virtual {
 struct VirtualView<'a> {
     clock: &'a VirtualClock,
     table: &'a mut ResourceTable,
+    answering: &'a Answering,
 }
 
 fn view(state: &mut State) -> VirtualView<'_> {
-    VirtualView { clock: &state.clock, table: &mut state.table }
+    VirtualView { clock: &state.clock, table: &mut state.table, answering: &state.answering }
 }
 
 impl wall_clock::Host for VirtualView<'_> {
@@ -158,33 +166,97 @@ impl monotonic_clock::Host for VirtualView<'_> {
     }
 }
 
+/// What the host's clocks say of how fine they are.
+const REAL_WALL: Duration = Duration::from_millis(1);
+const REAL_MONOTONIC: u64 = 1;
+
 /// The host's wall clock, recorded.
-pub(crate) struct RealWall(pub(crate) Recorder);
+pub(crate) struct RealWall {
+    pub(crate) recorder: Recorder,
+    pub(crate) answering: Answering,
+}
 
 impl HostWallClock for RealWall {
     fn resolution(&self) -> Duration {
-        Duration::from_millis(1)
+        REAL_WALL
     }
 
     fn now(&self) -> Duration {
-        self.0.operation(Class::Clock, "real");
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+        self.recorder.operation(Class::Clock, "real");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.answering.tell(Entry::Wall { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() });
+        now
     }
 }
 
 /// The host's monotonic clock, recorded. It counts from the start of the call.
 pub(crate) struct RealMonotonic {
     pub(crate) recorder: Recorder,
+    pub(crate) answering: Answering,
     pub(crate) started: std::time::Instant,
 }
 
 impl HostMonotonicClock for RealMonotonic {
     fn resolution(&self) -> u64 {
-        1
+        REAL_MONOTONIC
     }
 
     fn now(&self) -> u64 {
         self.recorder.operation(Class::Clock, "real");
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        let now = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.answering.tell(Entry::Monotonic { now });
+        now
+    }
+}
+
+/// The host's clocks as a record has them.
+struct Replayed;
+
+impl wasmtime::component::HasData for Replayed {
+    type Data<'a> = Replay<'a>;
+}
+
+struct Replay<'a>(VirtualView<'a>);
+
+impl Replay<'_> {
+    /// The next reading of the monotonic clock; nothing matters any more where there is none.
+    fn monotonic(&self) -> u64 {
+        match self.0.answering.ask(&Entry::Monotonic { now: 0 }) {
+            Some((_, Entry::Monotonic { now })) => now,
+            _ => 0,
+        }
+    }
+}
+
+impl wall_clock::Host for Replay<'_> {
+    fn now(&mut self) -> Result<wall_clock::Datetime> {
+        Ok(match self.0.answering.ask(&Entry::Wall { seconds: 0, nanoseconds: 0 }) {
+            Some((_, Entry::Wall { seconds, nanoseconds })) => wall_clock::Datetime { seconds, nanoseconds },
+            _ => wall_clock::Datetime { seconds: 0, nanoseconds: 0 },
+        })
+    }
+
+    fn resolution(&mut self) -> Result<wall_clock::Datetime> {
+        Ok(wall_clock::Datetime { seconds: REAL_WALL.as_secs(), nanoseconds: REAL_WALL.subsec_nanos() })
+    }
+}
+
+impl monotonic_clock::Host for Replay<'_> {
+    fn now(&mut self) -> Result<monotonic_clock::Instant> {
+        Ok(self.monotonic())
+    }
+
+    fn resolution(&mut self) -> Result<monotonic_clock::Duration> {
+        Ok(REAL_MONOTONIC)
+    }
+
+    fn subscribe_instant(&mut self, _when: monotonic_clock::Instant) -> Result<Resource<DynPollable>> {
+        // The real one reads its clock for this.
+        self.monotonic();
+        monotonic_clock::Host::subscribe_instant(&mut self.0, 0)
+    }
+
+    fn subscribe_duration(&mut self, _span: monotonic_clock::Duration) -> Result<Resource<DynPollable>> {
+        monotonic_clock::Host::subscribe_instant(&mut self.0, 0)
     }
 }

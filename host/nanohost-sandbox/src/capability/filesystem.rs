@@ -1,13 +1,15 @@
 //! `wasi:filesystem` below the granted folders: wasmtime's implementation, behind a wrapper that
-//! records what is used and what is refused, and that gives the same answers on every host
-//! (listings sorted, times absent).
+//! records what is used, what is answered and what is refused, and that gives the same answers on
+//! every host (listings sorted, times absent). In a replay there is no folder: the record answers.
+
+mod stream;
+mod told;
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use nanohost_core::{Access, Class, FolderGrant};
+use nanohost_core::{Access, Class, Folder, FolderGrant};
 use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, Dir, WasiFilesystemCtxView};
@@ -17,13 +19,15 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     ErrorCode, Filesize, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp,
     OpenFlags, PathFlags,
 };
-use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, FsError, FsResult, InputStream, OutputStream, Pollable, StreamResult,
-};
-use wasmtime_wasi::{FsPerms, OpenMode, async_trait};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
+use wasmtime_wasi::{FsPerms, OpenMode};
 
+use crate::answering::{Answering, Diverged};
+use crate::answers::{Entry, FileAnswer, Pieces, Sent, Told};
 use crate::record::Recorder;
 use crate::state::State;
+use stream::{Read, RecordedFailure, Written};
+use told::{Telling, not_recorded, only_end};
 
 /// Entries of one listing; they are held in memory to be sorted.
 const MAX_ENTRIES: usize = 100_000;
@@ -36,7 +40,8 @@ const MAX_PATH: usize = 1024;
 #[derive(Clone)]
 pub(crate) struct OpenFolder {
     guest: Arc<str>,
-    dir: Dir,
+    /// `None` in a replay.
+    dir: Option<Dir>,
     pub(crate) real: RealFolder,
 }
 
@@ -85,7 +90,14 @@ impl OpenFolder {
         };
         // Never on the current thread: a slow disk must not hold up the deadline of the call.
         let dir = Dir::new(dir, perms, mode, false);
-        Ok(Self { guest: grant.folder.guest.as_str().into(), dir, real })
+        Ok(Self { guest: grant.folder.guest.as_str().into(), dir: Some(dir), real })
+    }
+
+    /// A folder that is not there, and of which a record tells.
+    pub(crate) fn recorded(grant: &FolderGrant) -> Self {
+        let Folder { guest, access } = &grant.folder;
+        let real = RealFolder { guest: guest.clone(), access: *access, path: PathBuf::new() };
+        Self { guest: guest.as_str().into(), dir: None, real }
     }
 }
 
@@ -110,7 +122,11 @@ pub(crate) struct Files {
     /// What is left of each listing.
     listings: HashMap<u32, VecDeque<DirectoryEntry>>,
     pub(crate) recorder: Recorder,
+    answering: Answering,
 }
+
+/// Stands in a replay where a descriptor or a listing would stand.
+struct Absent;
 
 /// A descriptor's granted folder and its path as the guest would write it.
 #[derive(Clone)]
@@ -120,8 +136,8 @@ struct Origin {
 }
 
 impl Files {
-    pub(crate) fn new(folders: Arc<[OpenFolder]>, recorder: Recorder) -> Self {
-        Self { folders, origins: HashMap::new(), listings: HashMap::new(), recorder }
+    pub(crate) fn new(folders: Arc<[OpenFolder]>, recorder: Recorder, answering: Answering) -> Self {
+        Self { folders, origins: HashMap::new(), listings: HashMap::new(), recorder, answering }
     }
 }
 
@@ -179,6 +195,61 @@ impl View<'_> {
         result
     }
 
+    /// Whether a record answers.
+    fn replays(&self) -> bool {
+        self.files.answering.is_recorded()
+    }
+
+    /// What a guest asks, for the record.
+    fn question(&self, origin: Option<&Origin>, ask: &str, path: Option<&str>, with: String) -> FileAnswer {
+        let path = match (origin, path) {
+            (Some(origin), Some(path)) => origin.join(path),
+            (Some(origin), None) => origin.path.clone(),
+            (None, path) => path.unwrap_or_default().to_owned(),
+        };
+        FileAnswer { ask: ask.to_owned(), path, with, sent: None, told: Told::Done }
+    }
+
+    /// The answer that the record has to a question.
+    fn recorded<T: Telling>(&self, asked: FileAnswer) -> FsResult<T> {
+        let answering = &self.files.answering;
+        let sent = asked.sent.clone();
+        let asked = Entry::File(asked);
+        let Some((_, Entry::File(answer))) = answering.ask(&asked) else { return Err(not_recorded()) };
+        if let (Some(then), Some(now)) = (&answer.sent, &sent)
+            && then != now
+        {
+            answering.diverge(Diverged::File, &answer.path, Some((then.sha256, now.sha256)));
+            return Err(not_recorded());
+        }
+        T::told(answer.told).unwrap_or_else(|| {
+            answering.impossible(&asked);
+            Err(not_recorded())
+        })
+    }
+
+    /// Records the answer of the system to a question.
+    fn tell<T: Telling>(&self, asked: FileAnswer, result: &FsResult<T>) {
+        if let Some(told) = T::tell(result) {
+            self.files.answering.tell(Entry::File(FileAnswer { told, ..asked }));
+        }
+    }
+
+    /// A handle for the guest behind which nothing is.
+    fn absent<T: 'static>(&mut self) -> FsResult<Resource<T>> {
+        Ok(Resource::new_own(self.wasi.table.push(Absent)?.rep()))
+    }
+
+    /// The answer of a record to a question for a handle. Where the guest held as many as it may, the
+    /// call ended before the question was answered, and ends again.
+    fn recorded_handle<T: Telling>(&mut self, asked: FileAnswer) -> FsResult<T> {
+        if !self.files.answering.has(&Entry::File(asked.clone())) {
+            let room = self.wasi.table.push(Absent)?;
+            self.wasi.table.delete(room)?;
+        }
+        self.recorded(asked)
+    }
+
     /// Opening a pipe or a device can block for ever, or do things that are not reading a file.
     async fn refuse_special(
         &mut self,
@@ -198,15 +269,53 @@ impl View<'_> {
         }
     }
 
+    /// A stream to a file that is not there.
+    fn recorded_output(
+        &mut self,
+        origin: Option<Origin>,
+        asked: FileAnswer,
+        offset: Option<Filesize>,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let opened = self.recorded_handle::<()>(asked);
+        self.seen(origin.as_ref(), "write", None, opened)?;
+        let path = origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default();
+        let root = origin.map(|origin| origin.root).unwrap_or_default();
+        let asked = Entry::Write { path, offset, sent: Sent::nothing(), permits: Vec::new(), end: None };
+        let stream = stream::writing(&asked, root, &self.files.recorder, &self.files.answering);
+        Ok(self.wasi.table.push(stream.ok_or_else(not_recorded)?)?)
+    }
+
+    /// A folder's entries, sorted: the order that the system has them in differs from machine to
+    /// machine.
+    async fn listed(
+        &mut self,
+        fd: Resource<Descriptor>,
+    ) -> FsResult<(Resource<DirectoryEntryStream>, Vec<DirectoryEntry>)> {
+        let stream = self.wasi.read_directory(fd).await?;
+        let mut entries = Vec::new();
+        while let Some(entry) = self.wasi.read_directory_entry(Resource::new_borrow(stream.rep())).await? {
+            if entries.len() >= MAX_ENTRIES {
+                self.wasi.table.delete(stream)?;
+                return Err(ErrorCode::InsufficientMemory.into());
+            }
+            entries.push(entry);
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok((stream, entries))
+    }
+
     fn wrap_output(
         &mut self,
         stream: Resource<DynOutputStream>,
         origin: Option<Origin>,
+        offset: Option<Filesize>,
     ) -> FsResult<Resource<DynOutputStream>> {
         let Some(origin) = origin else { return Ok(stream) };
         let inner = self.wasi.table.delete(stream)?;
-        let counted = Counted { inner, root: origin.root, recorder: self.files.recorder.clone() };
-        Ok(self.wasi.table.push(Box::new(counted) as DynOutputStream)?)
+        let asked =
+            Entry::Write { path: origin.path, offset, sent: Sent::nothing(), permits: Vec::new(), end: None };
+        let stream = Written::new(inner, asked, origin.root, &self.files.recorder, &self.files.answering);
+        Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
     }
 }
 
@@ -241,7 +350,10 @@ impl preopens::Host for View<'_> {
         folders
             .iter()
             .map(|folder| {
-                let fd = self.wasi.table.push(Descriptor::Dir(folder.dir.clone()))?;
+                let fd = match &folder.dir {
+                    Some(dir) => self.wasi.table.push(Descriptor::Dir(dir.clone()))?,
+                    None => self.absent()?,
+                };
                 let origin = Origin { root: Arc::clone(&folder.guest), path: folder.guest.to_string() };
                 self.files.origins.insert(fd.rep(), origin);
                 Ok((fd, folder.guest.to_string()))
@@ -256,23 +368,47 @@ impl types::Host for View<'_> {
     }
 
     fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> Result<Option<ErrorCode>> {
+        if let Some(recorded) = self.wasi.table.get(&error)?.downcast_ref::<RecordedFailure>() {
+            return Ok(recorded.0);
+        }
         self.wasi.filesystem_error_code(error)
     }
 }
 
-/// One method that takes a descriptor, or a descriptor and a path, and only has to be recorded.
+/// One method that takes a descriptor, or a descriptor and a path: answered by the system, which is
+/// recorded, or by the record.
 macro_rules! recorded {
-    ($self:ident, $fd:ident, $operation:literal, $call:expr) => {{
+    ($self:ident, $fd:ident, $operation:literal, $with:expr, $call:expr) => {{
         let origin = $self.origin(&$fd);
-        let result = $call.await;
+        let asked = $self.question(origin.as_ref(), $operation, None, $with);
+        let result = recorded!(@ $self, asked, $call);
         $self.seen(origin.as_ref(), $operation, None, result)
     }};
-    ($self:ident, $fd:ident, $operation:literal, $path:ident, $call:expr) => {{
+    ($self:ident, $fd:ident, $operation:literal, $path:ident, $with:expr, $call:expr) => {{
         let origin = $self.origin(&$fd);
         let shown = $path.clone();
-        let result = $call.await;
+        let asked = $self.question(origin.as_ref(), $operation, Some(&shown), $with);
+        let result = recorded!(@ $self, asked, $call);
         $self.seen(origin.as_ref(), $operation, Some(&shown), result)
     }};
+    (@ $self:ident, $asked:expr, $call:expr) => {
+        if $self.replays() {
+            $self.recorded($asked)
+        } else {
+            let result = $call.await;
+            $self.tell($asked, &result);
+            result
+        }
+    };
+}
+
+/// Nothing that decides but the path.
+fn plain() -> String {
+    String::new()
+}
+
+fn following(flags: PathFlags) -> String {
+    if flags.contains(PathFlags::SYMLINK_FOLLOW) { "follow".to_owned() } else { String::new() }
 }
 
 impl HostDescriptor for View<'_> {
@@ -283,27 +419,32 @@ impl HostDescriptor for View<'_> {
         len: Filesize,
         advice: Advice,
     ) -> FsResult<()> {
+        if self.replays() {
+            return Ok(()); // changes nothing that can be seen
+        }
         self.wasi.advise(fd, offset, len, advice).await
     }
 
     async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
-        recorded!(self, fd, "sync", self.wasi.sync_data(fd))
+        recorded!(self, fd, "sync", "data".to_owned(), self.wasi.sync_data(fd))
     }
 
     async fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
-        recorded!(self, fd, "sync", self.wasi.sync(fd))
+        recorded!(self, fd, "sync", plain(), self.wasi.sync(fd))
     }
 
     async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
-        self.wasi.get_flags(fd).await
+        let asked = self.question(self.origin(&fd).as_ref(), "flags", None, plain());
+        recorded!(@ self, asked, self.wasi.get_flags(fd))
     }
 
     async fn get_type(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorType> {
-        self.wasi.get_type(fd).await
+        let asked = self.question(self.origin(&fd).as_ref(), "type", None, plain());
+        recorded!(@ self, asked, self.wasi.get_type(fd))
     }
 
     async fn set_size(&mut self, fd: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
-        recorded!(self, fd, "truncate", self.wasi.set_size(fd, size))
+        recorded!(self, fd, "truncate", size.to_string(), self.wasi.set_size(fd, size))
     }
 
     async fn set_times(
@@ -312,7 +453,8 @@ impl HostDescriptor for View<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
-        recorded!(self, fd, "set-times", self.wasi.set_times(fd, accessed, modified))
+        let with = format!("{accessed:?} {modified:?}");
+        recorded!(self, fd, "set-times", with, self.wasi.set_times(fd, accessed, modified))
     }
 
     async fn read(
@@ -322,7 +464,8 @@ impl HostDescriptor for View<'_> {
         offset: Filesize,
     ) -> FsResult<(Vec<u8>, bool)> {
         let origin = self.origin(&fd);
-        let result = self.wasi.read(fd, len, offset).await;
+        let asked = self.question(origin.as_ref(), "read", None, format!("{len} at {offset}"));
+        let result = recorded!(@ self, asked, self.wasi.read(fd, len, offset));
         let result = self.seen(origin.as_ref(), "read", None, result);
         if let (Ok((bytes, _)), Some(origin)) = (&result, &origin) {
             self.files.recorder.read(Class::Filesystem, &origin.root, bytes.len());
@@ -337,7 +480,9 @@ impl HostDescriptor for View<'_> {
         offset: Filesize,
     ) -> FsResult<Filesize> {
         let origin = self.origin(&fd);
-        let result = self.wasi.write(fd, bytes, offset).await;
+        let asked = self.question(origin.as_ref(), "write", None, format!("at {offset}"));
+        let asked = FileAnswer { sent: Some(Sent::of(&bytes)), ..asked };
+        let result = recorded!(@ self, asked, self.wasi.write(fd, bytes, offset));
         let result = self.seen(origin.as_ref(), "write", None, result);
         if let (Ok(written), Some(origin)) = (&result, &origin) {
             let written = usize::try_from(*written).unwrap_or(usize::MAX);
@@ -347,27 +492,30 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn read_directory(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DirectoryEntryStream>> {
-        let stream = recorded!(self, fd, "list", self.wasi.read_directory(fd))?;
-        let mut entries = Vec::new();
-        while let Some(entry) = self.wasi.read_directory_entry(Resource::new_borrow(stream.rep())).await? {
-            if entries.len() >= MAX_ENTRIES {
-                self.wasi.table.delete(stream)?;
-                return Err(ErrorCode::InsufficientMemory.into());
-            }
-            entries.push(entry);
-        }
-        // The order that the system has them in differs from machine to machine.
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        let origin = self.origin(&fd);
+        let asked = self.question(origin.as_ref(), "list", None, plain());
+        let listed = if self.replays() {
+            self.recorded_handle(asked).and_then(|entries| Ok((self.absent()?, entries)))
+        } else {
+            let listed = self.listed(fd).await;
+            let (stream, entries) = match listed {
+                Ok((stream, entries)) => (Some(stream), Ok(entries)),
+                Err(error) => (None, Err(error)),
+            };
+            self.tell(asked, &entries);
+            entries.and_then(|entries| Ok((stream.ok_or(ErrorCode::Io)?, entries)))
+        };
+        let (stream, entries) = self.seen(origin.as_ref(), "list", None, listed)?;
         self.files.listings.insert(stream.rep(), entries.into());
         Ok(stream)
     }
 
     async fn create_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
-        recorded!(self, fd, "create-directory", path, self.wasi.create_directory_at(fd, path))
+        recorded!(self, fd, "create-directory", path, plain(), self.wasi.create_directory_at(fd, path))
     }
 
     async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
-        recorded!(self, fd, "stat", self.wasi.stat(fd)).map(timeless)
+        recorded!(self, fd, "stat", plain(), self.wasi.stat(fd)).map(timeless)
     }
 
     async fn stat_at(
@@ -376,7 +524,7 @@ impl HostDescriptor for View<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<DescriptorStat> {
-        recorded!(self, fd, "stat", path, self.wasi.stat_at(fd, flags, path)).map(timeless)
+        recorded!(self, fd, "stat", path, following(flags), self.wasi.stat_at(fd, flags, path)).map(timeless)
     }
 
     async fn set_times_at(
@@ -387,7 +535,10 @@ impl HostDescriptor for View<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
-        recorded!(self, fd, "set-times", path, self.wasi.set_times_at(fd, flags, path, accessed, modified))
+        let with = format!("{} {accessed:?} {modified:?}", following(flags));
+        recorded!(self, fd, "set-times", path, with, {
+            self.wasi.set_times_at(fd, flags, path, accessed, modified)
+        })
     }
 
     async fn link_at(
@@ -413,9 +564,21 @@ impl HostDescriptor for View<'_> {
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Descriptor>> {
         let origin = self.origin(&fd);
-        let result = match self.refuse_special(&fd, path_flags, &path).await {
-            Ok(()) => self.wasi.open_at(fd, path_flags, path.clone(), open_flags, flags).await,
-            Err(error) => Err(error),
+        let with = format!("{} {open_flags:?} {flags:?}", following(path_flags));
+        let asked = self.question(origin.as_ref(), "open", Some(&path), with);
+        let result = if self.replays() {
+            self.recorded_handle(asked).and_then(|()| self.absent())
+        } else {
+            let result = match self.refuse_special(&fd, path_flags, &path).await {
+                Ok(()) => self.wasi.open_at(fd, path_flags, path.clone(), open_flags, flags).await,
+                Err(error) => Err(error),
+            };
+            let (opened, told) = match result {
+                Ok(opened) => (Some(opened), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            self.tell(asked, &told);
+            told.and_then(|()| opened.ok_or_else(|| ErrorCode::Io.into()))
         };
         let opened = self.seen(origin.as_ref(), "open", Some(&path), result)?;
         if let Some(origin) = origin {
@@ -428,15 +591,19 @@ impl HostDescriptor for View<'_> {
 
     fn drop(&mut self, fd: Resource<Descriptor>) -> Result<()> {
         self.files.origins.remove(&fd.rep());
+        if self.replays() {
+            self.wasi.table.delete(Resource::<Absent>::new_own(fd.rep()))?;
+            return Ok(());
+        }
         HostDescriptor::drop(&mut self.wasi, fd)
     }
 
     async fn readlink_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<String> {
-        recorded!(self, fd, "read-link", path, self.wasi.readlink_at(fd, path))
+        recorded!(self, fd, "read-link", path, plain(), self.wasi.readlink_at(fd, path))
     }
 
     async fn remove_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
-        recorded!(self, fd, "remove-directory", path, self.wasi.remove_directory_at(fd, path))
+        recorded!(self, fd, "remove-directory", path, plain(), self.wasi.remove_directory_at(fd, path))
     }
 
     async fn rename_at(
@@ -446,7 +613,8 @@ impl HostDescriptor for View<'_> {
         new_fd: Resource<Descriptor>,
         new_path: String,
     ) -> FsResult<()> {
-        recorded!(self, fd, "rename", path, self.wasi.rename_at(fd, path, new_fd, new_path))
+        let to = self.origin(&new_fd).map(|to| to.join(&new_path)).unwrap_or_default();
+        recorded!(self, fd, "rename", path, to, self.wasi.rename_at(fd, path, new_fd, new_path))
     }
 
     async fn symlink_at(&mut self, fd: Resource<Descriptor>, _target: String, path: String) -> FsResult<()> {
@@ -457,7 +625,7 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn unlink_file_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
-        recorded!(self, fd, "remove", path, self.wasi.unlink_file_at(fd, path))
+        recorded!(self, fd, "remove", path, plain(), self.wasi.unlink_file_at(fd, path))
     }
 
     fn read_via_stream(
@@ -466,12 +634,24 @@ impl HostDescriptor for View<'_> {
         offset: Filesize,
     ) -> FsResult<Resource<DynInputStream>> {
         let origin = self.origin(&fd);
+        let asked = self.question(origin.as_ref(), "open-to-read", None, offset.to_string());
+        if self.replays() {
+            let opened = self.recorded_handle::<()>(asked);
+            self.seen(origin.as_ref(), "read", None, opened)?;
+            let path = origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default();
+            let root = origin.map(|origin| origin.root).unwrap_or_default();
+            let asked = Entry::Read { path, offset, stream: Pieces::default() };
+            let stream = stream::reading(&asked, root, &self.files.recorder, &self.files.answering);
+            return Ok(self.wasi.table.push(stream.ok_or_else(not_recorded)?)?);
+        }
         let result = self.wasi.read_via_stream(fd, offset);
+        self.tell(asked, &only_end(&result));
         let stream = self.seen(origin.as_ref(), "read", None, result)?;
         let Some(origin) = origin else { return Ok(stream) };
         let inner = self.wasi.table.delete(stream)?;
-        let counted = Counted { inner, root: origin.root, recorder: self.files.recorder.clone() };
-        Ok(self.wasi.table.push(Box::new(counted) as DynInputStream)?)
+        let asked = Entry::Read { path: origin.path, offset, stream: Pieces::default() };
+        let stream = Read::new(inner, asked, origin.root, &self.files.recorder, &self.files.answering);
+        Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?)
     }
 
     fn write_via_stream(
@@ -480,24 +660,41 @@ impl HostDescriptor for View<'_> {
         offset: Filesize,
     ) -> FsResult<Resource<DynOutputStream>> {
         let origin = self.origin(&fd);
+        let asked = self.question(origin.as_ref(), "open-to-write", None, offset.to_string());
+        if self.replays() {
+            return self.recorded_output(origin, asked, Some(offset));
+        }
         let result = self.wasi.write_via_stream(fd, offset);
+        self.tell(asked, &only_end(&result));
         let stream = self.seen(origin.as_ref(), "write", None, result)?;
-        self.wrap_output(stream, origin)
+        self.wrap_output(stream, origin, Some(offset))
     }
 
     fn append_via_stream(&mut self, fd: Resource<Descriptor>) -> FsResult<Resource<DynOutputStream>> {
         let origin = self.origin(&fd);
+        let asked = self.question(origin.as_ref(), "open-to-append", None, plain());
+        if self.replays() {
+            return self.recorded_output(origin, asked, None);
+        }
         let result = self.wasi.append_via_stream(fd);
+        self.tell(asked, &only_end(&result));
         let stream = self.seen(origin.as_ref(), "write", None, result)?;
-        self.wrap_output(stream, origin)
+        self.wrap_output(stream, origin, None)
     }
 
     async fn is_same_object(&mut self, a: Resource<Descriptor>, b: Resource<Descriptor>) -> Result<bool> {
-        self.wasi.is_same_object(a, b).await
+        let other = self.origin(&b).map(|other| other.path).unwrap_or_default();
+        let asked = self.question(self.origin(&a).as_ref(), "same", None, other);
+        if self.replays() {
+            return self.recorded(asked).map_err(|error: FsError| wasmtime::format_err!("{error:?}"));
+        }
+        let same = self.wasi.is_same_object(a, b).await?;
+        self.tell(asked, &Ok(same));
+        Ok(same)
     }
 
     async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
-        recorded!(self, fd, "stat", self.wasi.metadata_hash(fd))
+        recorded!(self, fd, "stat", "hash".to_owned(), self.wasi.metadata_hash(fd))
     }
 
     async fn metadata_hash_at(
@@ -506,7 +703,8 @@ impl HostDescriptor for View<'_> {
         flags: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
-        recorded!(self, fd, "stat", path, self.wasi.metadata_hash_at(fd, flags, path))
+        let with = format!("hash {}", following(flags));
+        recorded!(self, fd, "stat", path, with, self.wasi.metadata_hash_at(fd, flags, path))
     }
 }
 
@@ -520,82 +718,10 @@ impl HostDirectoryEntryStream for View<'_> {
 
     fn drop(&mut self, stream: Resource<DirectoryEntryStream>) -> Result<()> {
         self.files.listings.remove(&stream.rep());
+        if self.replays() {
+            self.wasi.table.delete(Resource::<Absent>::new_own(stream.rep()))?;
+            return Ok(());
+        }
         HostDirectoryEntryStream::drop(&mut self.wasi, stream)
-    }
-}
-
-/// A file's stream that counts its bytes.
-struct Counted<S> {
-    inner: S,
-    root: Arc<str>,
-    recorder: Recorder,
-}
-
-#[async_trait]
-impl<S: Pollable> Pollable for Counted<S> {
-    async fn ready(&mut self) {
-        self.inner.ready().await;
-    }
-}
-
-impl Counted<DynInputStream> {
-    fn count(&self, bytes: StreamResult<Bytes>) -> StreamResult<Bytes> {
-        if let Ok(bytes) = &bytes {
-            self.recorder.read(Class::Filesystem, &self.root, bytes.len());
-        }
-        bytes
-    }
-}
-
-#[async_trait]
-impl InputStream for Counted<DynInputStream> {
-    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
-        let bytes = self.inner.read(size);
-        self.count(bytes)
-    }
-
-    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
-        let bytes = self.inner.blocking_read(size).await;
-        self.count(bytes)
-    }
-
-    async fn cancel(&mut self) {
-        self.inner.cancel().await;
-    }
-}
-
-impl Counted<DynOutputStream> {
-    fn count(&self, len: usize, result: StreamResult<()>) -> StreamResult<()> {
-        if result.is_ok() {
-            self.recorder.written(Class::Filesystem, &self.root, len);
-        }
-        result
-    }
-}
-
-#[async_trait]
-impl OutputStream for Counted<DynOutputStream> {
-    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let len = bytes.len();
-        let result = self.inner.write(bytes);
-        self.count(len, result)
-    }
-
-    fn flush(&mut self) -> StreamResult<()> {
-        self.inner.flush()
-    }
-
-    fn check_write(&mut self) -> StreamResult<usize> {
-        self.inner.check_write()
-    }
-
-    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let len = bytes.len();
-        let result = self.inner.blocking_write_and_flush(bytes).await;
-        self.count(len, result)
-    }
-
-    async fn cancel(&mut self) {
-        self.inner.cancel().await;
     }
 }

@@ -4,20 +4,22 @@
 
 mod address;
 mod exchange;
+mod failure;
 mod network;
+mod replayed;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName};
 use nanohost_core::{Class, HttpRule, HttpTarget, Limits};
-use tokio::sync::Notify;
 use wasmtime::Result;
 use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::p2::HttpResult;
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
 use wasmtime_wasi_http::p2::bindings::http::types::{self, ErrorCode};
@@ -28,8 +30,11 @@ use wasmtime_wasi_http::{
 };
 
 use super::secrets::{Misplaced, Secrets};
+use crate::answering::{Answering, At};
+use crate::answers::{Entry, HostTold};
+use crate::halt::Halt;
 use crate::record::Recorder;
-use crate::report::{FaultCode, HostAnswer};
+use crate::report::FaultCode;
 use crate::state::State;
 
 use address::{Reach, reach};
@@ -98,6 +103,7 @@ impl Http {
         deadline: Instant,
         secrets: Secrets,
         recorder: Recorder,
+        (halt, answering): (Halt, Answering),
     ) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(MAX_FIELDS);
@@ -110,50 +116,20 @@ impl Http {
             calls: AtomicU64::new(limits.http_calls),
             bytes: AtomicU64::new(limits.http_bytes),
             pins: tokio::sync::Mutex::default(),
-            halt: Halt::default(),
-            answers: Mutex::default(),
+            halt,
+            answering,
+            sending: Mutex::default(),
         };
         Self { context, hooks: Hooks { client: Arc::new(client), next: None } }
     }
 
-    /// What ends the call from here.
-    pub(crate) fn halt(&self) -> Halt {
-        self.hooks.client.halt.clone()
-    }
-
-    /// What was answered, in the order in which the answers began.
-    pub(crate) fn finish(self) -> Vec<HostAnswer> {
-        std::mem::take(&mut *self.hooks.client.answers())
-    }
-}
-
-/// Ends a call with a fault, whatever its guest does. The first one counts.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Halt(Arc<(OnceLock<FaultCode>, Notify)>);
-
-impl Halt {
-    fn with(&self, code: FaultCode) {
-        if self.0.0.set(code).is_ok() {
-            self.0.1.notify_waiters();
-        }
-    }
-
-    /// The fault, if there is one.
-    pub(crate) fn code(&self) -> Option<FaultCode> {
-        self.0.0.get().copied()
-    }
-
-    /// Waits for one.
-    pub(crate) async fn halted(&self) -> FaultCode {
-        loop {
-            let notified = self.0.1.notified();
-            tokio::pin!(notified);
-            // Listening before looking: one in between is not missed.
-            notified.as_mut().enable();
-            if let Some(code) = self.code() {
-                return code;
-            }
-            notified.await;
+    /// In a replay: waits until everything is read that the guest sent along with its requests. It
+    /// must be gone, or it could send more.
+    pub(crate) async fn finish(self) {
+        let sending =
+            std::mem::take(&mut *self.hooks.client.sending.lock().unwrap_or_else(PoisonError::into_inner));
+        for sending in sending {
+            sending.await;
         }
     }
 }
@@ -173,7 +149,9 @@ struct Client {
     /// answer to be judged and another to be used.
     pins: tokio::sync::Mutex<HashMap<String, Vec<IpAddr>>>,
     halt: Halt,
-    answers: Mutex<Vec<HostAnswer>>,
+    answering: Answering,
+    /// In a replay: what reads the bodies that nobody is sent.
+    sending: Mutex<Vec<AbortOnDropJoinHandle<()>>>,
 }
 
 /// A request that a rule allows.
@@ -223,7 +201,7 @@ impl Client {
     }
 
     /// The addresses of the request's host, all of which it may reach.
-    async fn addresses(&self, allowed: &Allowed) -> std::result::Result<Vec<IpAddr>, Error> {
+    async fn addresses(&self, allowed: &Allowed, at: At) -> std::result::Result<Vec<IpAddr>, Error> {
         let Allowed { target, rule } = allowed;
         if let Some(address) = target.address() {
             // Only a rule that names this very address matched.
@@ -246,7 +224,13 @@ impl Client {
         });
         match refused {
             Some(address) => {
-                self.denied("address", &format!("{address} of {}", target.host()));
+                let what = format!("{address} of {}", target.host());
+                self.denied("address", &what);
+                self.answering.more(at, what.len(), |entry| {
+                    if let Entry::Http(answer) = entry {
+                        answer.refused = Some(what);
+                    }
+                });
                 Err(Error::DestinationIpProhibited)
             }
             None => Ok(addresses),
@@ -270,12 +254,17 @@ impl Client {
         ErrorCode::HttpRequestDenied
     }
 
-    fn denied(&self, operation: &'static str, value: &str) {
-        self.recorder.denied(Class::Http, operation, value);
+    /// Records how a request ended; the first time counts.
+    fn told(&self, at: At, told: HostTold, cost: usize) {
+        self.answering.more(at, cost, |entry| {
+            if let Entry::Http(answer) = entry {
+                answer.told.get_or_insert(told);
+            }
+        });
     }
 
-    fn answers(&self) -> std::sync::MutexGuard<'_, Vec<HostAnswer>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn denied(&self, operation: &'static str, value: &str) {
+        self.recorder.denied(Class::Http, operation, value);
     }
 }
 
@@ -350,11 +339,24 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _processed: Box<dyn Future<Output = std::result::Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Exchange> + Send> {
-        let allowed = self.next.take();
         let client = Arc::clone(&self.client);
+        let Some(allowed) = self.next.take() else {
+            return Box::new(std::future::ready(Err(Error::HttpRequestDenied)));
+        };
+        // Here, and not when it is first waited for: requests stand in the record as they were made.
+        let asked = exchange::asked(&allowed, &request);
+        if client.answering.is_recorded() {
+            return match client.answering.ask(&asked) {
+                Some((at, Entry::Http(answer))) => {
+                    Box::new(replayed::send(client, at, *answer, &allowed, request))
+                }
+                _ => Box::new(std::future::ready(Err(Error::HttpRequestDenied))),
+            };
+        }
+        let at = client.answering.begin(asked);
         Box::new(async move {
-            let allowed = allowed.ok_or(Error::HttpRequestDenied)?;
-            exchange::send(client, allowed, request, options.unwrap_or_default()).await
+            let sent = exchange::send(&client, at, allowed, request, options.unwrap_or_default()).await;
+            sent.map_err(|error| exchange::failed(&client, at, error))
         })
     }
 

@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nanohost_core::Class;
+use nanohost_core::{Class, Digest};
 use wasmtime::Result;
 use wasmtime::component::Linker;
 
+use crate::answering::Answering;
+use crate::answers::{Blob, Entry};
 use crate::bindings::nanohost::tool::kv::{self, Error};
 use crate::record::Recorder;
 use crate::state::{Field, State};
@@ -113,6 +115,7 @@ pub(crate) struct Kv {
     writes: BTreeMap<(String, String), Option<Vec<u8>>>,
     buffered: usize,
     recorder: Recorder,
+    answering: Answering,
 }
 
 /// Adds the interface, where any namespace is granted.
@@ -124,8 +127,14 @@ pub(crate) fn link(linker: &mut Linker<State>, granted: &BTreeSet<String>) -> Re
 }
 
 impl Kv {
-    pub(crate) fn new(granted: &BTreeSet<String>, view: Arc<dyn KvView>, recorder: Recorder) -> Self {
+    pub(crate) fn new(
+        granted: &BTreeSet<String>,
+        view: Arc<dyn KvView>,
+        recorder: Recorder,
+        answering: Answering,
+    ) -> Self {
         Self {
+            answering,
             granted: granted.clone(),
             view,
             reads: BTreeMap::new(),
@@ -174,11 +183,62 @@ impl Kv {
         if self.reads.len() >= MAX_KEYS && !self.reads.contains_key(&id) {
             return Ok(Err(Error::TooLarge));
         }
-        let committed = self.view.get(namespace, key)?;
+        let committed = self.committed(namespace, key)?;
         let (value, version) = committed.unzip();
         // The first version counts: where it has moved on in between, the commit fails.
         self.reads.entry(id).or_insert(version);
         Ok(Ok(value))
+    }
+
+    /// A committed value: the store's, which is recorded, or the record's.
+    fn committed(&self, namespace: &str, key: &str) -> Result<Option<(Vec<u8>, u64)>> {
+        let (namespace, key) = (namespace.to_owned(), key.to_owned());
+        let answering = &self.answering;
+        if answering.is_recorded() {
+            let asked = Entry::Get { namespace, key, value: None, version: None };
+            return match answering.ask(&asked) {
+                Some((_, Entry::Get { value: Some(value), version: Some(version), .. })) => {
+                    Ok(Some((value.0, version)))
+                }
+                Some((_, Entry::Get { value: None, version: None, .. })) => Ok(None),
+                Some(_) => Err(impossible(answering, &asked)),
+                None => Err(not_recorded()),
+            };
+        }
+        let committed = self.view.get(&namespace, &key)?;
+        let value = committed.as_ref().map(|(value, _)| Blob(value.clone()));
+        let version = committed.as_ref().map(|(_, version)| *version);
+        answering.tell(Entry::Get { namespace, key, value, version });
+        Ok(committed)
+    }
+
+    /// Committed keys: the store's, which are recorded, or the record's.
+    fn committed_keys(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let answering = &self.answering;
+        let entry = |keys| Entry::List {
+            namespace: namespace.to_owned(),
+            prefix: prefix.to_owned(),
+            after: after.map(str::to_owned),
+            limit: limit as u64,
+            keys,
+        };
+        if answering.is_recorded() {
+            let asked = entry(Vec::new());
+            return match answering.ask(&asked) {
+                Some((_, Entry::List { keys, .. })) if keys.len() <= limit => Ok(keys),
+                Some(_) => Err(impossible(answering, &asked)),
+                None => Err(not_recorded()),
+            };
+        }
+        let keys = self.view.list(namespace, prefix, after, limit)?;
+        answering.tell(entry(keys.clone()));
+        Ok(keys)
     }
 
     fn write(&mut self, namespace: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Error> {
@@ -216,7 +276,7 @@ impl Kv {
         if self.listed + ask > MAX_KEYS {
             return Ok(Err(Error::TooLarge));
         }
-        let committed = self.view.list(namespace, prefix, after, ask)?;
+        let committed = self.committed_keys(namespace, prefix, after, ask)?;
         self.listed += committed.len();
         let mut keys: BTreeSet<_> = committed.iter().take(ask).cloned().collect();
         self.listings.push(KvListing {
@@ -234,6 +294,28 @@ impl Kv {
             }
         }
         Ok(Ok(keys.into_iter().take(limit).collect()))
+    }
+}
+
+/// Ends the call of a guest that asked what the record has no answer to; what it asked is kept there.
+fn not_recorded() -> wasmtime::Error {
+    KvUnavailable("the record has no answer".to_owned()).into()
+}
+
+fn impossible(answering: &Answering, asked: &Entry) -> wasmtime::Error {
+    answering.impossible(asked);
+    not_recorded()
+}
+
+impl KvDelta {
+    /// What it wants to write, as a record has it: without the values.
+    pub(crate) fn wanted(&self) -> Vec<Entry> {
+        let wanted = self.writes.iter().map(|write| Entry::Set {
+            namespace: write.namespace.clone(),
+            key: write.key.clone(),
+            value: write.value.as_deref().map(Digest::of),
+        });
+        wanted.collect()
     }
 }
 

@@ -8,6 +8,8 @@ use wasmtime::Result;
 use wasmtime::component::Linker;
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 
+use crate::answering::Answering;
+use crate::answers::{Blob, Entry};
 use crate::record::Recorder;
 use crate::state::{Field, State};
 
@@ -29,17 +31,26 @@ pub(crate) enum Generator {
     /// HMAC-SHA-256 in counter mode under a key of the call's own.
     Seeded { key: [u8; 32], counter: u64 },
     /// The host's entropy, recorded.
-    Real { source: Box<dyn wasmtime_wasi::Rng + Send>, recorder: Recorder },
+    Real { source: Box<dyn wasmtime_wasi::Rng + Send>, recorder: Recorder, answering: Answering },
+    /// The host's entropy as a record has it.
+    Recorded(Answering),
 }
 
 impl Generator {
     /// `Denied` gets the seeded one: nothing is linked that could ask it.
-    pub(crate) fn new(granted: Random, seed: &[u8; 32], call: &str, recorder: Recorder) -> Self {
+    pub(crate) fn new(
+        granted: Random,
+        seed: &[u8; 32],
+        call: &str,
+        recorder: Recorder,
+        answering: Answering,
+    ) -> Self {
         match granted {
             Random::Denied | Random::Seeded => {
                 Self::Seeded { key: prf(seed, &[b"nanohost/random/v1\0", call.as_bytes()]), counter: 0 }
             }
-            Random::Real => Self::Real { source: wasmtime_wasi::thread_rng(), recorder },
+            Random::Real if answering.is_recorded() => Self::Recorded(answering),
+            Random::Real => Self::Real { source: wasmtime_wasi::thread_rng(), recorder, answering },
         }
     }
 
@@ -52,10 +63,19 @@ impl Generator {
                     chunk.copy_from_slice(&block[..chunk.len()]);
                 }
             }
-            Self::Real { source, recorder } => {
+            Self::Real { source, recorder, answering } => {
                 recorder.operation(Class::Random, "real");
                 recorder.read(Class::Random, "real", bytes.len());
                 source.fill_bytes(bytes);
+                answering.tell(Entry::Random { bytes: Blob(bytes.to_vec()) });
+            }
+            Self::Recorded(answering) => {
+                // Without an answer of that length the call ends, whatever stands here.
+                if let Some((_, Entry::Random { bytes: recorded })) =
+                    answering.ask(&Entry::Random { bytes: Blob(bytes.to_vec()) })
+                {
+                    bytes.copy_from_slice(&recorded.0);
+                }
             }
         }
     }

@@ -11,6 +11,8 @@ use wasmtime_wasi::p2::bindings::sockets as wasi;
 use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult, UdpSocket, subscribe};
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView as _};
 
+use crate::answering::Answering;
+use crate::answers::Entry;
 use crate::record::Recorder;
 use crate::state::State;
 
@@ -30,11 +32,29 @@ pub(crate) fn link(linker: &mut Linker<State>, granted: &BTreeSet<Socket>) -> Re
 }
 
 /// Sets what the interfaces ask before they touch the network.
-pub(crate) fn configure(wasi: &mut WasiCtxBuilder, granted: &BTreeSet<Socket>, recorder: &Recorder) {
-    let (granted, recorder) = (granted.clone(), recorder.clone());
+pub(crate) fn configure(
+    wasi: &mut WasiCtxBuilder,
+    granted: &BTreeSet<Socket>,
+    recorder: &Recorder,
+    answering: &Answering,
+) {
+    let (granted, recorder, answering) = (granted.clone(), recorder.clone(), answering.clone());
     wasi.allow_tcp(!granted.is_empty()).allow_udp(false).allow_ip_name_lookup(false);
     wasi.socket_addr_check(move |address, purpose| {
         let allowed = allowed(&granted, address, purpose, &recorder);
+        // What comes over a connection is not recorded, and a replay makes none.
+        let unrecorded = Entry::Unrecorded { class: Class::Sockets.as_str().to_owned() };
+        let allowed = match purpose {
+            SocketAddrUse::TcpConnect if allowed && answering.is_recorded() => {
+                answering.ask(&unrecorded);
+                false
+            }
+            SocketAddrUse::TcpConnect if allowed => {
+                answering.tell(unrecorded);
+                true
+            }
+            _ => allowed,
+        };
         Box::pin(async move { allowed })
     });
 }

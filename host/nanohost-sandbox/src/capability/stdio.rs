@@ -13,6 +13,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use super::log::LogBuffer;
 use crate::state::State;
+use crate::waiting;
 
 /// What a guest may write at once.
 const CHUNK: usize = 64 << 10;
@@ -26,7 +27,7 @@ impl HasData for HasTable {
 /// Adds `wasi:io` and `wasi:cli` without its environment.
 pub(crate) fn link(linker: &mut Linker<State>) -> Result<()> {
     io::error::add_to_linker::<State, HasTable>(linker, |state| &mut state.table)?;
-    io::poll::add_to_linker::<State, HasTable>(linker, |state| &mut state.table)?;
+    waiting::link(linker)?;
     io::streams::add_to_linker::<State, HasTable>(linker, |state| &mut state.table)?;
     cli::exit::add_to_linker::<State, WasiCli>(linker, State::cli)?;
     cli::stdin::add_to_linker::<State, WasiCli>(linker, State::cli)?;

@@ -9,7 +9,7 @@ use nanohost_core::{
 };
 use nanohost_sandbox::{
     CallContext, CallReport, Cancellation, Engine, FaultCode, KvUnavailable, KvView, LinkError, Loaded,
-    Outcome, Tool,
+    Outcome, ReplayContext, ReplayTool, Tool,
 };
 use serde_json::Value;
 
@@ -116,6 +116,21 @@ pub(crate) fn tool_in(engine: &Engine, loaded: &Loaded, function: &str, asks: &A
     let plan =
         plan(loaded.facts(), function, asks).unwrap_or_else(|refusal| panic!("{function}: {refusal:?}"));
     link_in(engine, loaded, &plan).expect("what was admitted links")
+}
+
+/// Admits and links one function for replays.
+pub(crate) fn replay_tool(loaded: &Loaded, function: &str, asks: &Asks) -> ReplayTool {
+    let plan =
+        plan(loaded.facts(), function, asks).unwrap_or_else(|refusal| panic!("{function}: {refusal:?}"));
+    let row = plan.row(&name()).expect("the row of the one tool");
+    engine().link_replay(loaded, &row.grants, &row.export.path()).expect("what was admitted links")
+}
+
+/// What the calls of [`context`] were told, told again.
+pub(crate) fn replay_context() -> ReplayContext {
+    let CallContext { idempotency_key, attempt, time, seed, identity, .. } = context();
+    let cancellation = Cancellation::default();
+    ReplayContext { idempotency_key, attempt, time, seed, identity, cancellation }
 }
 
 /// A context in which the guest has an empty store.

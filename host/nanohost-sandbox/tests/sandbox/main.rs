@@ -12,6 +12,7 @@ mod limits;
 mod loading;
 mod net;
 mod parallel;
+mod replay;
 mod secrets;
 mod storm;
 mod tricks;

@@ -424,7 +424,8 @@ fn check(
     let end = check_end(drive::ended(&report));
     let (used, usage) = drive::used(&report);
     let check = Check { tool: name.clone(), args: args_slot, end };
-    let observed = Observed { used, usage: Some(usage), ..Observed::default() };
+    let answers = drive::answers(&report.answers)?;
+    let observed = Observed { used, usage: Some(usage), answers, ..Observed::default() };
     let CheckEnd::Refused { failure } = &check.end else { return Ok(Some((check, observed))) };
     let words = failure.message.value().filter(|words| !words.is_null());
     let words =

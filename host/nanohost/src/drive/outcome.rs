@@ -4,7 +4,7 @@ use nanohost_core::Effect;
 use nanohost_core::envelope::{UsageRef, UseRef};
 use nanohost_core::run::{CallEnd, Code, Denial, ErrorKind, Event, Failure, Place, Retry, Slot};
 use nanohost_core::{Class, Timestamp};
-use nanohost_sandbox::{CallReport, FailureKind, FaultCode, Outcome, TypedFailure};
+use nanohost_sandbox::{Answers, CallReport, FailureKind, FaultCode, Outcome, TypedFailure};
 use serde_json::Value;
 
 /// The refusals of a call, one event for each different one, and one for how many more there were:
@@ -39,6 +39,11 @@ pub fn used(report: &CallReport) -> (Vec<UseRef>, UsageRef) {
         wall_ms: u64::try_from(report.usage.wall.as_millis()).unwrap_or(u64::MAX).min(MAX_EXACT),
     };
     (used.collect(), usage)
+}
+
+/// What the world answered, as it is committed to; nothing where it was asked nothing.
+pub fn answers(answers: &Answers) -> serde_json::Result<Option<String>> {
+    if answers.is_empty() { Ok(None) } else { answers.to_json().map(Some) }
 }
 
 /// The largest integer that signed documents hold exactly.

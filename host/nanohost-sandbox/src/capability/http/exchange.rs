@@ -15,6 +15,7 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use nanohost_core::{Class, Digest, Scheme};
 use rustls::pki_types::ServerName;
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
@@ -23,8 +24,10 @@ use wasmtime_wasi_http::io::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::super::secrets::{Echoed, Released};
-use super::{Allowed, Client, Exchange};
-use crate::report::{FaultCode, HostAnswer};
+use super::{Allowed, Client, Exchange, failure};
+use crate::answering::At;
+use crate::answers::{Blob, ENDED, Entry, HostAnswer, HostHead, HostTold, Pieces, Sent};
+use crate::report::FaultCode;
 
 /// A server that does not take the connection by then is not there.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -38,18 +41,46 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// The record of a request that is about to be made.
+pub(super) fn asked(allowed: &Allowed, request: &Request<WasiBody>) -> Entry {
+    let mut head = Sha256::new();
+    for (name, value) in request.headers() {
+        for part in [name.as_str().as_bytes(), value.as_bytes()] {
+            head.update((part.len() as u64).to_be_bytes());
+            head.update(part);
+        }
+    }
+    Entry::Http(Box::new(HostAnswer {
+        request: request_line(allowed),
+        head: Digest::from_bytes(head.finalize().into()),
+        sent: Sent::nothing(),
+        scope: allowed.rule.to_string(),
+        refused: None,
+        told: None,
+        body: Pieces::default(),
+    }))
+}
+
+/// Records why there was no answer; the guest is told the same, and no more.
+pub(super) fn failed(client: &Client, at: At, error: Error) -> Error {
+    let name = failure::name(&error);
+    client.told(at, HostTold::Failed(name.to_owned()), name.len());
+    failure::error(name).unwrap_or(error)
+}
+
 /// Sends what was allowed, and hands back the answer with what keeps its connection going.
 pub(super) async fn send(
-    client: Arc<Client>,
+    client: &Arc<Client>,
+    at: At,
     allowed: Allowed,
     request: Request<WasiBody>,
     options: RequestOptions,
 ) -> Exchange {
     let scope = allowed.rule.to_string();
-    let addresses = client.addresses(&allowed).await?;
+    let addresses = client.addresses(&allowed, at).await?;
     client.recorder.operation(Class::Http, &scope);
     let patience = options.connect_timeout.unwrap_or(CONNECT).min(CONNECT);
-    let stream = tokio::time::timeout(patience, connect(&client, &allowed, &addresses))
+    let stream = tokio::time::timeout(patience, connect(client, &allowed, &addresses))
         .await
         .map_err(|_| Error::ConnectionTimeout)??;
 
@@ -58,7 +89,7 @@ pub(super) async fn send(
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     let connection = spawn(async move { connection.await.map_err(Error::from) });
 
-    let request = rewritten(&client, &allowed, &scope, request)?;
+    let request = rewritten(client, &allowed, &scope, at, request)?;
     let first_byte = options.first_byte_timeout.unwrap_or_else(|| left(client.deadline));
     let answer = tokio::time::timeout(first_byte, sender.send_request(request))
         .await
@@ -73,30 +104,17 @@ pub(super) async fn send(
     if let Some(echo) = client.secrets.echo() {
         for (name, value) in &head.headers {
             let found = echo.search(name.as_str().as_bytes()).and_then(|()| echo.search(value.as_bytes()));
-            found.map_err(|Echoed| echoed(&client))?;
+            found.map_err(|Echoed| echoed(client, at))?;
         }
     }
-    let at = {
-        let mut answers = client.answers();
-        answers.push(HostAnswer {
-            class: Class::Http,
-            scope: scope.clone(),
-            request: Digest::of(request_line(&allowed).as_bytes()),
-            status: head.status.as_u16(),
-            headers: head
-                .headers
-                .iter()
-                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-                .collect(),
-            body: Vec::new(),
-            whole: false,
-        });
-        answers.len() - 1
-    };
+    let headers = head.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str().to_owned(), Blob(value.as_bytes().to_vec())));
+    let told = HostHead { status: head.status.as_u16(), headers: headers.collect() };
+    client.told(at, HostTold::Answered(told), size + 24 * head.headers.len());
     let body = Incoming {
         body,
         released: client.secrets.echo().map(Released::of),
-        client,
+        client: Arc::clone(client),
         scope,
         at,
         pause: options.between_bytes_timeout,
@@ -106,7 +124,8 @@ pub(super) async fn send(
 }
 
 /// Ends the call, before its guest reads what came.
-fn echoed(client: &Client) -> Error {
+fn echoed(client: &Client, at: At) -> Error {
+    client.told(at, HostTold::Failed(failure::SECRET_ECHO.to_owned()), 0);
     client.halt.with(FaultCode::SecretEcho);
     Error::HttpResponseIncomplete
 }
@@ -157,6 +176,7 @@ fn rewritten(
     client: &Arc<Client>,
     allowed: &Allowed,
     scope: &str,
+    at: At,
     request: Request<WasiBody>,
 ) -> Result<Request<Outgoing>, Error> {
     let (mut head, body) = request.into_parts();
@@ -165,20 +185,26 @@ fn rewritten(
         HeaderValue::from_str(&allowed.target.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
     head.headers.insert(header::HOST, host);
     client.secrets.fill(&mut head.headers, &allowed.target);
-    let body = Outgoing { body, client: Arc::clone(client), scope: scope.to_owned(), tail: Vec::new() };
+    let body = Outgoing::new(body, client, scope, at);
     Ok(Request::from_parts(head, body))
 }
 
 /// A request's body: counted, and without trailers.
-struct Outgoing {
+pub(super) struct Outgoing {
     body: WasiBody,
     client: Arc<Client>,
     scope: String,
+    at: At,
     /// The end of what went out, as much of it as may begin a text that stands for a secret.
     tail: Vec<u8>,
 }
 
 impl Outgoing {
+    /// The body of the request that stands there in the record.
+    pub(super) fn new(body: WasiBody, client: &Arc<Client>, scope: &str, at: At) -> Self {
+        Self { body, client: Arc::clone(client), scope: scope.to_owned(), at, tail: Vec::new() }
+    }
+
     /// Refuses texts that stand for secrets, cut in two or whole.
     fn look_through(&mut self, data: &[u8]) -> Result<(), Error> {
         let Some(longest) = self.client.secrets.longest() else { return Ok(()) };
@@ -200,14 +226,20 @@ impl Body for Outgoing {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let Some(frame) = std::task::ready!(Pin::new(&mut self.body).poll_frame(context)) else {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context)).transpose()?;
+        // Trailers end a body as its end does.
+        let Some(Ok(data)) = frame.map(Frame::into_data) else {
+            self.client.answering.sent_all(self.at);
             return Poll::Ready(None);
         };
-        let Ok(data) = frame?.into_data() else { return Poll::Ready(None) };
         if !self.client.spend(data.len()) {
             return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));
         }
         self.look_through(&data)?;
+        self.client.answering.sent(self.at, &data);
+        if self.body.is_end_stream() {
+            self.client.answering.sent_all(self.at);
+        }
         self.client.recorder.written(Class::Http, &self.scope, data.len());
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
@@ -226,8 +258,8 @@ struct Incoming {
     body: hyper::body::Incoming,
     client: Arc<Client>,
     scope: String,
-    /// Which of the kept answers it belongs to.
-    at: usize,
+    /// Which of the recorded answers it belongs to.
+    at: At,
     /// How long the guest waits for the next bytes.
     pause: Option<Duration>,
     waiting: Option<Pin<Box<Sleep>>>,
@@ -243,13 +275,37 @@ impl Incoming {
             (Some(released), None) => released.end(),
             (Some(released), Some(data)) => match released.next(&data) {
                 Ok(data) => data,
-                Err(Echoed) => return Err(echoed(&self.client)),
+                Err(Echoed) => {
+                    self.ends(failure::SECRET_ECHO);
+                    return Err(echoed(&self.client, self.at));
+                }
             },
         };
-        if let Some(answer) = self.client.answers().get_mut(self.at) {
-            answer.body.extend_from_slice(&data);
+        if !data.is_empty() {
+            self.client.answering.more(self.at, data.len() + 8, |entry| {
+                if let Entry::Http(answer) = entry {
+                    answer.body.bytes.0.extend_from_slice(&data);
+                    answer.body.pieces.push(u32::try_from(data.len()).unwrap_or(u32::MAX));
+                }
+            });
         }
         Ok(data)
+    }
+
+    /// Records how it ended; the first time counts.
+    fn ends(&self, how: &str) {
+        self.client.answering.more(self.at, how.len(), |entry| {
+            if let Entry::Http(answer) = entry {
+                answer.body.end.get_or_insert_with(|| how.to_owned());
+            }
+        });
+    }
+
+    /// Records why it ended early; the guest is told the same, and no more.
+    fn breaks(&self, error: Error) -> Error {
+        let name = failure::name(&error);
+        self.ends(name);
+        failure::error(name).unwrap_or(error)
     }
 }
 
@@ -271,19 +327,18 @@ impl Body for Incoming {
                     let Some(pause) = self.pause else { return Poll::Pending };
                     let waiting = self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep(pause)));
                     std::task::ready!(waiting.as_mut().poll(context));
-                    return Poll::Ready(Some(Err(Error::ConnectionReadTimeout)));
+                    return Poll::Ready(Some(Err(self.breaks(Error::ConnectionReadTimeout))));
                 }
             };
             // Trailers end a body as its end does.
-            let Some(Ok(data)) = frame.transpose()?.map(Frame::into_data) else {
+            let frame = frame.transpose().map_err(|error| self.breaks(error.into()))?;
+            let Some(Ok(data)) = frame.map(Frame::into_data) else {
                 let rest = self.release(None)?;
-                if let Some(answer) = self.client.answers().get_mut(self.at) {
-                    answer.whole = true;
-                }
+                self.ends(ENDED);
                 return Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))));
             };
             if !self.client.spend(data.len()) {
-                return Poll::Ready(Some(Err(Error::HttpResponseBodySize(None))));
+                return Poll::Ready(Some(Err(self.breaks(Error::HttpResponseBodySize(None)))));
             }
             self.client.recorder.read(Class::Http, &self.scope, data.len());
             let data = self.release(Some(data))?;
