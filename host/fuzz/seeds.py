@@ -57,6 +57,16 @@ for target in [
 digest = "sha256:" + "0" * 64
 lock = 'format = 1\n\n[tools.a]\npath = "b"\ntool = "c"\nversion = "1"\nfunction = "d"\nasks = ["kv e"]\n'
 seed("lock", lock + "".join(f'{key} = "{digest}"\n' for key in ("manifest", "input", "output")))
+seed("answers", json.dumps({"format": "nanohost/answers/v1", "cut": False, "answers": [
+    {"wall": {"seconds": 1, "nanoseconds": 2}},
+    {"random": {"bytes": {"base64": "AP8="}}},
+    {"get": {"namespace": "n", "key": "k", "value": {"text": "v"}, "version": 3}},
+    {"file": {"ask": "stat", "path": "/data/a", "with": "follow", "sent": None,
+              "told": {"stat": {"kind": "regular-file", "links": 1, "size": 2}}}},
+    {"read": {"path": "/data/a", "offset": 0, "stream": {"bytes": {"text": "ab"}, "pieces": [2], "end": "closed"}}},
+    {"poll": {"ready": [0]}},
+]}, separators=(",", ":")))
+
 programs = list(ROOT.glob("examples/*/**/program.toml")) + list(ROOT.glob("examples/**/granted.toml"))
 for file in programs:
     seed("program_toml", file.read_bytes())

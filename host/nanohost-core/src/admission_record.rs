@@ -120,6 +120,11 @@ impl AdmissionRecord {
 
     /// Decides again.
     pub fn repeat(self) -> Result<Plan, RepeatError> {
+        admit(self.admission()?).map_err(|refusal| RepeatError::Refused(Box::new(refusal)))
+    }
+
+    /// What was to be decided.
+    pub fn admission(self) -> Result<Admission, RepeatError> {
         let malformed = |found: crate::Diagnostics| RepeatError::Malformed(found.to_string());
         let source = self.program.source();
         let format = Format::of_name(&source.name);
@@ -138,7 +143,6 @@ impl AdmissionRecord {
             };
             policies.push(Policy::parse(policy.source.source(), &policy.base_dir, trust).map_err(malformed)?);
         }
-        admit(Admission { program: Arc::new(program), offers, policies, today: self.today })
-            .map_err(|refusal| RepeatError::Refused(Box::new(refusal)))
+        Ok(Admission { program: Arc::new(program), offers, policies, today: self.today })
     }
 }

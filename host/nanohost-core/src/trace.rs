@@ -46,6 +46,7 @@ pub struct Evidence<'a> {
 pub struct Trace {
     run: RunId,
     envelopes: Vec<Opened>,
+    admission: AdmissionRecord,
     /// `None` where admission refused the program.
     machine: Option<Run>,
     values: Vec<Disclosed>,
@@ -84,6 +85,16 @@ impl Trace {
                 .is_some_and(|step| step.to == "suspended" && step.from != "suspended")
         };
         self.envelopes.iter().rev().find(began).map(|opened| opened.predicate.run.seq)
+    }
+
+    /// What the run's admission was decided from.
+    pub fn admission(&self) -> &AdmissionRecord {
+        &self.admission
+    }
+
+    /// Whether an envelope commits to a value of a role, disclosed or not.
+    pub fn commits(&self, seq: usize, role: &Role) -> bool {
+        self.envelopes.get(seq).is_some_and(|opened| opened.commitments.contains_key(role))
     }
 
     /// The machine, to go on with; `None` where admission refused.
@@ -168,7 +179,7 @@ fn judge(evidence: Evidence<'_>, trust: &TrustRoot, report: &mut Report) -> Resu
     let record: AdmissionRecord = serde_json::from_value(record).map_err(|error| {
         Fault::tampered(CheckName::Admission, 0, format!("the admission does not parse: {error}"))
     })?;
-    let machine = match repeat(record, &envelopes, &values)? {
+    let machine = match repeat(record.clone(), &envelopes, &values)? {
         Some(plan) => {
             report.pass(CheckName::Admission, "decided again from the recorded texts, with the same table");
             Some(replay(plan, &envelopes, &mut values, report)?)
@@ -185,7 +196,8 @@ fn judge(evidence: Evidence<'_>, trust: &TrustRoot, report: &mut Report) -> Resu
         (_, state) => state.unwrap_or(RunState::Open),
     };
     closed(report, state);
-    Ok(Some(Trace { run: evidence.run.clone(), envelopes, machine, values, state }))
+    let admission = record;
+    Ok(Some(Trace { run: evidence.run.clone(), envelopes, admission, machine, values, state }))
 }
 
 fn closed(report: &mut Report, state: RunState) {

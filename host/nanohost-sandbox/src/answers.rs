@@ -73,8 +73,9 @@ impl Answers {
         }
         let read = Self { entries: form.answers.into_owned(), cut: form.cut };
         // Defaults, other orders of keys: what says the same in two ways is read in one.
+        let said = value.to_string();
         match read.to_json() {
-            Ok(json) if json == value.to_string() => Ok(read),
+            Ok(json) if json == said => Ok(read),
             _ => Err(BadAnswers("it is not in its one form".to_owned())),
         }
     }

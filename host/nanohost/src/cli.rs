@@ -79,6 +79,8 @@ pub enum Command {
     Health(HealthArgs),
     /// Verify the evidence of a run, or of an exported file
     Verify(VerifyArgs),
+    /// Make the calls of a run again from its evidence, and compare; nothing real is touched
+    Replay(ReplayArgs),
     /// Write the evidence of a run into one file that verifies without this machine
     Export(ExportArgs),
     /// Trust a project's policy, as it is now, and the building of its tools
@@ -119,6 +121,7 @@ impl Command {
             Self::Receipt(args) => args.evidence.json,
             Self::Health(args) => args.json,
             Self::Verify(args) => args.json,
+            Self::Replay(args) => args.json,
             Self::Policy(PolicyArgs { command }) => command.json(),
             Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
@@ -495,6 +498,41 @@ pub struct VerifyArgs {
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `nanohost replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The run's id, the start of it, or an exported file
+    #[arg(value_name = "RUN|FILE")]
+    pub evidence: String,
+    /// Only the calls of this step
+    #[arg(long, value_name = "ID")]
+    pub step: Option<String>,
+    /// Another version of a tool: see what it makes of the recorded calls. Its manifest is the
+    /// manifest.toml beside it, else that of the evidence
+    #[arg(long, value_name = "COMPONENT")]
+    pub against: Option<PathBuf>,
+    /// Which of the program's tools that is [default: the only one that was called]
+    #[arg(long, value_name = "NAME", requires = "against")]
+    pub tool: Option<String>,
+    /// The public key, or keys, that may sign: PEM [default: this machine's own]
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+    #[command(flatten)]
+    pub go_on: GoOnArgs,
+    /// Count what could not be replayed, such as calls whose values are not disclosed, as missing
+    #[arg(long)]
+    pub strict: bool,
+    /// Show personal data too, which is kept back otherwise
+    #[arg(long)]
+    pub reveal: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+    /// Print nothing while it works
+    #[arg(long, short)]
+    pub quiet: bool,
 }
 
 /// `nanohost export`.

@@ -24,6 +24,7 @@ mod ledger;
 mod model;
 mod prepare;
 mod project;
+mod replay;
 mod signals;
 mod wait;
 
@@ -97,6 +98,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Receipt(args) => commands::receipt(args, &places, console),
         Command::Health(args) => commands::health(args, &places, console),
         Command::Verify(args) => commands::verify_evidence(args, &places, console),
+        Command::Replay(args) => commands::replay(args, &places, console),
         Command::Export(args) => commands::export(args, &places, console),
         Command::Trust(args) => commands::trust(args, &places, console),
         Command::Policy(args) => commands::policy(args, &places, console),

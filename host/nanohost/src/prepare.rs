@@ -84,7 +84,19 @@ impl Behind {
         engine: &Engine,
         progress: &Progress,
     ) -> anyhow::Result<Self> {
-        let (program, mut warnings) = program(&args.program)?;
+        let (program, warnings) = program(&args.program)?;
+        Self::of(Arc::new(program), warnings, args, places, engine, progress)
+    }
+
+    /// Reads the tools of a program that was read before, as if it lay where `args` say.
+    pub fn of(
+        program: Arc<CheckedProgram>,
+        mut warnings: Diagnostics,
+        args: &ProgramArgs,
+        places: &Places,
+        engine: &Engine,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
         let folders = locate(&program, args)?;
         build(&folders, places, progress)?;
         progress.stage("loading tools");
@@ -95,7 +107,7 @@ impl Behind {
         let tools = load(folders, &caching(&engine, places, &mut warnings))?;
         warnings.extend(rejected_code(&tools));
         progress.clear();
-        Ok(Self { program: Arc::new(program), tools, warnings })
+        Ok(Self { program, tools, warnings })
     }
 }
 
@@ -104,7 +116,8 @@ pub fn pins(program: &CheckedProgram, tools: &BTreeMap<ToolName, PreparedTool>) 
     Pins::of(program, &offers(tools)).map_err(Failure::usage)
 }
 
-fn offers(tools: &BTreeMap<ToolName, PreparedTool>) -> Vec<Offer> {
+/// What tools offer to an admission.
+pub fn offers(tools: &BTreeMap<ToolName, PreparedTool>) -> Vec<Offer> {
     let offers = tools.iter().map(|(local, tool)| Offer {
         local: local.clone(),
         manifest: tool.manifest.clone(),
@@ -475,6 +488,11 @@ fn rejected_code(tools: &BTreeMap<ToolName, PreparedTool>) -> Diagnostics {
         );
     }
     findings
+}
+
+/// Reads a component that belongs to no folder.
+pub fn component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
+    load_component(path, engine)
 }
 
 fn load_component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {

@@ -538,7 +538,7 @@ fn signed_keys(trace: &Trace) -> HashMap<(StepIndex, u32), String> {
     keys.collect()
 }
 
-fn launch_of(trace: &Trace) -> anyhow::Result<Launch> {
+pub fn launch_of(trace: &Trace) -> anyhow::Result<Launch> {
     let launch =
         trace.value(0, &Role::LAUNCH).cloned().and_then(|launch| serde_json::from_value(launch).ok());
     launch.ok_or_else(|| {
@@ -548,7 +548,7 @@ fn launch_of(trace: &Trace) -> anyhow::Result<Launch> {
     })
 }
 
-fn seed_of(trace: &Trace) -> anyhow::Result<[u8; 32]> {
+pub fn seed_of(trace: &Trace) -> anyhow::Result<[u8; 32]> {
     let text = trace.value(0, &Role::SEED).and_then(Value::as_str).unwrap_or_default();
     let mut seed = [0; 32];
     let pairs = text.as_bytes().chunks_exact(2);

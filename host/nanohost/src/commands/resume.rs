@@ -526,7 +526,7 @@ fn arrived(path: &Path) -> anyhow::Result<Arrived> {
 }
 
 /// What a check came to.
-fn check_end(end: CallEnd) -> CheckEnd {
+pub fn check_end(end: CallEnd) -> CheckEnd {
     let refused =
         |code| CheckEnd::Refused { failure: StepFailure::new(ErrorKind::StepFailed, code, Retry::Never) };
     match end {

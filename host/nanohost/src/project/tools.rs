@@ -25,7 +25,7 @@ use super::read_source;
 use crate::failure::Failure;
 
 /// What a tool folder's manifest is called.
-const MANIFEST: &str = "manifest.toml";
+pub(crate) const MANIFEST: &str = "manifest.toml";
 
 /// What a component that was built elsewhere is called.
 const PREBUILT: &str = "component.wasm";

@@ -10,13 +10,13 @@ use crate::model_server::{Act, ModelServer};
 const KEY: &str = "an-example-key-0123456789";
 
 /// The example, with the service wherever a test has it.
-struct Desk {
-    home: Home,
-    server: ModelServer,
+pub(crate) struct Desk {
+    pub(crate) home: Home,
+    pub(crate) server: ModelServer,
 }
 
 impl Desk {
-    fn new(acts: impl IntoIterator<Item = Act>) -> Self {
+    pub(crate) fn new(acts: impl IntoIterator<Item = Act>) -> Self {
         let home = Home::new();
         let server = ModelServer::new(acts);
         let port = server.origin().rsplit(':').next().expect("a port").to_owned();
@@ -41,7 +41,7 @@ impl Desk {
         fs::write(path, text.replace(from, to)).expect("written");
     }
 
-    fn run(&self) -> Done {
+    pub(crate) fn run(&self) -> Done {
         let args = ["run", "own/program.toml", "--policy", "own/policy.toml", "--json"];
         let mut command = self.home.command(args);
         // Nobody is there: who asked a proxy would not get an answer.
@@ -65,7 +65,7 @@ impl Desk {
     }
 }
 
-fn booked() -> Act {
+pub(crate) fn booked() -> Act {
     Act::Full(201, Vec::new(), "{\"refund\":\"R-1\"}".to_owned())
 }
 

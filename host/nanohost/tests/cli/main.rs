@@ -29,6 +29,7 @@ mod personal;
 mod policy;
 mod recover;
 mod refund;
+mod replay;
 mod secret;
 mod settle;
 mod standing;

@@ -359,7 +359,7 @@ fn an_answer_after_the_deadline_comes_too_late() {
 }
 
 /// The signature of `payment-webhook/paid.json` under the key of the examples' policy.
-const PAID: &str = "sha256=5caeca66793650c5731f80f47255d48c695c1e2da5f153c535dce961acf12ffd";
+pub(crate) const PAID: &str = "sha256=5caeca66793650c5731f80f47255d48c695c1e2da5f153c535dce961acf12ffd";
 
 #[test]
 fn a_webhook_is_checked_before_the_run_moves() {

@@ -9,9 +9,11 @@ pub(super) const SECRET_ECHO: &str = "secret-echo";
 /// What is none of the others.
 const OTHER: &str = "internal-error";
 
+type Named = (&'static str, fn() -> Error);
+
 /// Each name and what a guest is told by it. What a server or the system says beyond that stays out:
 /// it differs from machine to machine.
-const NAMES: [(&str, fn() -> Error); 19] = [
+const NAMES: [Named; 19] = [
     ("dns-error", || Error::DnsError { rcode: None, info_code: None }),
     ("destination-not-found", || Error::DestinationNotFound),
     ("destination-ip-prohibited", || Error::DestinationIpProhibited),
