@@ -138,6 +138,20 @@ impl PublicKey {
         if point.is_weak() { Err(KeyError::Weak) } else { Ok(Self::from_point(point)) }
     }
 
+    /// The key of 32 bytes as RFC 8032 writes it.
+    ///
+    /// # Errors
+    /// Bytes that are no point, and [`KeyError::Weak`] for a weak one.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        let point = VerifyingKey::from_bytes(bytes).map_err(|_| KeyError::NotPublic)?;
+        if point.is_weak() { Err(KeyError::Weak) } else { Ok(Self::from_point(point)) }
+    }
+
+    /// The 32 bytes as RFC 8032 writes them.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        self.point.as_bytes()
+    }
+
     /// Writes the key in SPKI form.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ mod ident;
 pub mod jcs;
 mod keys;
 pub mod lock;
+pub mod log;
 mod manifest;
 mod origin;
 mod policy;
