@@ -1,12 +1,13 @@
 //! The log over all runs of a store: a Merkle tree of envelopes ([`tree`], RFC 9162), its heads as
-//! signed notes ([`note`], [`checkpoint`], C2SP), and the files by which others mirror it
-//! ([`tile`], C2SP). Knows no disk and no clock: nodes come from whoever keeps them.
+//! signed notes ([`note`], [`checkpoint`], C2SP), proofs as files ([`proof`], C2SP), and the files by
+//! which others mirror it ([`tile`], C2SP). Knows no disk and no clock: nodes come from whoever keeps them.
 //!
 //! A chain shows that nothing in a run was changed. Only a log whose heads others remember shows
 //! that nothing was cut off its end, and that everybody is shown the same.
 
 pub mod checkpoint;
 pub mod note;
+pub mod proof;
 pub mod tile;
 pub mod tree;
 

@@ -2,6 +2,7 @@
 //! judged by the same machine that ran it. Knows no disk, no clock and no WebAssembly engine.
 
 mod check;
+mod logged;
 mod remembered;
 mod shown;
 
@@ -10,7 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use check::{Check, CheckName, CheckResult, Fault, FaultKind, Report, RunState};
-pub use remembered::{SeenHead, SeenHeads};
+pub use logged::{Standing, check_log};
+pub use remembered::{SeenHead, SeenHeads, SeenLog};
 
 use crate::admission_record::{AdmissionRecord, RepeatError};
 use crate::admit::{Plan, Refusal};

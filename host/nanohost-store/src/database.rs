@@ -28,8 +28,10 @@ pub(crate) struct Earlier {
     pub(crate) version: i64,
     /// The exact text of every table and index of that version.
     pub(crate) statements: &'static [&'static str],
-    /// What makes the present tables of those, with everything in them.
+    /// What makes the present tables of those.
     pub(crate) upgrade: &'static [&'static str],
+    /// What puts into them what they are to have then.
+    pub(crate) fill: fn(&Transaction<'_>) -> rusqlite::Result<()>,
 }
 
 /// What was found in a file.
@@ -144,6 +146,7 @@ impl Database {
             for statement in earlier.upgrade {
                 tx.execute_batch(statement)?;
             }
+            (earlier.fill)(tx)?;
             tx.pragma_update(None, "user_version", schema.version)?;
             Ok(if same_tables(&tables(tx)?, schema.statements) { Ok(()) } else { Err(()) })
         })?;

@@ -30,6 +30,7 @@ mod idempotency;
 mod journal;
 mod keyring;
 mod lock;
+mod log;
 mod memory;
 mod private_file;
 mod record;
@@ -48,9 +49,12 @@ pub use error::StoreError;
 pub use idempotency::{CallPlace, Claim, Fate, IdempotencyScope, Reservation, ReservationState};
 pub use journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};
 pub use lock::SpaceLock;
+pub use log::{LogEntry, LogHead, LogView, Logged};
 pub use memory::MemoryStore;
 pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError};
 pub use resume_token::ResumeToken;
 pub use secrets::Secrets;
-pub use signing_key::{DevelopmentKey, PUBLIC_KEY_FILE, development_key, development_public_key};
+pub use signing_key::{
+    DevelopmentKey, PUBLIC_KEY_FILE, development_key, development_public_key, log_key, log_public_key,
+};
 pub use sqlite::{OpenOptions, SqliteReader, SqliteStore};

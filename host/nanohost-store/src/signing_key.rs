@@ -1,4 +1,4 @@
-//! The development key: the signing key that the first local run makes, as files.
+//! The development key and the key of the log: what the first local run makes to sign with, as files.
 //!
 //! The private key is PKCS#8 v1 PEM, not encrypted, for its owner alone; the public one lies
 //! beside it as SPKI PEM. Knows no signature and no trust.
@@ -37,11 +37,50 @@ const WAIT: Duration = Duration::from_secs(5);
 /// A key that others can read is [`StoreError::KeyMode`]; a file that holds no key, or a public
 /// key that is not that of the private one, [`StoreError::KeyUnreadable`]: it is never replaced.
 pub fn development_key(dir: &Path) -> Result<DevelopmentKey, StoreError> {
+    kept_key(dir, DEVELOPMENT)
+}
+
+/// The public development key of a folder, `None` where there is none. Makes nothing.
+pub fn development_public_key(dir: &Path) -> Result<Option<PublicKey>, StoreError> {
+    kept_public_key(dir, DEVELOPMENT)
+}
+
+/// As [`development_key`], the key that signs the heads of the log: another one, so that whoever may
+/// make evidence cannot say by that what all of it is.
+///
+/// # Errors
+/// Those of [`development_key`].
+pub fn log_key(dir: &Path) -> Result<Signer, StoreError> {
+    kept_key(dir, LOG).map(|key| key.signer)
+}
+
+/// The public key of the log, `None` where there is none. Makes nothing.
+///
+/// # Errors
+/// Those of [`development_public_key`].
+pub fn log_public_key(dir: &Path) -> Result<Option<PublicKey>, StoreError> {
+    kept_public_key(dir, LOG)
+}
+
+/// What the files of a key are called.
+#[derive(Clone, Copy)]
+struct Names {
+    private: &'static str,
+    public: &'static str,
+}
+
+/// The file of the public key in its folder, as SPKI PEM: what others need to verify.
+pub const PUBLIC_KEY_FILE: &str = "development.pub.pem";
+
+const DEVELOPMENT: Names = Names { private: "development.key.pem", public: PUBLIC_KEY_FILE };
+const LOG: Names = Names { private: "log.key.pem", public: "log.pub.pem" };
+
+fn kept_key(dir: &Path, names: Names) -> Result<DevelopmentKey, StoreError> {
     private_file::create_dir(dir)?;
     let _making = private_file::lock_folder(dir, WAIT)?;
-    let private = private_path(dir);
-    let public = public_path(dir);
-    let known = development_public_key(dir)?;
+    let private = dir.join(names.private);
+    let public = dir.join(names.public);
+    let known = kept_public_key(dir, names)?;
     let (signer, created) = match private_file::read_secret(&private)? {
         Some(pem) => (Signer::from_pkcs8_pem(&pem).map_err(|error| unreadable(&private, &error))?, false),
         // What was signed with the lost key is verified with its public key: a new one must not replace it.
@@ -70,9 +109,8 @@ pub fn development_key(dir: &Path) -> Result<DevelopmentKey, StoreError> {
     Ok(DevelopmentKey { signer, private, public, created })
 }
 
-/// The public development key of a folder, `None` where there is none. Makes nothing.
-pub fn development_public_key(dir: &Path) -> Result<Option<PublicKey>, StoreError> {
-    let path = public_path(dir);
+fn kept_public_key(dir: &Path, names: Names) -> Result<Option<PublicKey>, StoreError> {
+    let path = dir.join(names.public);
     match std::fs::read_to_string(&path) {
         Ok(pem) => PublicKey::from_spki_pem(&pem).map(Some).map_err(|error| unreadable(&path, &error)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -87,17 +125,6 @@ fn new_signer() -> Result<Signer, StoreError> {
     let mut seed = Zeroizing::new([0; 32]);
     seal::fill_random(seed.as_mut_slice())?;
     Ok(Signer::from_seed(*seed))
-}
-
-fn private_path(dir: &Path) -> PathBuf {
-    dir.join("development.key.pem")
-}
-
-/// The file of the public key in its folder, as SPKI PEM: what others need to verify.
-pub const PUBLIC_KEY_FILE: &str = "development.pub.pem";
-
-fn public_path(dir: &Path) -> PathBuf {
-    dir.join(PUBLIC_KEY_FILE)
 }
 
 fn unreadable(path: &Path, error: &nanohost_core::KeyError) -> StoreError {

@@ -1,9 +1,10 @@
 //! The journal on SQLite: what opening a store means, and who does what when it is used.
 //! Reading lies in `read`, the start of a run in `begin`, the one transaction of a commit in `append`,
-//! tokens in `token`, requests to stop in `stop`, the tables in `schema`.
+//! the log over all runs in `log`, tokens in `token`, requests to stop in `stop`, the tables in `schema`.
 
 mod append;
 mod begin;
+mod log;
 mod read;
 mod schema;
 mod stop;
@@ -17,15 +18,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use nanohost_core::log::{KeyName, NoteSigner};
 use nanohost_core::{Digest, RunId};
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::batch::{Batch, KvScope};
 use crate::database::{Database, Opened};
 use crate::error::StoreError;
 use crate::idempotency::IdempotencyScope;
 use crate::journal::{Appended, Begun, Fence, Head, Journal, OpenRun, Taken};
-use crate::keyring::{Expect, KeyedHash, Keyring, keys_path};
+use crate::keyring::{Expect, KeyedHash, Keyring, StoreName, keys_path};
 use crate::lock::{RunLocks, SpaceLock};
 use crate::private_file;
 use crate::resume_token::ResumeToken;
@@ -72,6 +74,8 @@ struct Files {
     /// `None` for a reader that finds no keys: evidence without content is still evidence.
     keyring: Option<Keyring>,
     keys_path: PathBuf,
+    /// What signs the heads of the log.
+    log_key: Option<NoteSigner>,
 }
 
 impl std::fmt::Debug for Files {
@@ -165,7 +169,7 @@ impl SqliteReader {
 
 impl Shelf {
     fn new(dir: &Path, database: Database, keyring: Option<Keyring>) -> Self {
-        let files = Files { database, keyring, keys_path: keys_path(dir) };
+        let files = Files { database, keyring, keys_path: keys_path(dir), log_key: None };
         Self { files: Mutex::new(files), locks: RunLocks::in_dir(locks_dir(dir)) }
     }
 
@@ -178,6 +182,11 @@ impl Shelf {
 impl Files {
     fn keyring(&self) -> Result<&Keyring, StoreError> {
         self.keyring.as_ref().ok_or_else(|| StoreError::VaultKeyMissing { path: self.keys_path.clone() })
+    }
+
+    /// The name of the log.
+    fn origin(&self) -> Result<KeyName, StoreError> {
+        log::origin(&self.database.read(store_name)?)
     }
 }
 
@@ -246,11 +255,18 @@ impl Journal for SqliteStore {
     }
 }
 
+/// The name of a store.
+fn store_name(conn: &Connection) -> rusqlite::Result<StoreName> {
+    conn.query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| row.get(0))
+}
+
 /// A store with another store's keys would read as damaged, and its idempotency keys as free.
 fn check_pair(dir: &Path, database: &Database, keyring: &Keyring) -> Result<(), StoreError> {
-    let name: Vec<u8> = database
-        .read(|conn| conn.query_row("SELECT value FROM meta WHERE name = 'store'", [], |row| row.get(0)))?;
-    if name == keyring.store() { Ok(()) } else { Err(StoreError::VaultKeyWrong { path: keys_path(dir) }) }
+    if database.read(store_name)? == *keyring.store() {
+        Ok(())
+    } else {
+        Err(StoreError::VaultKeyWrong { path: keys_path(dir) })
+    }
 }
 
 fn store_path(dir: &Path) -> PathBuf {

@@ -32,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use nanohost_core::{Diagnostic, Diagnostics};
-use nanohost_store::StoreError;
+use nanohost_store::{OpenOptions, SqliteStore, StoreError, log_key};
 
 use cli::{Cli, Command};
 use console::Console;
@@ -102,6 +102,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Export(args) => commands::export(args, &places, console),
         Command::Trust(args) => commands::trust(args, &places, console),
         Command::Policy(args) => commands::policy(args, &places, console),
+        Command::Log(args) => commands::log(args, &places, console),
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
         Command::Cache(args) => commands::cache(args, &places, console),
@@ -128,6 +129,14 @@ fn tell(cli: &Cli, console: &Console, error: &anyhow::Error) -> Exit {
         console.note(&console::render(findings, console.look_err()));
     }
     exit
+}
+
+/// The store, opened for writing; this user's key signs the heads of its log.
+fn open_store(places: &Places) -> anyhow::Result<SqliteStore> {
+    let key = log_key(&places.keys()).map_err(store_failure)?;
+    SqliteStore::open(&places.store, &OpenOptions::default())
+        .and_then(|store| store.signing_log_with(key))
+        .map_err(store_failure)
 }
 
 /// What the store says, for the user.

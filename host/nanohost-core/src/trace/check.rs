@@ -28,13 +28,15 @@ pub enum CheckName {
     Authority,
     /// The run has an end.
     Closed,
+    /// The log over all runs holds it, and no more of it.
+    Log,
     /// No envelope was cut off or replaced since an earlier look.
     Rollback,
 }
 
 impl CheckName {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Signatures,
         Self::Canonical,
         Self::Sequence,
@@ -44,6 +46,7 @@ impl CheckName {
         Self::Transitions,
         Self::Authority,
         Self::Closed,
+        Self::Log,
         Self::Rollback,
     ];
 
@@ -59,6 +62,7 @@ impl CheckName {
             Self::Transitions => "transitions",
             Self::Authority => "authority",
             Self::Closed => "closed",
+            Self::Log => "log",
             Self::Rollback => "rollback",
         }
     }
@@ -176,8 +180,12 @@ impl Report {
         let unmade = |name| Check { name, result: CheckResult::NotChecked, detail: "not reached".to_owned() };
         let mut checks: Vec<Check> = CheckName::ALL.into_iter().map(unmade).collect();
         for check in &mut checks {
-            if check.name == CheckName::Rollback {
-                check.detail = "NOT CHECKED: nothing is remembered (--state)".to_owned();
+            match check.name {
+                CheckName::Log => check.detail = "only where the log is: in its store".to_owned(),
+                CheckName::Rollback => {
+                    check.detail = "NOT CHECKED: nothing is remembered (--state)".to_owned();
+                }
+                _ => {}
             }
         }
         Self { run, envelopes, checks, fault: None, open: false, state: None, withheld: 0 }
@@ -225,8 +233,9 @@ impl Report {
     /// Whether something is not disclosed, so that a check could not be made: of the program or the
     /// policy, or of a value, whose transition was then checked in its shape only.
     pub fn is_partial(&self) -> bool {
+        let elsewhere = [CheckName::Log, CheckName::Rollback];
         let unmade =
-            |check: &Check| check.result == CheckResult::NotChecked && check.name != CheckName::Rollback;
+            |check: &Check| check.result == CheckResult::NotChecked && !elsewhere.contains(&check.name);
         self.withheld > 0 || self.checks.iter().any(unmade)
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::check::{CheckName, Fault, FaultKind, Report};
+use crate::log::{Checkpoint, tree};
 use crate::{Digest, RunId};
 
 /// How far the evidence of a run reached when it last verified.
@@ -18,11 +19,23 @@ pub struct SeenHead {
     pub head: Digest,
 }
 
-/// The heads seen so far, by run.
+/// The newest head of a log that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeenLog {
+    /// The number of entries.
+    pub size: u64,
+    /// The root over them.
+    pub root: Digest,
+}
+
+/// The heads seen so far, by run, and those of whole logs, by origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SeenHeads {
     runs: BTreeMap<RunId, SeenHead>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    logs: BTreeMap<String, SeenLog>,
 }
 
 impl SeenHeads {
@@ -65,5 +78,48 @@ impl SeenHeads {
             envelope: at.checked_sub(1),
             message,
         });
+    }
+
+    /// The head of a log that was seen last.
+    pub fn log(&self, origin: &str) -> Option<SeenLog> {
+        self.logs.get(origin).copied()
+    }
+
+    /// Compares a head of a log, whose signature somebody checked, with the one that was seen last,
+    /// and remembers the larger one. `proof` is to show that the log only grew in between.
+    ///
+    /// # Errors
+    /// What is wrong, where less is here than was seen before, or something else; what is
+    /// remembered stays then.
+    pub fn compare_log(&mut self, head: &Checkpoint, proof: &[Digest]) -> Result<(), String> {
+        let Checkpoint { origin, size, root } = head;
+        if let Some(seen) = self.log(origin.as_str()) {
+            if *size < seen.size {
+                return Err(format!(
+                    "the log had {} entries when it was seen before, and has {size}",
+                    seen.size
+                ));
+            }
+            tree::check_consistency((seen.size, &seen.root), (*size, root), proof).map_err(|error| {
+                format!("the log is another one than was seen before, with {} entries: {error}", seen.size)
+            })?;
+        }
+        self.logs.insert(origin.to_string(), SeenLog { size: *size, root: *root });
+        Ok(())
+    }
+
+    /// As [`SeenHeads::compare_log`], as the check of a run in that log.
+    pub fn compare_log_of(&mut self, report: &mut Report, head: &Checkpoint, proof: &[Digest]) {
+        if report.fault.is_some() {
+            return;
+        }
+        if let Err(message) = self.compare_log(head, proof) {
+            report.fail(Fault {
+                kind: FaultKind::RolledBack,
+                check: CheckName::Rollback,
+                envelope: None,
+                message,
+            });
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! One commit: everything is encrypted first, then checked and written in one transaction.
 
+use nanohost_core::log::NoteSigner;
 use nanohost_core::{RunId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use zeroize::Zeroizing;
 
-use super::Files;
 use super::read::{FORGED, Key, content_place, count, head, kept_reservation, kv_place, seal_of};
 use super::stop::end_request;
 use super::token::end_tokens;
+use super::{Files, log};
 use crate::batch::{Batch, KvCommit, KvKey, KvWrite, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{Claim, Reservation, ReservationState, claimed, settle};
@@ -53,7 +54,9 @@ impl Files {
         let keyring = self.keyring.as_mut().ok_or_else(missing)?;
         let prepared = prepare(keyring, run, expected, batch)?;
         let hashing = &*keyring;
-        let outcome = self.database.try_write(|tx| commit(tx, hashing, fence, expected, &prepared))?;
+        let log_key = self.log_key.as_ref();
+        let outcome =
+            self.database.try_write(|tx| commit(tx, hashing, log_key, fence, expected, &prepared))?;
         Ok(match outcome {
             Ok(()) => {
                 if matches!(batch.phase, Some(Phase::Closed(_) | Phase::Suspended { .. })) {
@@ -117,6 +120,7 @@ fn prepare<'a>(
 fn commit(
     tx: &Transaction<'_>,
     keyring: &Keyring,
+    log_key: Option<&NoteSigner>,
     fence: &Fence,
     expected: Head,
     prepared: &Prepared<'_>,
@@ -144,6 +148,10 @@ fn commit(
         }
     }
     write_envelopes(tx, run, expected, &batch.envelopes)?;
+    let log = log::enter(tx, run, expected.len, &batch.envelopes)?;
+    if let Some(signer) = log_key {
+        log::sign(tx, signer, &log)?;
+    }
     write_contents(tx, run, prepared)?;
     if let Some(kv) = &batch.kv {
         for (write, value) in kv.writes.iter().zip(&prepared.values) {

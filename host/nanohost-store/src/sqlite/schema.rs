@@ -2,12 +2,35 @@
 
 use rusqlite::Transaction;
 
+use super::log;
 use crate::database::{Earlier, Schema};
 use crate::keyring::StoreName;
 
-/// Version 3. The texts are compared with the database's own at every opening.
+/// Version 4. The texts are compared with the database's own at every opening.
 pub(super) const SCHEMA: Schema = Schema {
     application_id: 0x6e68_7374,
+    version: 4,
+    statements: &[
+        META,
+        COUNTER,
+        RUN,
+        RUN_OPENED,
+        ENVELOPE,
+        CONTENT,
+        KV,
+        IDEMPOTENCY,
+        START_KEY,
+        RESUME_TOKEN,
+        STOP_REQUEST,
+        LOG_ENTRY,
+        LOG_NODE,
+        LOG_HEAD,
+    ],
+    earlier: &[VERSION_3, VERSION_2, VERSION_1],
+};
+
+/// Without the log over all runs.
+pub(super) const VERSION_3: Earlier = Earlier {
     version: 3,
     statements: &[
         META,
@@ -22,7 +45,8 @@ pub(super) const SCHEMA: Schema = Schema {
         RESUME_TOKEN,
         STOP_REQUEST,
     ],
-    earlier: &[VERSION_2, VERSION_1],
+    upgrade: &[LOG_ENTRY, LOG_NODE, LOG_HEAD],
+    fill: log::enter_all,
 };
 
 /// Reservations without their place, which nothing authenticated.
@@ -41,7 +65,15 @@ pub(super) const VERSION_2: Earlier = Earlier {
         RESUME_TOKEN,
         STOP_REQUEST,
     ],
-    upgrade: PLACES_OF_RESERVATIONS,
+    upgrade: &[
+        PLACES_OF_RESERVATIONS[0],
+        PLACES_OF_RESERVATIONS[1],
+        PLACES_OF_RESERVATIONS[2],
+        LOG_ENTRY,
+        LOG_NODE,
+        LOG_HEAD,
+    ],
+    fill: log::enter_all,
 };
 
 /// Without deadlines, start keys, resume tokens and requests to stop.
@@ -65,7 +97,11 @@ pub(super) const VERSION_1: Earlier = Earlier {
         PLACES_OF_RESERVATIONS[0],
         PLACES_OF_RESERVATIONS[1],
         PLACES_OF_RESERVATIONS[2],
+        LOG_ENTRY,
+        LOG_NODE,
+        LOG_HEAD,
     ],
+    fill: log::enter_all,
 };
 
 /// Reservations that are there already stay as they are, without a place.
@@ -170,6 +206,26 @@ const STOP_REQUEST: &str = "CREATE TABLE stop_request (\
     run TEXT PRIMARY KEY REFERENCES run (id), \
     data_key INTEGER NOT NULL, \
     sealed BLOB NOT NULL) STRICT";
+
+/// The order of all envelopes, from 0 and without a gap: where they stand in the log.
+const LOG_ENTRY: &str = "CREATE TABLE log_entry (\
+    entry INTEGER PRIMARY KEY CHECK (entry >= 0), \
+    run TEXT NOT NULL, \
+    seq INTEGER NOT NULL CHECK (seq >= 0), \
+    UNIQUE (run, seq), \
+    FOREIGN KEY (run, seq) REFERENCES envelope (run, seq)) STRICT";
+
+/// The full subtrees of the log.
+const LOG_NODE: &str = "CREATE TABLE log_node (\
+    level INTEGER NOT NULL CHECK (level BETWEEN 0 AND 63), \
+    place INTEGER NOT NULL CHECK (place >= 0), \
+    hash BLOB NOT NULL CHECK (length(hash) = 32), \
+    PRIMARY KEY (level, place)) STRICT, WITHOUT ROWID";
+
+/// The newest checkpoint (`signed`), and the newest under which witnesses signed too (`witnessed`).
+const LOG_HEAD: &str = "CREATE TABLE log_head (\
+    name TEXT PRIMARY KEY CHECK (name IN ('signed', 'witnessed')), \
+    note TEXT NOT NULL) STRICT, WITHOUT ROWID";
 
 /// What a new store starts with.
 pub(super) fn fill(tx: &Transaction<'_>, store: &StoreName) -> rusqlite::Result<()> {

@@ -8,10 +8,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use nanohost_core::export::{self, Content, Export, ExportError};
+use nanohost_core::log::Checkpoint;
+use nanohost_core::log::proof::InclusionProof;
 use nanohost_core::receipt::Receipt;
 use nanohost_core::run::SuspensionCause;
 use nanohost_core::trace::{
-    CheckName, Evidence, Fault, FaultKind, Report, RunState as Judged, SeenHeads, Trace, verify,
+    CheckName, Evidence, Fault, FaultKind, Report, RunState as Judged, SeenHeads, Standing, Trace, check_log,
+    verify,
 };
 use nanohost_core::{AdmissionRecord, Diagnostic, MAX_PEM, RunId, Target, TrustRoot};
 use nanohost_store::{
@@ -19,6 +22,7 @@ use nanohost_store::{
     development_public_key,
 };
 
+use super::log;
 use crate::cli::{Disclose, ExportArgs, ListArgs, TraceArgs, VerifyArgs};
 use crate::console::{self, Console, Sight};
 use crate::failure::{Exit, Failure};
@@ -103,9 +107,17 @@ pub fn trace(args: &TraceArgs, places: &Places, console: &Console) -> anyhow::Re
 
 /// `nanohost verify`.
 pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let (mut report, trace, envelopes) = judge(&args.evidence, args.trust.as_deref(), places)?;
+    let (mut report, trace, envelopes, store) = judge(&args.evidence, args.trust.as_deref(), places)?;
+    let head = look_into_log(args, &mut report, &envelopes, store.as_ref(), places)?;
     if let Some(path) = &args.state {
-        remember(path, &mut report, &envelopes)?;
+        let mut remembered = Remembered::read(path)?;
+        remembered.heads.compare(&mut report, &envelopes);
+        if let (Some(store), Some(head)) = (&store, &head) {
+            let seen = remembered.heads.log(head.origin.as_str()).map_or(0, |seen| seen.size);
+            let proof = log::growth(store, seen, head)?;
+            remembered.heads.compare_log_of(&mut report, head, &proof);
+        }
+        remembered.keep()?;
     }
     let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
     // What was asked for is more than what is here.
@@ -269,22 +281,68 @@ pub(super) fn trusted(file: Option<&Path>, places: &Places) -> anyhow::Result<Tr
     }
 }
 
-/// Judges a run of the store, or an exported file, with the keys of [`trusted`]; with the envelopes
-/// as they lie there.
-fn judge(
-    evidence: &str,
-    trust: Option<&Path>,
+/// Where the run stands in the log of its store: looked up there, or shown by a proof.
+fn look_into_log(
+    args: &VerifyArgs,
+    report: &mut Report,
+    envelopes: &[Vec<u8>],
+    store: Option<&SqliteReader>,
     places: &Places,
-) -> anyhow::Result<(Report, Option<Trace>, Vec<Vec<u8>>)> {
+) -> anyhow::Result<Option<Checkpoint>> {
+    let (standing, key) = match (&args.log_proof, store) {
+        (Some(path), None) => {
+            let io = |error: std::io::Error| Failure::io("proof_unreadable", "read", path, &error);
+            let bytes = read_bounded(path, MAX_PROOF_FILE).map_err(io)?;
+            let proof: InclusionProof = String::from_utf8_lossy(&bytes).parse().map_err(|error| {
+                let help = "`nanohost log prove RUN -o FILE` writes one";
+                let message = format!("{}: {error}", path.display());
+                Failure::usage(Diagnostic::error("proof_invalid", message).help(help))
+            })?;
+            (Standing::Proven(Box::new(proof)), args.log_key.clone())
+        }
+        (_, Some(store)) => {
+            let key = match &args.log_key {
+                Some(key) => Some(key.clone()),
+                None => log::own_key(store, places)?,
+            };
+            if envelopes.is_empty() || key.is_none() {
+                return Ok(None);
+            }
+            let standing = log::standing(store, &report.run, envelopes.len() as u64)?;
+            if standing == Standing::Longer && went_on(store, &report.run, envelopes.len())? {
+                return Ok(None);
+            }
+            (standing, key)
+        }
+        (None, None) => return Ok(None),
+    };
+    Ok(key.and_then(|key| check_log(report, envelopes, &standing, &key)))
+}
+
+/// Whether the run, which is under way then, has more envelopes by now.
+fn went_on(store: &SqliteReader, run: &RunId, envelopes: usize) -> anyhow::Result<bool> {
+    let now = store.load(run).map_err(store_failure)?;
+    Ok(now.is_some_and(|record| record.envelopes.len() > envelopes))
+}
+
+/// No proof is longer: it is read whole.
+const MAX_PROOF_FILE: u64 = 256 << 10;
+
+/// Evidence as it was judged: the envelopes as they lie there, and the store where it lies in one.
+type Evident = (Report, Option<Trace>, Vec<Vec<u8>>, Option<SqliteReader>);
+
+/// Judges a run of the store, or an exported file, with the keys of [`trusted`].
+fn judge(evidence: &str, trust: Option<&Path>, places: &Places) -> anyhow::Result<Evident> {
     let file = Path::new(evidence);
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
     if file.is_file() || evidence.contains(['/', '.', '\\']) {
-        return verify_file(file, &trusted(trust, places)?);
+        let (report, trace, envelopes) = verify_file(file, &trusted(trust, places)?)?;
+        return Ok((report, trace, envelopes, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
-    let record = load(evidence, places)?;
+    let (store, record) = load_from(evidence, places)?;
     let (report, trace) = verify_record(&record, &trusted(trust, places)?);
-    Ok((report, trace, record.envelopes))
+    Ok((report, trace, record.envelopes, Some(store)))
 }
 
 /// A run whose evidence is good, its end apart; anything else is shown and refused.
@@ -294,7 +352,7 @@ pub(super) fn verified(
     places: &Places,
     console: &Console,
 ) -> anyhow::Result<Trace> {
-    let (report, trace, _) = judge(evidence, trust, places)?;
+    let (report, trace, ..) = judge(evidence, trust, places)?;
     good(evidence, trust, &report, trace, console)
 }
 
@@ -382,12 +440,17 @@ fn find_in(store: &SqliteReader, run: &str, places: &Places) -> anyhow::Result<R
 }
 
 fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
+    load_from(run, places).map(|(_, record)| record)
+}
+
+fn load_from(run: &str, places: &Places) -> anyhow::Result<(SqliteReader, RunRecord)> {
     let store = store_of(run, places)?;
     let id = find_in(&store, run, places)?;
-    store
+    let record = store
         .load(&id)
         .map_err(store_failure)?
-        .ok_or_else(|| unknown(format!("run {id} was there a moment ago and is gone")))
+        .ok_or_else(|| unknown(format!("run {id} was there a moment ago and is gone")))?;
+    Ok((store, record))
 }
 
 /// Judges what the store holds.
@@ -469,35 +532,55 @@ fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option
     Ok((report, trace, export.envelopes))
 }
 
-/// Compares with what the state file remembers, and remembers what verified.
-fn remember(path: &Path, report: &mut Report, envelopes: &[Vec<u8>]) -> anyhow::Result<()> {
-    let io = |error: std::io::Error| Failure::io("state_unwritable", "keep the seen heads in", path, &error);
-    let invalid = |why: String| {
-        let help = "a damaged state file is no state: restore it, or give another name to begin anew";
-        Failure::usage(Diagnostic::error("state_invalid", format!("{}: {why}", path.display())).help(help))
-    };
-    let mut seen = match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => SeenHeads::default(),
-        Err(error) => return Err(io(error)),
-        Ok(metadata) if metadata.len() > MAX_STATE => return Err(invalid("it is too large".to_owned())),
-        Ok(_) => {
-            let text = std::fs::read(path).map_err(io)?;
-            serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?
-        }
-    };
-    let before = seen.clone();
-    seen.compare(report, envelopes);
-    if seen == before {
-        return Ok(());
+/// What a state file remembers.
+pub(super) struct Remembered<'a> {
+    path: &'a Path,
+    before: SeenHeads,
+    /// The heads that were seen.
+    pub(super) heads: SeenHeads,
+}
+
+impl<'a> Remembered<'a> {
+    /// Reads a state file; one that is not there remembers nothing.
+    pub(super) fn read(path: &'a Path) -> anyhow::Result<Self> {
+        let io = |error: std::io::Error| unremembered(path, &error);
+        let invalid = |why: String| {
+            let help = "a damaged state file is no state: restore it, or give another name to begin anew";
+            Failure::usage(
+                Diagnostic::error("state_invalid", format!("{}: {why}", path.display())).help(help),
+            )
+        };
+        let heads = match std::fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => SeenHeads::default(),
+            Err(error) => return Err(io(error)),
+            Ok(metadata) if metadata.len() > MAX_STATE => return Err(invalid("it is too large".to_owned())),
+            Ok(_) => {
+                let text = std::fs::read(path).map_err(io)?;
+                serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?
+            }
+        };
+        Ok(Self { path, before: SeenHeads::clone(&heads), heads })
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    let mut text = serde_json::to_vec_pretty(&seen)?;
-    text.push(b'\n');
-    file.write_all(&text).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
+
+    /// Writes it, where something was seen that it did not hold.
+    pub(super) fn keep(&self) -> anyhow::Result<()> {
+        if self.heads == self.before {
+            return Ok(());
+        }
+        let io = |error: std::io::Error| unremembered(self.path, &error);
+        let parent = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new("."))).map_err(io)?;
+        let mut text = serde_json::to_vec_pretty(&self.heads)?;
+        text.push(b'\n');
+        file.write_all(&text).map_err(io)?;
+        file.as_file().sync_all().map_err(io)?;
+        file.persist(self.path).map_err(|error| io(error.error))?;
+        Ok(())
+    }
+}
+
+fn unremembered(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    Failure::io("state_unwritable", "keep the seen heads in", path, error)
 }
 
 /// No state file is larger: it is read whole.

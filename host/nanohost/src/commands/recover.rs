@@ -7,7 +7,7 @@ use nanohost_core::envelope::Observed;
 use nanohost_core::run::{Event, Run, Status, SuspensionCause};
 use nanohost_core::trace::RunState;
 use nanohost_sandbox::Engine;
-use nanohost_store::{Journal as _, OpenOptions, Phase, Records as _, SqliteStore};
+use nanohost_store::{Journal as _, Phase, Records as _, SqliteStore};
 use serde_json::{Value, json};
 
 use super::driving::{self, Manner};
@@ -28,7 +28,7 @@ pub fn recover(args: &RecoverArgs, places: &Places, console: &Console) -> anyhow
             (store, vec![(id, String::new())])
         }
         None => {
-            let store = SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+            let store = crate::open_store(places)?;
             let runs = store.runs().map_err(store_failure)?;
             let interrupted =
                 runs.into_iter().filter(|run| matches!(run.state, nanohost_store::RunState::Interrupted));

@@ -15,9 +15,7 @@ use nanohost_core::{
     ToolName, admit,
 };
 use nanohost_sandbox::{Engine, Tool};
-use nanohost_store::{
-    Fence, Head, Journal as _, OpenOptions, Records as _, SqliteStore, Taken, development_key,
-};
+use nanohost_store::{Fence, Head, Journal as _, Records as _, SqliteStore, Taken, development_key};
 use serde_json::{Map, Value, json};
 
 use super::driving::{self, Launch, Manner};
@@ -77,7 +75,7 @@ struct NotSame {
 /// Opens the store for writing and finds the run that `prefix` begins.
 pub fn find(prefix: &str, places: &Places) -> anyhow::Result<(Arc<SqliteStore>, RunId)> {
     let id = evidence::find(prefix, places)?;
-    let store = SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    let store = crate::open_store(places)?;
     Ok((Arc::new(store), id))
 }
 

@@ -12,9 +12,7 @@ use nanohost_core::run::{
 use nanohost_core::trace::RunState;
 use nanohost_core::{Diagnostic, Held, Principal, RunId, Source, Target, Timestamp, read_json};
 use nanohost_sandbox::{CallContext, Cancellation, Engine};
-use nanohost_store::{
-    Claim, Fate, Journal as _, OpenOptions, Phase, Records as _, ReservationState, SqliteStore,
-};
+use nanohost_store::{Claim, Fate, Journal as _, Phase, Records as _, ReservationState, SqliteStore};
 use serde_json::{Value, json};
 
 use super::driving::Manner;
@@ -217,7 +215,7 @@ pub fn token(args: &TokenArgs, places: &Places, console: &Console) -> anyhow::Re
 
 /// `nanohost resume --due`: suspensions whose deadline has passed end with it.
 fn due(args: &ResumeArgs, manner: Manner, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let store = Arc::new(SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?);
+    let store = Arc::new(crate::open_store(places)?);
     let engine = Engine::new()?;
     let progress = Progress::new(manner.is_shown());
     let mut worst = Exit::Success;

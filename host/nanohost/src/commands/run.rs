@@ -14,9 +14,7 @@ use nanohost_core::{
     Timestamp, admit, read_json,
 };
 use nanohost_sandbox::Engine;
-use nanohost_store::{
-    Begun, Journal as _, OpenOptions, OpenRun, Phase, SqliteStore, StartKey, development_key,
-};
+use nanohost_store::{Begun, Journal as _, OpenRun, Phase, SqliteStore, StartKey, development_key};
 use serde_json::{Map, Value};
 
 use super::driving::{self, Driven, Launch, Manner};
@@ -50,7 +48,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
             console::path(&key.public)
         ));
     }
-    let store = Arc::new(SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?);
+    let store = Arc::new(crate::open_store(places)?);
     let opened = ledger::now();
     let admission = prepared.admission(opened);
     let record = serde_json::to_value(AdmissionRecord::of(&admission))?;

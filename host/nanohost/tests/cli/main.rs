@@ -23,6 +23,7 @@ mod http;
 mod input;
 mod inspect;
 mod lock;
+mod log;
 mod model;
 mod parallel;
 mod personal;
