@@ -134,9 +134,13 @@ fn tell(cli: &Cli, console: &Console, error: &anyhow::Error) -> Exit {
 /// The store, opened for writing; this user's key signs the heads of its log.
 fn open_store(places: &Places) -> anyhow::Result<SqliteStore> {
     let key = log_key(&places.keys()).map_err(store_failure)?;
-    SqliteStore::open(&places.store, &OpenOptions::default())
-        .and_then(|store| store.signing_log_with(key))
-        .map_err(store_failure)
+    let open = || {
+        let store = SqliteStore::open(&places.store, &OpenOptions::default())?.signing_log_with(key)?;
+        // What a version without a log left is under a head from here on.
+        store.sign_log_head()?;
+        Ok(store)
+    };
+    open().map_err(store_failure)
 }
 
 /// What the store says, for the user.

@@ -44,14 +44,20 @@ impl SqliteStore {
         let mut files = self.shelf.files();
         let files = &mut *files;
         let Some(signer) = &files.log_key else { return Ok(None) };
+        let present = |conn: &Connection| {
+            let frontier = Frontier::read(size(conn)?, &mut Rows(conn))?;
+            let text = checkpoint(signer, &frontier).to_string();
+            let kept = kept_head(conn, LogHead::Signed)?.filter(|note| note.text() == text);
+            Ok((frontier, kept))
+        };
+        if let (_, Some(note)) = files.database.snapshot(present)? {
+            return Ok(Some(note));
+        }
         files.database.write(|tx| {
-            let size = size(tx)?;
-            let frontier = Frontier::read(size, &mut Rows(tx))?;
-            let kept = kept_head(tx, LogHead::Signed)?;
-            let present = checkpoint(signer, &frontier);
+            let (frontier, kept) = present(tx)?;
             match kept {
-                Some(note) if note.text() == present.to_string() => Ok(Some(note)),
-                _ => sign(tx, signer, &frontier).map(Some),
+                Some(note) => Ok(Some(note)),
+                None => sign(tx, signer, &frontier).map(Some),
             }
         })
     }

@@ -225,7 +225,7 @@ fn content_values_and_keys_are_not_in_the_files() {
 
 #[test]
 fn a_newer_schema_is_refused() {
-    for (file, sql) in [("store.db", "PRAGMA user_version = 4"), ("keys.db", "PRAGMA user_version = 99")] {
+    for (file, sql) in [("store.db", "PRAGMA user_version = 99"), ("keys.db", "PRAGMA user_version = 99")] {
         let dir = folder();
         drop(open(dir.path()));
         edit(dir.path(), file, sql);

@@ -8,17 +8,17 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use nanohost_core::export::{self, Content, Export, ExportError};
-use nanohost_core::log::Checkpoint;
 use nanohost_core::log::proof::InclusionProof;
+use nanohost_core::log::{Checkpoint, NoteVerifier};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::run::SuspensionCause;
 use nanohost_core::trace::{
-    CheckName, Evidence, Fault, FaultKind, Report, RunState as Judged, SeenHeads, Standing, Trace, check_log,
+    CheckName, Evidence, Fault, FaultKind, Report, RunState as Stands, SeenHeads, Standing, Trace, check_log,
     verify,
 };
 use nanohost_core::{AdmissionRecord, Diagnostic, MAX_PEM, RunId, Target, TrustRoot};
 use nanohost_store::{
-    Found, OpenOptions, Records as _, RunRecord, RunState, RunSummary, SqliteReader, VaultError,
+    Found, Logged, OpenOptions, Records, RunRecord, RunState, RunSummary, SqliteReader, VaultError,
     development_public_key,
 };
 
@@ -107,8 +107,12 @@ pub fn trace(args: &TraceArgs, places: &Places, console: &Console) -> anyhow::Re
 
 /// `nanohost verify`.
 pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let (mut report, trace, envelopes, store) = judge(&args.evidence, args.trust.as_deref(), places)?;
-    let head = look_into_log(args, &mut report, &envelopes, store.as_ref(), places)?;
+    let key = args.log_key.as_ref();
+    let Judged { mut report, trace, envelopes, store, mut head } =
+        judge(&args.evidence, args.trust.as_deref(), key, places)?;
+    if let (Some(path), Some(key), None) = (&args.log_proof, key, &store) {
+        head = check_log(&mut report, &envelopes, &proof_of(path)?, key);
+    }
     if let Some(path) = &args.state {
         let mut remembered = Remembered::read(path)?;
         remembered.heads.compare(&mut report, &envelopes);
@@ -142,8 +146,9 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
 
 /// `nanohost export`.
 pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let record = load(&args.run, places)?;
-    let (report, trace) = verify_record(&record, &own_trust(places)?);
+    let (store, record) = load(&args.run, places)?;
+    let (mut report, trace) = verify_record(&record, &own_trust(places)?);
+    check_standing(&mut report, &record.envelopes, &store, None, places)?;
     let trace = good(&args.run, None, &report, trace, console)?;
     let mut withheld: BTreeMap<Withheld, Vec<String>> = BTreeMap::new();
     let mut contents: Vec<Content> = Vec::new();
@@ -281,46 +286,41 @@ pub(super) fn trusted(file: Option<&Path>, places: &Places) -> anyhow::Result<Tr
     }
 }
 
-/// Where the run stands in the log of its store: looked up there, or shown by a proof.
-fn look_into_log(
-    args: &VerifyArgs,
+/// Where a file says that a run stands in a log.
+fn proof_of(path: &Path) -> anyhow::Result<Standing> {
+    let io = |error: std::io::Error| Failure::io("proof_unreadable", "read", path, &error);
+    let bytes = read_bounded(path, MAX_PROOF_FILE).map_err(io)?;
+    let proof: InclusionProof = String::from_utf8_lossy(&bytes).parse().map_err(|error| {
+        let help = "`nanohost log prove RUN -o FILE` writes one";
+        let message = format!("{}: {error}", path.display());
+        Failure::usage(Diagnostic::error("proof_invalid", message).help(help))
+    })?;
+    Ok(Standing::Proven(Box::new(proof)))
+}
+
+/// Checks where a run of a store stands in its log, by this machine's own key or the one that was
+/// named; without one nothing can be said. Returns the head that it stands under.
+pub(super) fn check_standing<S: Records + Logged>(
     report: &mut Report,
     envelopes: &[Vec<u8>],
-    store: Option<&SqliteReader>,
+    store: &S,
+    key: Option<&NoteVerifier>,
     places: &Places,
 ) -> anyhow::Result<Option<Checkpoint>> {
-    let (standing, key) = match (&args.log_proof, store) {
-        (Some(path), None) => {
-            let io = |error: std::io::Error| Failure::io("proof_unreadable", "read", path, &error);
-            let bytes = read_bounded(path, MAX_PROOF_FILE).map_err(io)?;
-            let proof: InclusionProof = String::from_utf8_lossy(&bytes).parse().map_err(|error| {
-                let help = "`nanohost log prove RUN -o FILE` writes one";
-                let message = format!("{}: {error}", path.display());
-                Failure::usage(Diagnostic::error("proof_invalid", message).help(help))
-            })?;
-            (Standing::Proven(Box::new(proof)), args.log_key.clone())
-        }
-        (_, Some(store)) => {
-            let key = match &args.log_key {
-                Some(key) => Some(key.clone()),
-                None => log::own_key(store, places)?,
-            };
-            if envelopes.is_empty() || key.is_none() {
-                return Ok(None);
-            }
-            let standing = log::standing(store, &report.run, envelopes.len() as u64)?;
-            if standing == Standing::Longer && went_on(store, &report.run, envelopes.len())? {
-                return Ok(None);
-            }
-            (standing, key)
-        }
-        (None, None) => return Ok(None),
+    let key = match key {
+        Some(key) => Some(key.clone()),
+        None => log::own_key(store, places)?,
     };
-    Ok(key.and_then(|key| check_log(report, envelopes, &standing, &key)))
+    let Some(key) = key.filter(|_| !envelopes.is_empty() && report.fault.is_none()) else { return Ok(None) };
+    let standing = log::standing(store, &report.run, envelopes.len() as u64)?;
+    if standing == Standing::Longer && went_on(store, &report.run, envelopes.len())? {
+        return Ok(None);
+    }
+    Ok(check_log(report, envelopes, &standing, &key))
 }
 
 /// Whether the run, which is under way then, has more envelopes by now.
-fn went_on(store: &SqliteReader, run: &RunId, envelopes: usize) -> anyhow::Result<bool> {
+fn went_on(store: &impl Records, run: &RunId, envelopes: usize) -> anyhow::Result<bool> {
     let now = store.load(run).map_err(store_failure)?;
     Ok(now.is_some_and(|record| record.envelopes.len() > envelopes))
 }
@@ -328,21 +328,37 @@ fn went_on(store: &SqliteReader, run: &RunId, envelopes: usize) -> anyhow::Resul
 /// No proof is longer: it is read whole.
 const MAX_PROOF_FILE: u64 = 256 << 10;
 
-/// Evidence as it was judged: the envelopes as they lie there, and the store where it lies in one.
-type Evident = (Report, Option<Trace>, Vec<Vec<u8>>, Option<SqliteReader>);
+/// Evidence as it was judged.
+struct Judged {
+    report: Report,
+    trace: Option<Trace>,
+    /// As they lie there.
+    envelopes: Vec<Vec<u8>>,
+    /// Where it lies in one.
+    store: Option<SqliteReader>,
+    /// The head of the store's log that it stands under.
+    head: Option<Checkpoint>,
+}
 
 /// Judges a run of the store, or an exported file, with the keys of [`trusted`].
-fn judge(evidence: &str, trust: Option<&Path>, places: &Places) -> anyhow::Result<Evident> {
+fn judge(
+    evidence: &str,
+    trust: Option<&Path>,
+    log_key: Option<&NoteVerifier>,
+    places: &Places,
+) -> anyhow::Result<Judged> {
     let file = Path::new(evidence);
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
     if file.is_file() || evidence.contains(['/', '.', '\\']) {
         let (report, trace, envelopes) = verify_file(file, &trusted(trust, places)?)?;
-        return Ok((report, trace, envelopes, None));
+        return Ok(Judged { report, trace, envelopes, store: None, head: None });
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
-    let (store, record) = load_from(evidence, places)?;
-    let (report, trace) = verify_record(&record, &trusted(trust, places)?);
-    Ok((report, trace, record.envelopes, Some(store)))
+    let (store, record) = load(evidence, places)?;
+    let (mut report, trace) = verify_record(&record, &trusted(trust, places)?);
+    let envelopes = record.envelopes;
+    let head = check_standing(&mut report, &envelopes, &store, log_key, places)?;
+    Ok(Judged { report, trace, envelopes, store: Some(store), head })
 }
 
 /// A run whose evidence is good, its end apart; anything else is shown and refused.
@@ -352,7 +368,7 @@ pub(super) fn verified(
     places: &Places,
     console: &Console,
 ) -> anyhow::Result<Trace> {
-    let (report, trace, ..) = judge(evidence, trust, places)?;
+    let Judged { report, trace, .. } = judge(evidence, trust, None, places)?;
     good(evidence, trust, &report, trace, console)
 }
 
@@ -439,11 +455,7 @@ fn find_in(store: &SqliteReader, run: &str, places: &Places) -> anyhow::Result<R
     }
 }
 
-fn load(run: &str, places: &Places) -> anyhow::Result<RunRecord> {
-    load_from(run, places).map(|(_, record)| record)
-}
-
-fn load_from(run: &str, places: &Places) -> anyhow::Result<(SqliteReader, RunRecord)> {
+fn load(run: &str, places: &Places) -> anyhow::Result<(SqliteReader, RunRecord)> {
     let store = store_of(run, places)?;
     let id = find_in(&store, run, places)?;
     let record = store
@@ -525,7 +537,7 @@ fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option
         return Ok((report, None, Vec::new()));
     }
     // A suspended run may go on to an envelope that was cut off.
-    if let Err(error) = export.check_places(report.state == Some(Judged::Closed)) {
+    if let Err(error) = export.check_places(report.state == Some(Stands::Closed)) {
         return Ok(of_form(&export.run, &error));
     }
     let (report, trace) = verify(Evidence { contents: &export.contents, ..evidence }, trust);

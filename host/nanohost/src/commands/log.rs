@@ -11,7 +11,7 @@ use nanohost_core::log::tree::{self, Node};
 use nanohost_core::log::{Checkpoint, Frontier, Note, NoteVerifier, tile};
 use nanohost_core::trace::{SeenHeads, Standing};
 use nanohost_core::{Diagnostic, Digest, RunId};
-use nanohost_store::{LogHead, LogView, Logged as _, OpenOptions, SqliteReader, StoreError, log_public_key};
+use nanohost_store::{LogHead, LogView, Logged, OpenOptions, SqliteReader, StoreError, log_public_key};
 use serde_json::json;
 
 use crate::cli::{LogArgs, LogCommand};
@@ -41,14 +41,14 @@ pub fn log(args: &LogArgs, places: &Places, console: &Console) -> anyhow::Result
 }
 
 /// The key that signs the heads of this store's log; `None` where it is not on this machine.
-pub(super) fn own_key(store: &SqliteReader, places: &Places) -> anyhow::Result<Option<NoteVerifier>> {
+pub(super) fn own_key(store: &impl Logged, places: &Places) -> anyhow::Result<Option<NoteVerifier>> {
     let key = log_public_key(&places.keys()).map_err(store_failure)?;
     let origin = store.log_origin().map_err(store_failure)?;
     Ok(key.map(|key| NoteVerifier::new(origin, Kind::Ed25519, key)))
 }
 
 /// Where a run of so many envelopes stands in its store's log.
-pub(super) fn standing(store: &SqliteReader, run: &RunId, envelopes: u64) -> anyhow::Result<Standing> {
+pub(super) fn standing(store: &impl Logged, run: &RunId, envelopes: u64) -> anyhow::Result<Standing> {
     let Some(last) = envelopes.checked_sub(1) else { return Ok(Standing::Outside) };
     let found = store.read_log(|log| {
         if log.find(run, envelopes)?.is_some() {

@@ -111,7 +111,9 @@ pub fn take(store: &SqliteStore, id: &RunId, places: &Places) -> anyhow::Result<
         return Ok(Took::NotBegun(fence));
     }
     let head = record.recorded;
-    let (report, trace) = evidence::verify_record(&record, &evidence::own_trust(places)?);
+    let (mut report, trace) = evidence::verify_record(&record, &evidence::own_trust(places)?);
+    // An end that was cut off would let a call be made again.
+    evidence::check_standing(&mut report, &record.envelopes, store, None, places)?;
     match trace {
         Some(trace) if report.fault.is_none() => {
             Ok(Took::Owned(Box::new(Reopened { id: id.clone(), trace, fence, head })))

@@ -7,7 +7,10 @@ use serde_json::Value;
 use crate::harness::Home;
 
 fn open(home: &Home) -> Connection {
-    Connection::open(home.store().join("store.db")).expect("a run made the store")
+    let conn = Connection::open(home.store().join("store.db")).expect("a run made the store");
+    // Another hand keeps no rules.
+    conn.execute_batch("PRAGMA foreign_keys = OFF").expect("checks can be turned off");
+    conn
 }
 
 /// The entries of all key-value spaces, as namespace and key.
@@ -86,13 +89,13 @@ fn a_removed_end_is_a_gap() {
 }
 
 #[test]
-fn a_removed_end_with_its_traces_is_an_open_run() {
+fn a_removed_end_with_its_traces_is_missed_by_the_log() {
     check(
         "DELETE FROM envelope WHERE run = RUN AND seq = (SELECT len - 1 FROM run WHERE id = RUN);
          DELETE FROM content WHERE run = RUN AND seq = (SELECT len - 1 FROM run WHERE id = RUN);
          UPDATE run SET len = len - 1, phase = 'open', status = NULL WHERE id = RUN",
-        14,
-        "OPEN",
+        11,
+        "the log has an envelope of this run after it",
     );
 }
 

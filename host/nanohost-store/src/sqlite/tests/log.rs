@@ -6,7 +6,7 @@ use nanohost_core::log::{Checkpoint, Frontier};
 use nanohost_core::{PublicKey, Signer};
 
 use super::*;
-use crate::log::{LogHead, LogView, Logged};
+use crate::log::{LogHead, Logged};
 
 fn key() -> Signer {
     Signer::from_seed([7; 32])
