@@ -81,7 +81,7 @@ impl InclusionProof {
 
 impl fmt::Display for InclusionProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{HEADER}index {}\n", self.index)?;
+        writeln!(f, "{HEADER}index {}", self.index)?;
         write_hashes(f, &self.hashes)?;
         write!(f, "\n{}", self.checkpoint)
     }
