@@ -157,6 +157,47 @@ fn components_that_are_none() {
     check_component("unknown_function", wat::parse_str("(component)").expect("an empty component"));
 }
 
+/// Puts a component in the place of the ledger's that adds as well as that, and imports something on top.
+fn importing(home: &Home, import: &str, what: &str) {
+    let manifest = "name = \"ledger\"\nversion = \"1.0.0\"\n[functions.add]\neffect = \"pure\"\n";
+    home.write("own/tools/ledger/manifest.toml", manifest);
+    let component = wat::parse_str(format!(
+        r#"(component
+            (import "{import}" (instance {what}))
+            (core module $m
+                (func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1))))
+            (core instance $i (instantiate $m))
+            (func (export "add") (param "a" u32) (param "b" u32) (result u32)
+                (canon lift (core func $i "add"))))"#
+    ));
+    home.write("own/tools/ledger/component.wasm", component.expect("the text is a component"));
+}
+
+#[test]
+fn components_for_other_hosts() {
+    let nothing = "(export \"f\" (func))";
+    for import in [
+        "wasi:cli/stdout@0.3.0",
+        "wasi:http/handler@0.3.0",
+        "nanohost:tool/log@9.9.9",
+        "nanohost:tool/kv@0.2.0",
+        "evil:host/shell@1.0.0",
+    ] {
+        let home = Home::new();
+        let project = Project::new(&home);
+        importing(&home, import, nothing);
+        let document = project.run("add.toml").exits(3).json();
+        assert_eq!(document["denied"][0]["code"], "unknown_import", "{document:#}");
+        assert!(document["denied"][0]["message"].to_string().contains(import), "{document:#}");
+        home.nanohost(["verify", document["run"].as_str().expect("an id")]).exits(0).says("3 envelopes");
+    }
+    // An interface of this host, and a function in it that this host does not have.
+    check("add.toml", 2, "incompatible_imports", |home| importing(home, "nanohost:tool/log@0.1.0", nothing));
+    // The control: the same component with what this host has.
+    let attempt = "(export \"attempt\" (func (result u32)))";
+    check("add.toml", 0, "", |home| importing(home, "nanohost:tool/call-context@0.1.0", attempt));
+}
+
 /// A manifest that is refused.
 #[track_caller]
 fn check_manifest(code: &str, from: &str, to: &str) -> Done {

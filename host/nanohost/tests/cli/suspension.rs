@@ -8,7 +8,7 @@ use nanohost_core::export::Export;
 use serde_json::{Value, json};
 
 use crate::database;
-use crate::harness::{Done, Examples, Home};
+use crate::harness::{Done, Examples, Home, built_component, repository};
 
 /// A run of an example that waits.
 struct Waiting<'h> {
@@ -254,6 +254,27 @@ fn a_changed_program_is_another_one() {
         waiting.answers("dana", &token, "approval/approved.json").finds(2, "unreadable_file")
     });
     fs::write(&program, text).expect("it is writable");
+    waiting.answers("dana", &token, "approval/approved.json").exits(0);
+    waiting.verifies();
+}
+
+#[test]
+fn a_component_that_was_exchanged_is_another_authority() {
+    let home = Home::new();
+    let program = home.examples().path("approval/program.toml");
+    edit(&program, |text| text.replace("../../tools/ask-approval", "../../own/ask-approval"));
+    let manifest = fs::read(repository().join("tools/ask-approval/manifest.toml")).expect("it is there");
+    let component = fs::read(built_component("ask_approval")).expect("it was built");
+    home.write("project/own/ask-approval/manifest.toml", manifest);
+    let at = home.write("project/own/ask-approval/component.wasm", &component);
+    let waiting = Waiting::purchase(&home);
+    let token = waiting.token("dana");
+    // The same but for a section that nobody reads.
+    fs::write(&at, [&component[..], &[0, 2, 1, b'x']].concat()).expect("it is writable");
+    waiting.waits_on(Some("resume:table"), || {
+        waiting.answers("dana", &token, "approval/approved.json").finds(3, "authority_changed")
+    });
+    fs::write(&at, &component).expect("it is writable");
     waiting.answers("dana", &token, "approval/approved.json").exits(0);
     waiting.verifies();
 }
