@@ -39,6 +39,18 @@ pub(crate) fn verify_export(export: &Path, public_key: &Path) -> Output {
         .expect("the interpreter starts")
 }
 
+/// Runs the script over a mirror of a log, with a proof of one of its entries.
+pub(crate) fn verify_log(mirror: &Path, key: &str, proof: &Path) -> Output {
+    Command::new(python())
+        .arg("-I")
+        .arg(Path::new(INTEROP).join("verify_log.py"))
+        .arg(mirror)
+        .arg(key)
+        .arg(proof)
+        .output()
+        .expect("the interpreter starts")
+}
+
 fn environment(target: &Path) -> PathBuf {
     environment_of(target, "interop-python", &Path::new(INTEROP).join("requirements.txt"))
 }

@@ -9,6 +9,7 @@ use nanohost_core::log::{Checkpoint, Frontier, Note, tree};
 
 use crate::database::execute;
 use crate::harness::Home;
+use crate::interop;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
@@ -109,7 +110,7 @@ fn an_outsider_checks_that_an_exported_run_was_logged() {
 #[test]
 fn a_mirror_has_all_that_its_checkpoint_says() {
     let home = Home::new();
-    a_run(&home);
+    let run = a_run(&home);
     let folder = home.path("mirror");
     fs::create_dir(&folder).expect("it can be made");
     let document = home.nanohost(["log", "export", "-o", text(&folder), "--json"]).exits(0).json();
@@ -129,6 +130,17 @@ fn a_mirror_has_all_that_its_checkpoint_says() {
     }
     assert_eq!((frontier.size(), frontier.root()), (head.size, head.root));
     assert_eq!(leaves, hashes);
+
+    // So it can with code that nobody here wrote.
+    let proof = home.path("run.tlog-proof");
+    home.nanohost(["log", "prove", &run, "-o", text(&proof)]).exits(0);
+    let output = interop::verify_log(&folder, &key(&home), &proof);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bundle = folder.join(format!("tile/entries/000.p/{}", head.size));
+    let mut bytes = fs::read(&bundle).expect("it is there");
+    bytes[10] ^= 1;
+    fs::write(&bundle, bytes).expect("it can be written");
+    assert!(!interop::verify_log(&folder, &key(&home), &proof).status.success());
 }
 
 /// Two runs; the second changed by `edit`, in the rows of the log too. What `fsck` then says, and
