@@ -14,6 +14,7 @@ mod model;
 mod origins;
 mod plan;
 mod remedy;
+mod shared;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,7 @@ pub use model::ModelRow;
 pub(crate) use plan::schema_digest;
 pub use plan::{ArgsRefused, Misfit, Plan, Requirement, Row, RuleGrant};
 pub(crate) use remedy::quoted;
+pub use shared::{Shared, SharedThing};
 pub use survey::{Survey, Surveyed, survey};
 
 /// A tool on offer: what stands behind one of the names a program uses.

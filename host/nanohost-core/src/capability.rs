@@ -339,9 +339,38 @@ pub struct Limits {
     /// Bytes of the bodies of all those requests, and of the headers and bodies of their answers,
     /// together.
     pub http_bytes: u64,
+    /// Bytes written into granted folders, where each entry that is made counts as [`Limits::ENTRY`].
+    #[serde(skip_serializing_if = "Limits::is_usual_file_bytes")]
+    pub file_bytes: u64,
+    /// Bytes of the keys and values written into namespaces.
+    #[serde(skip_serializing_if = "Limits::is_usual_kv_bytes")]
+    pub kv_bytes: u64,
+    /// Bytes of the keys and values that all namespaces of the tool may hold once the call is over.
+    #[serde(skip_serializing_if = "Limits::is_usual_kv_held")]
+    pub kv_held: u64,
 }
 
 impl Limits {
+    /// What one entry of a folder counts for: some block of the disk, however empty the file.
+    pub const ENTRY: u64 = 4 << 10;
+
+    /// What stands in no table: it was the same before there was a limit.
+    pub(crate) const FILE_BYTES: u64 = 64 << 20;
+    pub(crate) const KV_BYTES: u64 = 8 << 20;
+    pub(crate) const KV_HELD: u64 = 64 << 20;
+
+    fn is_usual_file_bytes(bytes: &u64) -> bool {
+        *bytes == Self::FILE_BYTES
+    }
+
+    fn is_usual_kv_bytes(bytes: &u64) -> bool {
+        *bytes == Self::KV_BYTES
+    }
+
+    fn is_usual_kv_held(bytes: &u64) -> bool {
+        *bytes == Self::KV_HELD
+    }
+
     /// The stricter of both, bound by bound.
     pub fn min(self, other: Self) -> Self {
         Self {
@@ -352,7 +381,37 @@ impl Limits {
             logs: self.logs.min(other.logs),
             http_calls: self.http_calls.min(other.http_calls),
             http_bytes: self.http_bytes.min(other.http_bytes),
+            file_bytes: self.file_bytes.min(other.file_bytes),
+            kv_bytes: self.kv_bytes.min(other.kv_bytes),
+            kv_held: self.kv_held.min(other.kv_held),
         }
+    }
+}
+
+/// Bounds of all calls that are under way at a time. `None`: no bound but the engine's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Together {
+    /// How many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// Linear memory that they may grow to, bytes: the sum of their limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+}
+
+impl Together {
+    /// The stricter of both, bound by bound.
+    pub fn min(self, other: Self) -> Self {
+        let least = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        Self { calls: least(self.calls, other.calls), memory: least(self.memory, other.memory) }
+    }
+
+    /// Whether nothing is bounded.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -397,6 +456,7 @@ pub struct Grants {
     /// Full names of the imports that become traps.
     pub(crate) stubbed: BTreeSet<String>,
     pub(crate) limits: Limits,
+    pub(crate) together: Together,
 }
 
 impl Grants {
@@ -462,6 +522,11 @@ impl Grants {
     #[must_use]
     pub fn within(&self, limits: Limits) -> Self {
         Self { limits: self.limits.min(limits), ..self.clone() }
+    }
+
+    /// The bounds of all calls that are under way while one of these is.
+    pub fn together(&self) -> Together {
+        self.together
     }
 }
 

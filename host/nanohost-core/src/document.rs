@@ -27,6 +27,8 @@ mod json;
 mod toml;
 
 #[cfg(test)]
+pub(crate) mod asked;
+#[cfg(test)]
 mod tests;
 
 /// Values nested deeper than this are refused: whatever walks the tree recurses on the depth.
@@ -321,9 +323,7 @@ impl<'n> Fields<'n> {
 
     /// The row called `key` with the place of its key, unless it is null.
     pub(crate) fn entry(&mut self, key: &'static str) -> Option<&'n Entry> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
+        self.learn(key);
         self.entries.iter().find(|entry| entry.key == key && !entry.node.is_null())
     }
 
@@ -361,7 +361,7 @@ impl<'n> Fields<'n> {
     /// A string that is not empty and must be there.
     pub(crate) fn need_text(&mut self, key: &'static str, report: &mut Report) -> Option<&'n str> {
         if !self.has(key) {
-            self.known.push(key);
+            self.learn(key);
             self.missing(key, report);
             return None;
         }
@@ -459,6 +459,15 @@ impl<'n> Fields<'n> {
     ) -> Option<Self> {
         let node = self.node(key)?;
         Self::of(node, what, report)
+    }
+
+    /// A key that a reader asks for is known from then on.
+    fn learn(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+        #[cfg(test)]
+        asked::note(&self.what, key, self.has(key));
     }
 
     /// Reports every row that nobody asked for, with the nearest known key.

@@ -47,12 +47,12 @@ pub mod trace;
 pub use admission_record::{AdmissionRecord, RepeatError};
 pub use admit::{
     Admission, ArgsRefused, Denied, Gap, GapCode, Misfit, ModelRow, Offer, Place, Plan, Refusal, Requirement,
-    Row, RuleGrant, Whole, Withheld, admit,
+    Row, RuleGrant, Shared, SharedThing, Whole, Withheld, admit,
 };
 pub use capability::{
     Access, BadTarget, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host,
-    HttpRule, HttpTarget, Limits, Method, PathPattern, Random, Scheme, SecretRule, Socket, is_guest_path,
-    is_secret_name,
+    HttpRule, HttpTarget, Limits, Method, PathPattern, Random, Scheme, SecretRule, Socket, Together,
+    is_guest_path, is_secret_name,
 };
 pub use check::{
     CheckedProgram, ConditionStep, Follow, LlmStep, OnError, OnTimeout, ParallelStep, Resume, Step,

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::capability::{Access, Capability, Clock, Folder, Limits, Random};
+use crate::capability::{Access, Capability, Clock, Folder, Limits, Random, Together};
 use crate::condition::Condition;
 use crate::document::nearest;
 use crate::facts::{Import, ImportPattern};
@@ -55,6 +55,7 @@ pub struct Policy {
     folders: PerTool,
     env: PerTool,
     ceilings: GivenLimits,
+    together: Spanned<Together>,
     /// Who has which role.
     roles: BTreeMap<String, Vec<String>>,
     models: Vec<ModelRule>,
@@ -157,6 +158,7 @@ impl Policy {
             folders: BTreeMap::new(),
             env: BTreeMap::new(),
             ceilings: GivenLimits::default(),
+            together: Spanned { value: Together::default(), span: 0..0 },
             roles: BTreeMap::new(),
             models: Vec::new(),
         }
@@ -231,6 +233,11 @@ impl Policy {
     /// The ceilings over every tool's limits.
     pub(crate) fn ceilings(&self) -> GivenLimits {
         self.ceilings
+    }
+
+    /// What bounds all calls together, with its place.
+    pub(crate) fn together(&self) -> &Spanned<Together> {
+        &self.together
     }
 
     /// What it says about `wanted`.

@@ -29,7 +29,7 @@ use crate::halt::Halt;
 use crate::json::{self, JsonError};
 use crate::link::{StubCalled, Tool};
 use crate::record::Recorder;
-use crate::report::{CallReport, Fault, FaultCode, Outcome, Usage, is_typed_failure, typed_failure};
+use crate::report::{CallReport, Ended, Fault, FaultCode, Outcome, Usage, is_typed_failure, typed_failure};
 use crate::shape::{Returns, Shape};
 use crate::state::{MAX_HANDLES, Memory, State};
 
@@ -147,6 +147,16 @@ impl Tool {
             },
             permit = self.engine.permits.acquire() => permit,
         };
+        // Room is asked for last: a call that waits for an instance keeps none from others.
+        let room = self.engine.room.enter(self.grants.limits().memory, self.grants.together());
+        let _taken = tokio::select! {
+            biased;
+            () = context.cancellation.cancelled() => {
+                let report = unstarted(FaultCode::Cancelled, "cancelled before it started".into());
+                return (report, Compared::default());
+            },
+            taken = room => taken,
+        };
         // The semaphore lives as long as the engine and is never closed.
         let Ok(_permit) = permit else {
             let report = unstarted(FaultCode::Host, "the engine takes no calls any more".into());
@@ -250,7 +260,12 @@ impl Tool {
             table,
             wasi: wasi.build(),
             memory: Memory::new(limits.memory),
-            files: Files::new(Arc::clone(&self.folders), recorder.clone(), answering.clone()),
+            files: Files::new(
+                Arc::clone(&self.folders),
+                limits.file_bytes,
+                recorder.clone(),
+                answering.clone(),
+            ),
             variables: Variables::new(grants.env(), recorder.clone()),
             clock: VirtualClock::new(context.time),
             random: Generator::new(
@@ -260,7 +275,7 @@ impl Tool {
                 recorder.clone(),
                 answering.clone(),
             ),
-            kv: Kv::new(grants.kv(), context.kv, recorder.clone(), answering.clone()),
+            kv: Kv::new(grants.kv(), limits, context.kv, recorder.clone(), answering.clone()),
             http: Http::new(
                 grants.http(),
                 limits,
@@ -391,6 +406,9 @@ fn fault(error: &wasmtime::Error, memory_refused: bool, cancelled: bool) -> Faul
     if let Some(unavailable) = error.downcast_ref::<KvUnavailable>() {
         return Fault { code: FaultCode::Host, message: unavailable.to_string() };
     }
+    if let Some(Ended(code)) = error.downcast_ref() {
+        return Fault::new(*code);
+    }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         return Fault::new(FaultCode::HandleLimit);
     }
@@ -422,6 +440,10 @@ impl Fault {
             FaultCode::HandleLimit => "the tool opened too many files, streams or sockets",
             FaultCode::HttpLimit => {
                 "the tool made more requests or moved more bytes than `limits.http_calls` and `limits.http_bytes` allow"
+            }
+            FaultCode::FileLimit => "the tool wanted to write more than `limits.file_bytes` into its folders",
+            FaultCode::KvLimit => {
+                "the tool wanted to write more than `limits.kv_bytes`, or to keep more than `limits.kv_held`, in its namespaces"
             }
             FaultCode::SecretMisplaced => {
                 "the tool sent what stands for a secret where its grant does not put the secret"

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::capability::http::Network;
 use crate::code_cache::CodeCache;
 use crate::compiler::Compiler;
+use crate::room::Room;
 use nanohost_core::Digest;
 use tokio::sync::Semaphore;
 
@@ -52,6 +53,7 @@ pub struct EngineError(String);
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) permits: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
     config: Arc<str>,
     pub(crate) network: Network,
     pub(crate) code_cache: Option<Arc<CodeCache>>,
@@ -72,6 +74,7 @@ impl Engine {
         Ok(Self {
             wasmtime,
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_CALLS as usize)),
+            room: Arc::default(),
             config: text.into(),
             network: Network::system(),
             code_cache: None,

@@ -23,6 +23,7 @@ mod load;
 mod record;
 mod replay;
 mod report;
+mod room;
 mod schema;
 mod shape;
 mod state;

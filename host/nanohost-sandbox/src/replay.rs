@@ -100,4 +100,8 @@ impl KvView for NoStore {
     fn list(&self, _: &str, _: &str, _: Option<&str>, _: usize) -> Result<Vec<String>, KvUnavailable> {
         Err(KvUnavailable("a replay has no store".to_owned()))
     }
+
+    fn held(&self) -> Result<u64, KvUnavailable> {
+        Ok(0)
+    }
 }

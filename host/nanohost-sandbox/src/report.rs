@@ -98,6 +98,10 @@ pub enum FaultCode {
     HandleLimit,
     /// `limits.http_calls` or `limits.http_bytes`.
     HttpLimit,
+    /// `limits.file_bytes`.
+    FileLimit,
+    /// `limits.kv_bytes` or `limits.kv_held`.
+    KvLimit,
     /// A text that stands for a secret was sent where no secret may be: a fault of authority.
     SecretMisplaced,
     /// An answer repeated a secret.
@@ -130,6 +134,8 @@ impl FaultCode {
             Self::OutputLimit => "output_limit",
             Self::HandleLimit => "handle_limit",
             Self::HttpLimit => "http_limit",
+            Self::FileLimit => "file_limit",
+            Self::KvLimit => "kv_limit",
             Self::SecretMisplaced => "secret_misplaced",
             Self::SecretEcho => "secret_echo",
             Self::Cancelled => "cancelled",
@@ -142,6 +148,11 @@ impl FaultCode {
         }
     }
 }
+
+/// How a host function ends the call that it was called by, whatever the guest would make of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the call is ended: {0}")]
+pub(crate) struct Ended(pub(crate) FaultCode);
 
 impl std::fmt::Display for FaultCode {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

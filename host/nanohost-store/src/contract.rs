@@ -39,6 +39,7 @@ contract! {
     kv_commits_with_its_batch
     kv_is_private_to_program_and_tool
     kv_lists_sorted_keys_of_one_namespace
+    kv_knows_how_much_a_tool_holds
     a_changed_value_is_a_conflict
     a_new_value_where_none_was_read_is_a_conflict
     versions_are_never_used_twice
@@ -411,6 +412,24 @@ fn kv_lists_sorted_keys_of_one_namespace(journal: &dyn Journal) {
     assert_eq!(keys, ["a", "b", "ä"]);
     assert!(list.iter().all(|(key, found)| version(journal, key) == Some(*found)));
     assert_eq!(journal.kv_list(&scope("refund", "book"), "other").expect("the journal reads"), []);
+}
+
+fn kv_knows_how_much_a_tool_holds(journal: &dyn Journal) {
+    let fence = begin(journal, 1);
+    let held = |program, tool| journal.kv_held(&scope(program, tool)).expect("the journal reads");
+    assert_eq!(held("refund", "book"), 0);
+    commit(journal, &fence, &kv(&[], &[("total", Some("10")), ("ä", Some("")), ("long", Some("12345678"))]));
+    assert_eq!(held("refund", "book"), 5 + 2 + 2 + 4 + 8, "keys and values");
+    commit(journal, &fence, &kv(&[], &[("total", Some("1")), ("long", None)]));
+    assert_eq!(held("refund", "book"), 5 + 1 + 2);
+    let other = KvKey { namespace: "other".into(), ..at("k") };
+    let mut more = kv(&[], &[]);
+    if let Some(kv) = &mut more.kv {
+        kv.writes.push(KvWrite { at: other, value: Some(b"v".to_vec()) });
+    }
+    commit(journal, &fence, &more);
+    assert_eq!(held("refund", "book"), 8 + 2, "all namespaces");
+    assert_eq!((held("other", "book"), held("refund", "other")), (0, 0));
 }
 
 fn a_changed_value_is_a_conflict(journal: &dyn Journal) {

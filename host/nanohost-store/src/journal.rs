@@ -38,6 +38,9 @@ pub trait Records: Send + Sync {
     /// The keys of one namespace with their versions, sorted by key.
     fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError>;
 
+    /// Bytes of the keys and values of all namespaces of a tool.
+    fn kv_held(&self, scope: &KvScope) -> Result<u64, StoreError>;
+
     /// Who holds an idempotency key, and whether its result is there.
     fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError>;
 

@@ -120,6 +120,12 @@ impl Records for MemoryStore {
         Ok(entries.map(|((_, at), entry)| (at.key.clone(), entry.version)).collect())
     }
 
+    fn kv_held(&self, scope: &KvScope) -> Result<u64, StoreError> {
+        let shelf = lock(&self.shelf);
+        let entries = shelf.kv.iter().filter(|((own, _), _)| own == scope);
+        Ok(entries.map(|((_, at), entry)| (at.key.len() + entry.value.len()) as u64).sum())
+    }
+
     fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
         Ok(lock(&self.shelf).reservations.get(scope).cloned())
     }

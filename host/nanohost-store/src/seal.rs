@@ -13,6 +13,9 @@ pub(crate) type Key = Zeroizing<[u8; 32]>;
 /// The nonce stands in front of the ciphertext.
 const NONCE: usize = 24;
 
+/// Bytes by which sealed content is longer than what was sealed: the nonce and the tag.
+pub(crate) const OVERHEAD: u32 = 24 + 16;
+
 /// A fresh key of the operating system's random numbers.
 pub(crate) fn random_key() -> Result<Key, StoreError> {
     let mut key = Key::default();

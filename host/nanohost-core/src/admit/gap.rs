@@ -157,6 +157,8 @@ pub enum GapCode {
     ModelConflict,
     /// An argument can come from where a policy row says it may not.
     TaintedArgument,
+    /// One call alone may take more than a policy leaves to all calls together.
+    NeverFits,
 }
 
 impl GapCode {
@@ -174,6 +176,7 @@ impl GapCode {
             Self::EnvConflict => "env_conflict",
             Self::ModelConflict => "model_conflict",
             Self::TaintedArgument => "tainted_argument",
+            Self::NeverFits => "never_fits",
         }
     }
 }

@@ -12,6 +12,7 @@ use super::plan::{ArgsValidator, Requirement, Row, RuleGrant};
 use super::remedy::{declare, permit_line, quoted};
 use crate::capability::{
     Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host, HttpRule, Random,
+    Together,
 };
 use crate::check::CheckedProgram;
 use crate::facts::{Classified, Import, ToolExport, classify};
@@ -125,6 +126,7 @@ impl<'a> Case<'a> {
             ));
         });
         let grants = self.grants(&granted, &imports);
+        self.check_room(grants.limits.memory);
         self.granted.clone_from(&granted);
         self.weighed = Some(grants.clone());
         if !self.gaps.is_empty() || !self.invalid.is_empty() {
@@ -236,6 +238,35 @@ impl<'a> Case<'a> {
                     }),
                 });
             }
+        }
+    }
+
+    /// A call that waits for room which never comes would hang its run.
+    fn check_room(&mut self, memory: u64) {
+        for policy in self.policies {
+            let together = policy.together();
+            let Some(all) = together.value.memory.filter(|all| *all < memory) else { continue };
+            let place = Place::new(policy.source(), &together.span);
+            let tool = self.offer.manifest.name();
+            self.gaps.push(Gap {
+                code: GapCode::NeverFits,
+                tool: Some(self.offer.local.clone()),
+                class: None,
+                value: format!("memory {memory} bytes"),
+                asks: None,
+                message: format!(
+                    "a call of tool `{tool}` may take {memory} bytes of memory, and {place} leaves {all} to all calls together"
+                ),
+                help: format!(
+                    "lower `memory` in [limits] of {}, or of a policy; or have the operator raise it in [limits.together]",
+                    self.offer.manifest.source().name
+                ),
+                not_granted_by: Some(Withheld {
+                    file: policy.source().name.clone(),
+                    rule: None,
+                    place: Some(place),
+                }),
+            });
         }
     }
 
@@ -686,6 +717,10 @@ impl<'a> Case<'a> {
             secrets: BTreeSet::new(),
             stubbed: imports.stubbed.clone(),
             limits,
+            together: self
+                .policies
+                .iter()
+                .fold(Together::default(), |all, policy| all.min(policy.together().value)),
         };
         for capability in granted {
             match capability {

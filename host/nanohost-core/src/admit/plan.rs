@@ -301,7 +301,7 @@ impl Row {
                 })
             })
             .collect();
-        json!({
+        let mut row = json!({
             "local": self.local,
             "tool": self.tool,
             "version": self.version,
@@ -320,7 +320,12 @@ impl Row {
             "folders": folders,
             "require": require,
             "pii": self.pii,
-        })
+        });
+        let together = self.grants.together();
+        if !together.is_none() {
+            row["together"] = json!(together);
+        }
+        row
     }
 }
 

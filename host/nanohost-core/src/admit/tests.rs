@@ -1,4 +1,6 @@
 mod composition;
+mod room;
+mod shared;
 
 use std::collections::BTreeSet;
 

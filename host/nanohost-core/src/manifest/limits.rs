@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use crate::capability::Limits;
+use crate::capability::{Limits, Together};
 use crate::document::{Fields, NodeValue, Report};
 
 /// What a manifest gets that says nothing: enough for a small tool, little enough that a hundred
-/// of them at a time fit a small machine.
+/// of them at a time fit a small machine. Those of [`Limits`] that stand in a table only where they
+/// differ from this are part of its form: to change one is to change the form's name.
 pub(super) const DEFAULT_LIMITS: Limits = Limits {
     memory: 64 << 20,
     fuel: 1_000_000_000,
@@ -16,6 +17,9 @@ pub(super) const DEFAULT_LIMITS: Limits = Limits {
     logs: 64 << 10,
     http_calls: 16,
     http_bytes: 1 << 20,
+    file_bytes: Limits::FILE_BYTES,
+    kv_bytes: Limits::KV_BYTES,
+    kv_held: Limits::KV_HELD,
 };
 
 /// A component needs at least one page; more than 4 GiB no 32-bit memory has, so a greater bound
@@ -43,6 +47,21 @@ const HTTP_CALLS: Range = Range { least: 1, most: 10_000 };
 /// Answers are kept in memory and with the evidence, as results are.
 const HTTP_BYTES: Range = Range { least: 1, most: 64 << 20 };
 
+/// A disk that one call fills takes the store down with it.
+const FILE_BYTES: Range = Range { least: 1, most: 64 << 30 };
+
+/// What a call writes is held in memory until it commits.
+const KV_BYTES: Range = Range { least: 1, most: 64 << 20 };
+
+/// What a tool keeps lies in the store's database for good.
+const KV_HELD: Range = Range { least: 1, most: 64 << 30 };
+
+/// Calls under way at a time: more never are.
+const CALLS: Range = Range { least: 1, most: 1024 };
+
+/// Memory of all calls under way.
+const ALL_MEMORY: Range = Range { least: 64 << 10, most: 4 << 40 };
+
 /// What a `[limits]` table says; what it leaves out is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct GivenLimits {
@@ -53,6 +72,9 @@ pub(crate) struct GivenLimits {
     pub(crate) logs: Option<u64>,
     pub(crate) http_calls: Option<u64>,
     pub(crate) http_bytes: Option<u64>,
+    pub(crate) file_bytes: Option<u64>,
+    pub(crate) kv_bytes: Option<u64>,
+    pub(crate) kv_held: Option<u64>,
 }
 
 impl GivenLimits {
@@ -66,6 +88,9 @@ impl GivenLimits {
             logs: self.logs.unwrap_or(others.logs),
             http_calls: self.http_calls.unwrap_or(others.http_calls),
             http_bytes: self.http_bytes.unwrap_or(others.http_bytes),
+            file_bytes: self.file_bytes.unwrap_or(others.file_bytes),
+            kv_bytes: self.kv_bytes.unwrap_or(others.kv_bytes),
+            kv_held: self.kv_held.unwrap_or(others.kv_held),
         }
     }
 }
@@ -80,6 +105,17 @@ pub(crate) fn read_limits(fields: &mut Fields<'_>, report: &mut Report) -> Given
         logs: quantity(fields, "logs", &BYTES, LOGS, report),
         http_calls: number(fields, "http_calls", HTTP_CALLS, report),
         http_bytes: quantity(fields, "http_bytes", &BYTES, HTTP_BYTES, report),
+        file_bytes: quantity(fields, "file_bytes", &BYTES, FILE_BYTES, report),
+        kv_bytes: quantity(fields, "kv_bytes", &BYTES, KV_BYTES, report),
+        kv_held: quantity(fields, "kv_held", &BYTES, KV_HELD, report),
+    }
+}
+
+/// Reads what all calls together are bounded by, which is for an operator to say.
+pub(crate) fn read_together(fields: &mut Fields<'_>, report: &mut Report) -> Together {
+    Together {
+        calls: number(fields, "calls", CALLS, report),
+        memory: quantity(fields, "memory", &BYTES, ALL_MEMORY, report),
     }
 }
 

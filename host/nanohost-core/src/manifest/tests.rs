@@ -185,6 +185,13 @@ fn one_line_a_case() {
         ("[limits]\noutput = \"1GiB\"", "invalid_limit@2"),
         ("[limits]\nlogs = \"0B\"", "invalid_limit@2"),
         ("[limits]\ncpu = 1", "unknown_field@2"),
+        ("[limits]\nfile_bytes = \"1MiB\"\nkv_bytes = \"1MiB\"\nkv_held = \"1GiB\"", "ok"),
+        (
+            "[limits]\nfile_bytes = \"0B\"\nkv_bytes = \"65MiB\"\nkv_held = 5",
+            "invalid_limit@2 invalid_limit@3 invalid_limit@4",
+        ),
+        // For an operator to say.
+        ("[limits.together]\ncalls = 1", "unknown_field@1"),
     ] {
         assert_eq!(verdict(rest), expect, "{rest}");
     }

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Otherwise, PerTool, Policy, Rule, Stance, Trust, model, path};
-use crate::capability::{Capability, Clock, Random, is_guest_path};
+use crate::capability::{Capability, Clock, Random, Together, is_guest_path};
 use crate::condition::Condition;
 use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report};
 use crate::manifest::{
     GivenLimits, Side, Spanned, is_variable, read_capabilities, read_digest, read_limits, read_stubs,
-    refuse_unenforceable, spanned,
+    read_together, refuse_unenforceable, spanned,
 };
 use crate::origin::Origin;
 use crate::{Diagnostic, Diagnostics, Digest, Principal, Source, Timestamp, ToolName};
@@ -36,6 +36,7 @@ impl Policy {
         let root = document::parse(&source, Format::Toml)?;
         let mut report = Report::new(&source);
         let policy = Fields::of(&root, "a policy", &mut report).map(|mut fields| {
+            let (ceilings, together) = limits(&mut fields, &mut report);
             let policy = Self {
                 digest: Digest::of(source.text.as_bytes()),
                 source: Arc::clone(&source),
@@ -45,7 +46,8 @@ impl Policy {
                 rules: rules(&mut fields, &mut report),
                 folders: folders(&mut fields, base_dir, &mut report),
                 env: variables(&mut fields, &mut report),
-                ceilings: ceilings(&mut fields, &mut report),
+                ceilings,
+                together,
                 roles: roles(&mut fields, &mut report),
                 models: model::models(&mut fields, &mut report),
             };
@@ -354,12 +356,17 @@ fn roles(fields: &mut Fields<'_>, report: &mut Report) -> BTreeMap<String, Vec<S
     roles
 }
 
-/// `[limits]`.
-fn ceilings(fields: &mut Fields<'_>, report: &mut Report) -> GivenLimits {
+/// `[limits]`, and what it says of all calls together.
+fn limits(fields: &mut Fields<'_>, report: &mut Report) -> (GivenLimits, Spanned<Together>) {
     let mut limits = GivenLimits::default();
+    let mut together = Spanned { value: Together::default(), span: 0..0 };
     if let Some(mut table) = fields.fields("limits", "[limits]", report) {
         limits = read_limits(&mut table, report);
+        if let Some(mut inner) = table.fields("together", "[limits.together]", report) {
+            together = Spanned { span: inner.span().clone(), value: read_together(&mut inner, report) };
+            inner.finish(report);
+        }
         table.finish(report);
     }
-    limits
+    (limits, together)
 }

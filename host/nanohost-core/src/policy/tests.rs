@@ -1,3 +1,5 @@
+mod keys;
+
 use super::*;
 use crate::Diagnostics;
 use crate::capability::{Host, HttpRule, Method, PathPattern, Scheme, SecretRule, Socket};
@@ -130,6 +132,10 @@ fn one_line_a_case() {
         ("[limits]\nmemory = \"16MiB\"".into(), "ok"),
         ("[limits]\nmemory = \"0B\"".into(), "invalid_limit"),
         ("[limits]\ncpu = 1".into(), "unknown_field"),
+        ("[limits.together]\ncalls = 4\nmemory = \"1GiB\"".into(), "ok"),
+        ("[limits.together]\ncalls = 0\nmemory = \"1B\"".into(), "invalid_limit invalid_limit"),
+        ("[limits.together]\nfuel = 5".into(), "unknown_field"),
+        ("[limits]\ntogether = 4".into(), "invalid_field"),
         ("[permits]".into(), "unknown_field"),
     ] {
         assert_eq!(codes(&text), expect, "{text}");

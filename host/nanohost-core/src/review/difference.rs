@@ -245,7 +245,18 @@ fn capabilities(before: &[Capability], after: &[Capability], lines: &mut Lines<'
 /// The bounds of a call, each by its name.
 fn limits(before: Limits, after: Limits, lines: &mut Lines<'_>) {
     let all = |limits: Limits| {
-        let Limits { memory, fuel, deadline, output, logs, http_calls, http_bytes } = limits;
+        let Limits {
+            memory,
+            fuel,
+            deadline,
+            output,
+            logs,
+            http_calls,
+            http_bytes,
+            file_bytes,
+            kv_bytes,
+            kv_held,
+        } = limits;
         let deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         [
             ("memory", memory, " bytes"),
@@ -255,6 +266,9 @@ fn limits(before: Limits, after: Limits, lines: &mut Lines<'_>) {
             ("logs", logs, " bytes"),
             ("http_calls", http_calls, ""),
             ("http_bytes", http_bytes, " bytes"),
+            ("file_bytes", file_bytes, " bytes"),
+            ("kv_bytes", kv_bytes, " bytes"),
+            ("kv_held", kv_held, " bytes"),
         ]
     };
     for ((name, old, unit), (_, new, _)) in all(before).into_iter().zip(all(after)) {

@@ -258,6 +258,11 @@ fn ceilings(old: &Policy, new: &Policy, lines: &mut Lines<'_>) {
             ("logs", own.logs, " bytes"),
             ("http_calls", own.http_calls, ""),
             ("http_bytes", own.http_bytes, " bytes"),
+            ("file_bytes", own.file_bytes, " bytes"),
+            ("kv_bytes", own.kv_bytes, " bytes"),
+            ("kv_held", own.kv_held, " bytes"),
+            ("together.calls", policy.together().value.calls, ""),
+            ("together.memory", policy.together().value.memory, " bytes"),
         ]
     };
     for ((name, was, unit), (_, is, _)) in all(old).into_iter().zip(all(new)) {

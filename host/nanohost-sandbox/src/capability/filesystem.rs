@@ -8,8 +8,9 @@ mod told;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use nanohost_core::Class;
+use nanohost_core::{Class, Limits};
 use wasmtime::Result;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
@@ -24,6 +25,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 use crate::answering::{Answering, Diverged};
 use crate::answers::{Entry, FileAnswer, Pieces, Sent, Told};
 use crate::record::Recorder;
+use crate::report::{Ended, FaultCode};
 use crate::state::State;
 pub(crate) use folder::OpenFolder;
 pub use folder::{FolderError, RealFolder};
@@ -43,8 +45,24 @@ pub(crate) struct Files {
     origins: HashMap<u32, Origin>,
     /// What is left of each listing.
     listings: HashMap<u32, VecDeque<DirectoryEntry>>,
+    room: Room,
     pub(crate) recorder: Recorder,
     answering: Answering,
+}
+
+/// Bytes that the call may still write, into whatever folder.
+#[derive(Clone)]
+struct Room(Arc<AtomicU64>);
+
+impl Room {
+    /// Takes so many bytes; without them the call ends, before they are written.
+    fn take(&self, bytes: u64) -> std::result::Result<(), Ended> {
+        let taken = |left: u64| left.checked_sub(bytes);
+        match self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, taken) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Ended(FaultCode::FileLimit)),
+        }
+    }
 }
 
 /// Stands in a replay where a descriptor or a listing would stand.
@@ -58,8 +76,14 @@ struct Origin {
 }
 
 impl Files {
-    pub(crate) fn new(folders: Arc<[OpenFolder]>, recorder: Recorder, answering: Answering) -> Self {
-        Self { folders, origins: HashMap::new(), listings: HashMap::new(), recorder, answering }
+    pub(crate) fn new(
+        folders: Arc<[OpenFolder]>,
+        most: u64,
+        recorder: Recorder,
+        answering: Answering,
+    ) -> Self {
+        let room = Room(Arc::new(AtomicU64::new(most)));
+        Self { folders, origins: HashMap::new(), listings: HashMap::new(), room, recorder, answering }
     }
 }
 
@@ -115,6 +139,11 @@ impl View<'_> {
             _ => self.files.recorder.operation(Class::Filesystem, &origin.root),
         }
         result
+    }
+
+    /// Takes what an operation may add to the folder.
+    fn take(&self, bytes: u64) -> FsResult<()> {
+        self.files.room.take(bytes).map_err(FsError::trap)
     }
 
     /// Whether a record answers.
@@ -203,7 +232,13 @@ impl View<'_> {
         let path = origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default();
         let root = origin.map(|origin| origin.root).unwrap_or_default();
         let asked = Entry::Write { path, offset, sent: Sent::nothing(), permits: Vec::new(), end: None };
-        let stream = stream::writing(&asked, root, &self.files.recorder, &self.files.answering);
+        let stream = stream::writing(
+            &asked,
+            root,
+            self.files.room.clone(),
+            &self.files.recorder,
+            &self.files.answering,
+        );
         Ok(self.wasi.table.push(stream.ok_or_else(not_recorded)?)?)
     }
 
@@ -236,7 +271,14 @@ impl View<'_> {
         let inner = self.wasi.table.delete(stream)?;
         let asked =
             Entry::Write { path: origin.path, offset, sent: Sent::nothing(), permits: Vec::new(), end: None };
-        let stream = Written::new(inner, asked, origin.root, &self.files.recorder, &self.files.answering);
+        let stream = Written::new(
+            inner,
+            asked,
+            origin.root,
+            self.files.room.clone(),
+            &self.files.recorder,
+            &self.files.answering,
+        );
         Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
     }
 }
@@ -366,6 +408,8 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn set_size(&mut self, fd: Resource<Descriptor>, size: Filesize) -> FsResult<()> {
+        // A file that is made longer takes room, though nothing was written there yet.
+        self.take(size)?;
         recorded!(self, fd, "truncate", size.to_string(), self.wasi.set_size(fd, size))
     }
 
@@ -402,6 +446,7 @@ impl HostDescriptor for View<'_> {
         offset: Filesize,
     ) -> FsResult<Filesize> {
         let origin = self.origin(&fd);
+        self.take(bytes.len() as u64)?;
         let asked = self.question(origin.as_ref(), "write", None, format!("at {offset}"));
         let asked = FileAnswer { sent: Some(Sent::of(&bytes)), ..asked };
         let result = recorded!(@ self, asked, self.wasi.write(fd, bytes, offset));
@@ -433,6 +478,7 @@ impl HostDescriptor for View<'_> {
     }
 
     async fn create_directory_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<()> {
+        self.take(Limits::ENTRY)?;
         recorded!(self, fd, "create-directory", path, plain(), self.wasi.create_directory_at(fd, path))
     }
 
@@ -485,6 +531,9 @@ impl HostDescriptor for View<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Descriptor>> {
+        if open_flags.contains(OpenFlags::CREATE) {
+            self.take(Limits::ENTRY)?;
+        }
         let origin = self.origin(&fd);
         let with = format!("{} {open_flags:?} {flags:?}", following(path_flags));
         let asked = self.question(origin.as_ref(), "open", Some(&path), with);

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use nanohost_core::{Class, Digest};
+use nanohost_core::{Class, Digest, Limits};
 use wasmtime::Result;
 use wasmtime::component::Linker;
 
@@ -13,6 +13,7 @@ use crate::answering::Answering;
 use crate::answers::{Blob, Entry};
 use crate::bindings::nanohost::tool::kv::{self, Error};
 use crate::record::Recorder;
+use crate::report::{Ended, FaultCode};
 use crate::state::{Field, State};
 
 /// Bytes of a key; they stand in an index.
@@ -20,9 +21,6 @@ const MAX_KEY: usize = 512;
 
 /// Bytes of a value.
 const MAX_VALUE: usize = 1 << 20;
-
-/// Bytes that one call may have buffered: they are held in memory until the commit.
-const MAX_BUFFERED: usize = 8 << 20;
 
 /// Keys that one call may read, write or list: each is checked again at the commit.
 const MAX_KEYS: usize = 10_000;
@@ -50,6 +48,12 @@ pub trait KvView: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<String>, KvUnavailable>;
+
+    /// Bytes of the keys and values of all namespaces of the tool, as committed.
+    ///
+    /// # Errors
+    /// Where the store does not answer; the call ends.
+    fn held(&self) -> Result<u64, KvUnavailable>;
 }
 
 /// The store behind a [`KvView`] does not answer.
@@ -113,9 +117,22 @@ pub(crate) struct Kv {
     listings: Vec<KvListing>,
     listed: usize,
     writes: BTreeMap<(String, String), Option<Vec<u8>>>,
-    buffered: usize,
+    /// Bytes of the keys and values among the writes.
+    buffered: u64,
+    limits: Limits,
+    space: Space,
     recorder: Recorder,
     answering: Answering,
+}
+
+/// What the tool's namespaces hold, looked up when a call writes.
+#[derive(Default)]
+struct Space {
+    held: Option<u64>,
+    /// Keys that are written and of which nobody looked yet what they replace.
+    unknown: Vec<(String, String)>,
+    /// Bytes that the others replace.
+    replaced: u64,
 }
 
 /// Adds the interface, where any namespace is granted.
@@ -129,6 +146,7 @@ pub(crate) fn link(linker: &mut Linker<State>, granted: &BTreeSet<String>) -> Re
 impl Kv {
     pub(crate) fn new(
         granted: &BTreeSet<String>,
+        limits: Limits,
         view: Arc<dyn KvView>,
         recorder: Recorder,
         answering: Answering,
@@ -142,6 +160,8 @@ impl Kv {
             listed: 0,
             writes: BTreeMap::new(),
             buffered: 0,
+            limits,
+            space: Space::default(),
             recorder,
         }
     }
@@ -241,20 +261,51 @@ impl Kv {
         Ok(keys)
     }
 
-    fn write(&mut self, namespace: &str, key: &str, value: Option<Vec<u8>>) -> Result<(), Error> {
+    fn write(&mut self, namespace: &str, key: &str, value: Option<Vec<u8>>) -> Result<Result<(), Error>> {
         let id = (namespace.to_owned(), key.to_owned());
         let size = value.as_ref().map_or(0, Vec::len);
         let replaced = self.writes.get(&id);
-        let before = replaced.map_or(0, |value| value.as_ref().map_or(0, Vec::len));
-        let buffered = self.buffered - before + size;
-        let keys = self.writes.len() + usize::from(replaced.is_none());
-        if size > MAX_VALUE || buffered > MAX_BUFFERED || keys > MAX_KEYS {
-            return Err(Error::TooLarge);
+        let is_new = replaced.is_none();
+        if size > MAX_VALUE || self.writes.len() + usize::from(is_new) > MAX_KEYS {
+            return Ok(Err(Error::TooLarge));
+        }
+        let weight = |value: Option<&Vec<u8>>| value.map_or(0, |value| (key.len() + value.len()) as u64);
+        let (before, after) = (weight(replaced.and_then(Option::as_ref)), weight(value.as_ref()));
+        let grows = after > before;
+        self.buffered = self.buffered - before + after;
+        self.writes.insert(id.clone(), value);
+        if is_new {
+            self.space.unknown.push(id);
+        }
+        // What takes away is always let through.
+        if grows && (self.buffered > self.limits.kv_bytes || self.overflows()?) {
+            return Err(Ended(FaultCode::KvLimit).into());
         }
         self.recorder.written(Class::Kv, namespace, size);
-        self.buffered = buffered;
-        self.writes.insert(id, value);
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// Whether the namespaces would hold more than they may. Calls of one tool of one program follow
+    /// one another, so that what they hold is nobody's to change meanwhile. In a replay nothing is
+    /// kept, and nobody knows what was held then.
+    fn overflows(&mut self) -> Result<bool> {
+        if self.answering.is_recorded() {
+            return Ok(false);
+        }
+        let held = match self.space.held {
+            Some(held) => held,
+            None => *self.space.held.insert(self.view.held()?),
+        };
+        let most = held.saturating_add(self.buffered);
+        if most.saturating_sub(self.space.replaced) <= self.limits.kv_held {
+            return Ok(false);
+        }
+        // It is close: what the writes replace makes room.
+        for (namespace, key) in std::mem::take(&mut self.space.unknown) {
+            let old = self.view.get(&namespace, &key)?;
+            self.space.replaced += old.map_or(0, |(value, _)| (key.len() + value.len()) as u64);
+        }
+        Ok(most.saturating_sub(self.space.replaced) > self.limits.kv_held)
     }
 
     fn list(
@@ -339,7 +390,7 @@ impl kv::Host for Kv {
 
     fn set(&mut self, namespace: String, key: String, value: Vec<u8>) -> Result<Result<(), Error>> {
         or_return!(self.allowed(&namespace, &key, "set"));
-        Ok(self.write(&namespace, &key, Some(value)))
+        self.write(&namespace, &key, Some(value))
     }
 
     fn set_new(&mut self, namespace: String, key: String, value: Vec<u8>) -> Result<Result<(), Error>> {
@@ -347,14 +398,14 @@ impl kv::Host for Kv {
         if or_return!(self.current(&namespace, &key)?).is_some() {
             return Ok(Err(Error::AlreadyExists));
         }
-        Ok(self.write(&namespace, &key, Some(value)))
+        self.write(&namespace, &key, Some(value))
     }
 
     fn delete(&mut self, namespace: String, key: String) -> Result<Result<bool, Error>> {
         or_return!(self.allowed(&namespace, &key, "delete"));
         let there = or_return!(self.current(&namespace, &key)?).is_some();
         if there {
-            or_return!(self.write(&namespace, &key, None));
+            or_return!(self.write(&namespace, &key, None)?);
         }
         Ok(Ok(there))
     }

@@ -211,4 +211,8 @@ impl KvView for Shelf {
             |key: &String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
         Ok(keys.filter(in_range).take(limit).collect())
     }
+
+    fn held(&self) -> Result<u64, KvUnavailable> {
+        Ok(self.0.iter().map(|((_, key), (value, _))| (key.len() + value.len()) as u64).sum())
+    }
 }

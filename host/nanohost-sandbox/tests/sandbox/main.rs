@@ -12,6 +12,7 @@ mod limits;
 mod loading;
 mod net;
 mod parallel;
+mod quotas;
 mod replay;
 mod secrets;
 mod storm;

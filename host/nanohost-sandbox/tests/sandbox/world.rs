@@ -238,6 +238,10 @@ impl KvView for Gone {
     fn list(&self, _: &str, _: &str, _: Option<&str>, _: usize) -> Result<Vec<String>, KvUnavailable> {
         Err(KvUnavailable("it is gone".into()))
     }
+
+    fn held(&self) -> Result<u64, KvUnavailable> {
+        Err(KvUnavailable("it is gone".into()))
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use crate::keyring::{KeyedHash, Keyring, Sealed, Unopened};
 use crate::record::{
     Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError,
 };
-use crate::seal::associated;
+use crate::seal::{OVERHEAD, associated};
 
 /// The columns that [`run_row`] reads.
 const RUN_COLUMNS: &str = "id, program, opened, len, last, phase, status, deadline";
@@ -106,6 +106,16 @@ impl<T: HasShelf> Records for T {
                 Ok((row.get(0)?, count(row, 1)?))
             })?
             .collect()
+        })
+    }
+
+    fn kv_held(&self, scope: &KvScope) -> Result<u64, StoreError> {
+        self.shelf().files().database.read(|conn| {
+            conn.prepare_cached(
+                "SELECT COALESCE(SUM(LENGTH(CAST(key AS BLOB)) + MAX(LENGTH(sealed) - ?3, 0)), 0) FROM kv \
+                 WHERE program = ?1 AND tool = ?2",
+            )?
+            .query_row((&scope.program, scope.tool.as_str(), OVERHEAD), |row| count(row, 0))
         })
     }
 

@@ -142,4 +142,8 @@ impl KvView for NoKeys {
     fn list(&self, _: &str, _: &str, _: Option<&str>, _: usize) -> Result<Vec<String>, KvUnavailable> {
         Ok(Vec::new())
     }
+
+    fn held(&self) -> Result<u64, KvUnavailable> {
+        Ok(0)
+    }
 }

@@ -1,7 +1,8 @@
 //! The capability table: what a reviewer reads before anything runs.
 
 use nanohost_core::{
-    Denied, Diagnostics, Limits, ModelParams, ModelRow, Origin, Plan, Row, RuleGrant, Trust,
+    Access, Denied, Diagnostics, ModelParams, ModelRow, Origin, Plan, Row, RuleGrant, Shared, SharedThing,
+    Together, Trust,
 };
 use serde_json::{Value, json};
 
@@ -31,7 +32,48 @@ pub fn plan(plan: &Plan, policy: &FoundPolicy) -> String {
         out.push('\n');
         out.push_str(&model(row));
     }
+    let shared = plan.shared();
+    if !shared.is_empty() {
+        out.push_str(&format!("\n{}\n", bold("shared")));
+        shared.iter().for_each(|own| out.push_str(&format!("  {}\n", pair(own))));
+    }
     out
+}
+
+/// `append and load share the folder /srv/data: append writes there`
+fn pair(own: &Shared) -> String {
+    let (kind, value) = (own.what.kind(), escaped(own.what.value()));
+    let writes = match &own.what {
+        SharedThing::Folder { one_writes, other_writes, .. } => match (one_writes, other_writes) {
+            (true, true) => ": both write there".to_owned(),
+            (true, false) => format!(": {} writes there", own.one),
+            (false, true) => format!(": {} writes there", own.other),
+            (false, false) => ": both only read it".to_owned(),
+        },
+        SharedThing::Kv(_) | SharedThing::Host(_) => String::new(),
+    };
+    format!("{} and {} share the {kind} {value}{writes}", own.one, own.other)
+}
+
+/// The same for a program.
+fn shared_json(plan: &Plan) -> Value {
+    let shared = plan.shared();
+    let each = shared.iter().map(|own| {
+        let writers: Vec<&str> = match &own.what {
+            SharedThing::Folder { one_writes, other_writes, .. } => {
+                let named = [(one_writes, &own.one), (other_writes, &own.other)].into_iter();
+                named.filter(|(writes, _)| **writes).map(|(_, name)| name.as_str()).collect()
+            }
+            SharedThing::Kv(_) | SharedThing::Host(_) => Vec::new(),
+        };
+        json!({
+            "tools": [own.one, own.other],
+            "kind": own.what.kind(),
+            "value": own.what.value(),
+            "writers": writers,
+        })
+    });
+    each.collect()
 }
 
 fn model(row: &ModelRow) -> String {
@@ -127,8 +169,13 @@ fn tool(row: &Row, arguments: &str, several: bool) -> String {
     if !row.pii.is_empty() {
         line("personal", list(&row.pii));
     }
-    let asks = row.granted.iter().any(|granted| granted.starts_with("http "));
-    line("limits", limits(row.limits, asks));
+    line("limits", limits(row));
+    let Together { calls, memory } = row.grants.together();
+    let together: Vec<String> =
+        [calls.map(|calls| format!("{calls} calls")), memory.map(bytes)].into_iter().flatten().collect();
+    if !together.is_empty() {
+        line("together", format!("{} of all calls under way", together.join(" and ")));
+    }
     out
 }
 
@@ -174,8 +221,9 @@ fn list(items: &[String]) -> String {
     shown.join(", ")
 }
 
-/// The bounds; those of requests where any can be made.
-fn limits(limits: Limits, asks: bool) -> String {
+/// The bounds; those of requests, folders and namespaces where the tool has any.
+fn limits(row: &Row) -> String {
+    let (limits, grants) = (row.limits, &row.grants);
     let mut shown = format!(
         "memory {} · fuel {} · deadline {} · output {} · logs {}",
         bytes(limits.memory),
@@ -184,8 +232,14 @@ fn limits(limits: Limits, asks: bool) -> String {
         bytes(limits.output),
         bytes(limits.logs)
     );
-    if asks {
+    if !grants.http().is_empty() {
         shown.push_str(&format!(" · http {} calls, {}", limits.http_calls, bytes(limits.http_bytes)));
+    }
+    if grants.filesystem().iter().any(|grant| grant.folder.access == Access::Write) {
+        shown.push_str(&format!(" · files {}", bytes(limits.file_bytes)));
+    }
+    if !grants.kv().is_empty() {
+        shown.push_str(&format!(" · kv {}, {} in all", bytes(limits.kv_bytes), bytes(limits.kv_held)));
     }
     shown
 }
@@ -242,6 +296,7 @@ pub fn plan_json(plan: &Plan, policy: &FoundPolicy, warnings: &Diagnostics) -> V
         "rules": rules_json(plan),
         "tools": plan.to_json(),
         "arguments": arguments_json(plan),
+        "shared": shared_json(plan),
         "warnings": super::findings_json(warnings),
     })
 }

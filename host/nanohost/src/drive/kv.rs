@@ -41,6 +41,10 @@ impl KvView for CommittedKv {
         let fits = |key: &String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
         Ok(keys.into_iter().map(|(key, _)| key).filter(fits).take(limit).collect())
     }
+
+    fn held(&self) -> Result<u64, KvUnavailable> {
+        self.store.kv_held(&self.scope).map_err(|error| KvUnavailable(error.to_string()))
+    }
 }
 
 /// What a call read and wrote, for the commit of its result.

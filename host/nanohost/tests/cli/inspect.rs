@@ -31,7 +31,10 @@ fn a_plan_tells_everything() {
     let home = Home::new();
     let document = plan(&home, &["--json"]).exits(0).json();
     let keys: Vec<&String> = document.as_object().expect("an object").keys().collect();
-    assert_eq!(keys, ["program", "table", "policy", "policies", "rules", "tools", "arguments", "warnings"]);
+    assert_eq!(
+        keys,
+        ["program", "table", "policy", "policies", "rules", "tools", "arguments", "shared", "warnings"]
+    );
     assert_eq!(document["program"]["name"], "customer_refund");
     assert_eq!(document["policy"]["trusted"], true);
     assert_eq!(document["warnings"], json!([]), "the examples are without blemish");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
-use crate::harness::{Home, built_component, repository};
+use crate::harness::{Done, Home, built_component, repository};
 
 /// Tools of a project, whose fetch-rates may reach `port` on loopback alone.
 pub(crate) fn project(home: &Home, port: u16) {
@@ -79,5 +79,61 @@ fn a_call_out_of_time_is_stopped() {
     let document = done.json();
     assert_eq!(document["suspended"]["inDoubt"], true, "{document:#}");
     assert_eq!(document["steps"][0]["error"]["code"], "step_timeout");
+    home.nanohost(["verify", document["run"].as_str().expect("an id")]).exits(0);
+}
+
+/// One call after another, where the policies of the machine and the project leave room for no more:
+/// whoever comes waits, and none is refused.
+#[test]
+fn the_calls_of_a_block_wait_for_the_room_that_policies_leave() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let server = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+    let port = server.local_addr().expect("it is bound").port();
+    let serving = std::thread::spawn(move || -> std::io::Result<usize> {
+        let mut meanwhile = 0;
+        for _ in 0..4 {
+            let (mut stream, _) = server.accept()?;
+            stream.read_exact(&mut [0; 28])?;
+            // The others would come while this one waits for its answer, were there room for them.
+            server.set_nonblocking(true)?;
+            for _ in 0..20_000 {
+                meanwhile += usize::from(server.accept().is_ok());
+                std::thread::yield_now();
+            }
+            server.set_nonblocking(false)?;
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n1")?;
+        }
+        Ok(meanwhile)
+    });
+    let home = Home::new();
+    project(&home, port);
+    let policy = std::fs::read_to_string(home.path("policy.toml")).expect("it was written");
+    let machine =
+        home.write("machine/policy.toml", "otherwise = \"abstain\"\n[limits.together]\ncalls = 2\n");
+    for (path, mode) in [(home.path("machine"), 0o700), (machine.clone(), 0o600)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("it is ours");
+    }
+    let subs: Vec<_> = ["a", "b", "c", "d"].map(|id| fetch(id, port)).into();
+    let program =
+        json!({ "inputs": {}, "steps": [{ "id": "all", "type": "parallel", "parallel_steps": subs }] });
+    home.write("program.json", program.to_string());
+    let nanohost = |command: &str, calls: &str| {
+        home.write(
+            "policy.toml",
+            format!("{policy}\n[limits]\nmemory = \"16MiB\"\n[limits.together]\n{calls}\n"),
+        );
+        let mut command = home.command([command, "program.json", "--policy", "policy.toml", "--json"]);
+        command.env("NANOHOST_MACHINE_POLICY", &machine);
+        Done::of(command)
+    };
+    // One that would never fit is refused before it is waited for.
+    nanohost("plan", "memory = \"15MiB\"").finds(3, "never_fits");
+    let plan = nanohost("plan", "memory = \"31MiB\"").exits(0).json();
+    let together = &plan["tools"]["rows"][0]["together"];
+    assert_eq!(together, &json!({ "calls": 2, "memory": 31 << 20 }), "of each bound the smaller one");
+    let document = nanohost("run", "memory = \"31MiB\"").exits(0).json();
+    assert_eq!(serving.join().expect("the server did not panic").expect("all came"), 0, "one at a time");
+    assert_eq!(document["output"], json!({ "a": "1", "b": "1", "c": "1", "d": "1" }));
     home.nanohost(["verify", document["run"].as_str().expect("an id")]).exits(0);
 }

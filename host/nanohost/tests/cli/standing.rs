@@ -82,6 +82,17 @@ fn the_machines_policy_bounds_every_program() {
 }
 
 #[test]
+fn the_example_of_a_machines_policy_stands_in_nobodys_way() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let example = crate::harness::repository().join("policies/machine.toml");
+    let text = fs::read_to_string(&example).expect("a file of the repository");
+    policy(&home, "machine/policy.toml", &text);
+    under(&home, project.args("book.toml")).exits(0);
+    home.nanohost(["policy", "check", &example.display().to_string()]).exits(0).says("is sound");
+}
+
+#[test]
 fn the_users_policy_is_in_force_beside_the_projects() {
     let home = Home::new();
     let project = Project::new(&home);

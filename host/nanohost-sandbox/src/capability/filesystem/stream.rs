@@ -12,6 +12,7 @@ use wasmtime_wasi::p2::{
     DynInputStream, DynOutputStream, InputStream, OutputStream, Pollable, StreamError, StreamResult,
 };
 
+use super::Room;
 use super::told::{code, name};
 use crate::answering::{Answering, At, Diverged};
 use crate::answers::{Entry, Pieces};
@@ -131,6 +132,7 @@ impl InputStream for Read {
 pub(super) struct Written {
     inner: DynOutputStream,
     place: Place,
+    room: Room,
 }
 
 impl Written {
@@ -138,13 +140,14 @@ impl Written {
         inner: DynOutputStream,
         asked: Entry,
         root: Arc<str>,
+        room: Room,
         recorder: &Recorder,
         answering: &Answering,
     ) -> Self {
         let at = answering.begin(asked);
         // Whatever comes is all that comes.
         answering.sent_all(at);
-        Self { inner, place: Place::new(at, root, recorder, answering) }
+        Self { inner, place: Place::new(at, root, recorder, answering), room }
     }
 
     fn recorded<T>(&self, permit: impl FnOnce(&T) -> usize, result: StreamResult<T>) -> StreamResult<T> {
@@ -173,6 +176,7 @@ impl Pollable for Written {
 #[async_trait]
 impl OutputStream for Written {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        take(&self.room, &bytes)?;
         self.place.answering.sent(self.place.at, &bytes);
         let len = bytes.len();
         let result = self.inner.write(bytes);
@@ -193,6 +197,7 @@ impl OutputStream for Written {
     }
 
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
+        take(&self.room, &bytes)?;
         self.place.answering.sent(self.place.at, &bytes);
         let len = bytes.len();
         let result = self.inner.blocking_write_and_flush(bytes).await;
@@ -205,6 +210,11 @@ impl OutputStream for Written {
     async fn cancel(&mut self) {
         self.inner.cancel().await;
     }
+}
+
+/// Takes what is about to be written; without room for it the call ends.
+fn take(room: &Room, bytes: &Bytes) -> StreamResult<()> {
+    room.take(bytes.len() as u64).map_err(|ended| StreamError::Trap(ended.into()))
 }
 
 /// A recorded end; after a failure a stream is closed.
@@ -287,17 +297,19 @@ impl InputStream for RecordedRead {
 pub(super) fn writing(
     asked: &Entry,
     root: Arc<str>,
+    room: Room,
     recorder: &Recorder,
     answering: &Answering,
 ) -> Option<DynOutputStream> {
     let Some((at, Entry::Write { path, permits, end, .. })) = answering.ask(asked) else { return None };
     answering.sent_all(at);
     let place = Place::new(at, root, recorder, answering);
-    Some(Box::new(RecordedWrite { place, path, permits: permits.into(), end }))
+    Some(Box::new(RecordedWrite { place, room, path, permits: permits.into(), end }))
 }
 
 struct RecordedWrite {
     place: Place,
+    room: Room,
     path: String,
     permits: VecDeque<u64>,
     end: Option<String>,
@@ -315,6 +327,7 @@ impl RecordedWrite {
     }
 
     fn take(&mut self, bytes: &Bytes) -> StreamResult<()> {
+        take(&self.room, bytes)?;
         self.place.answering.sent(self.place.at, bytes);
         self.next()?;
         self.place.written(bytes.len());

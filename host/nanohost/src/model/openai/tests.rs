@@ -118,6 +118,28 @@ async fn a_request_goes_where_the_row_says_and_holds_what_it_says() {
     assert_eq!(shown(&model(&named, "").ask(&ask("hello")).await).0, "yes");
 }
 
+#[tokio::test]
+async fn each_parameter_is_sent_where_it_is_said() {
+    let server = ModelServer::new([Act::say("yes")]);
+    let all = [
+        ("temperature = 0.5", "temperature"),
+        ("top_p = 0.25", "top_p"),
+        ("max_tokens = 5", "max_tokens"),
+        ("max_completion_tokens = 6", "max_completion_tokens"),
+        ("seed = 7", "seed"),
+    ];
+    for (line, _) in all {
+        model(&server.base_url(), line).ask(&ask("hello")).await;
+    }
+    let requests = server.requests();
+    assert_eq!(requests.len(), all.len());
+    for (request, (line, said)) in requests.iter().zip(all) {
+        for (_, key) in all {
+            assert_eq!(request.json().get(key).is_some(), key == said, "{line}: {key}");
+        }
+    }
+}
+
 /// Characters that JSON escapes, or may.
 const AWKWARD: &str = r#"sk/te"st\u0041\n+0123456789"#;
 

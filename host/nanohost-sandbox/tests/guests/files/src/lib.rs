@@ -22,6 +22,8 @@ wit_bindgen::generate!({
             swap: func(path: string, to: string, times: u32);
             /// So often; all different answers.
             read-often: func(path: string, times: u32) -> list<result<string, string>>;
+            stretch: func(path: string, size: u64) -> result<_, string>;
+            litter: func(path: string, count: u32) -> result<_, string>;
         }
 
         world guest {
@@ -117,5 +119,18 @@ impl exports::test::files::api::Guest for Guest {
             }
         }
         answers
+    }
+
+    fn stretch(path: String, size: u64) -> Result<(), String> {
+        let file = fs::OpenOptions::new().write(true).open(path).map_err(text)?;
+        file.set_len(size).map_err(text)
+    }
+
+    fn litter(path: String, count: u32) -> Result<(), String> {
+        for number in 0..count {
+            let at = format!("{path}/{number}");
+            if number % 2 == 0 { fs::write(at, "") } else { fs::create_dir(at) }.map_err(text)?;
+        }
+        Ok(())
     }
 }
