@@ -41,6 +41,8 @@ pub enum Diverged {
     Kv,
     /// It did not ask what the record has an answer to.
     Unasked,
+    /// It did not do to the world what was done then: no file written, no request sent.
+    Undone,
     /// The record has an answer that the host cannot have given.
     Record,
 }
@@ -54,6 +56,7 @@ impl Diverged {
             Self::File => "wrote_another_file",
             Self::Kv => "wrote_other_keys",
             Self::Unasked => "asked_less",
+            Self::Undone => "did_less",
             Self::Record => "impossible_answer",
         }
     }
@@ -238,11 +241,15 @@ impl Answering {
         let mut then = Vec::new();
         let mut unasked = 0;
         let mut first = None;
+        let mut undone = None;
         for entry in side.entries.iter_mut().filter_map(Option::take) {
             if let Entry::Set { .. } = entry {
                 then.push(entry);
             } else {
                 unasked += 1;
+                if is_effect(&entry) {
+                    undone.get_or_insert_with(|| question(&entry));
+                }
                 first.get_or_insert_with(|| question(&entry));
             }
         }
@@ -250,9 +257,12 @@ impl Answering {
         let sent = sent.min_by(|a, b| a.detail.cmp(&b.detail));
         let kv = || differing(&then, wanted);
         let less = || {
-            let detail = first?;
+            let (what, detail) = match undone {
+                Some(detail) => (Diverged::Undone, detail),
+                None => (Diverged::Unasked, first?),
+            };
             let detail = detail[..detail.floor_char_boundary(MAX_SHOWN)].to_owned();
-            Some(Divergence { what: Diverged::Unasked, detail, recorded: None, replayed: None })
+            Some(Divergence { what, detail, recorded: None, replayed: None })
         };
         (side.divergence.or(sent).or_else(kv).or_else(less), unasked)
     }
@@ -328,6 +338,25 @@ fn sent_of(entry: &Entry) -> Option<(Sent, Diverged)> {
         Entry::Http(answer) => Some((answer.sent.clone(), Diverged::Request)),
         Entry::Write { sent, .. } => Some((sent.clone(), Diverged::File)),
         _ => None,
+    }
+}
+
+/// Whether it is more than looking: what a call does to the world.
+fn is_effect(entry: &Entry) -> bool {
+    /// Whatever else is asked of a file changes something.
+    const LOOKS: [&str; 9] =
+        ["flags", "type", "stat", "list", "read", "read-link", "same", "open", "open-to-read"];
+    match entry {
+        Entry::Write { .. } | Entry::Http(_) | Entry::Set { .. } | Entry::Unrecorded { .. } => true,
+        Entry::File(FileAnswer { ask, .. }) => !LOOKS.contains(&ask.as_str()),
+        Entry::Wall { .. }
+        | Entry::Monotonic { .. }
+        | Entry::Random { .. }
+        | Entry::Get { .. }
+        | Entry::List { .. }
+        | Entry::Read { .. }
+        | Entry::Poll { .. }
+        | Entry::Ready { .. } => false,
     }
 }
 

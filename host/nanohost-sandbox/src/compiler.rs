@@ -168,9 +168,8 @@ pub fn compile_for_parent(mut from: impl Read, mut to: impl Write) -> io::Result
 /// Bounds of this process that it cannot lift again.
 #[cfg(unix)]
 fn bind(seconds: u64, memory: u64) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let bound = |most: u64| Rlimit { current: Some(most), maximum: Some(most) };
     for (resource, most) in [
         (Resource::Data, memory),
         // The parent looks at the clock; this holds where the parent is gone.
@@ -179,7 +178,9 @@ fn bind(seconds: u64, memory: u64) -> io::Result<()> {
         (Resource::Fsize, 0),
         (Resource::Core, 0),
     ] {
-        setrlimit(resource, bound(most))?;
+        // What this process was given itself may be less, and cannot be more again.
+        let most = getrlimit(resource).maximum.map_or(most, |inherited| inherited.min(most));
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     }
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;

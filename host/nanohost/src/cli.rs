@@ -500,8 +500,8 @@ pub struct VerifyArgs {
     /// exported file
     #[arg(long, value_name = "FILE", requires = "log_key")]
     pub log_proof: Option<PathBuf>,
-    /// The key that signs the heads of the log, as `nanohost log key` prints it [default: this
-    /// machine's own]
+    /// The key that signs the heads of the log, as `nanohost log key` prints it [default for a run of
+    /// the store: this machine's own]
     #[arg(long, value_name = "KEY")]
     pub log_key: Option<NoteVerifier>,
     /// Count what could not be checked, such as values that are not disclosed, as missing

@@ -100,10 +100,7 @@ impl Behind {
         let folders = locate(&program, args)?;
         build(&folders, places, progress)?;
         progress.stage("loading tools");
-        let engine = match compiler()? {
-            Some(compiler) => engine.with_compiler(compiler),
-            None => engine.clone(),
-        };
+        let engine = bounded(engine)?;
         let tools = load(folders, &caching(&engine, places, &mut warnings))?;
         warnings.extend(rejected_code(&tools));
         progress.clear();
@@ -488,6 +485,17 @@ fn rejected_code(tools: &BTreeMap<ToolName, PreparedTool>) -> Diagnostics {
         );
     }
     findings
+}
+
+/// The same engine, which compiles in a process of its own.
+///
+/// # Errors
+/// `invalid_variable` where the variable of its time is no number of seconds.
+pub fn bounded(engine: &Engine) -> anyhow::Result<Engine> {
+    Ok(match compiler()? {
+        Some(compiler) => engine.with_compiler(compiler),
+        None => engine.clone(),
+    })
 }
 
 /// Reads a component that belongs to no folder.

@@ -80,6 +80,12 @@ impl SeenHeads {
         });
     }
 
+    /// A run that was seen, whose id begins so.
+    pub fn run(&self, prefix: &str) -> Option<(&RunId, SeenHead)> {
+        let found = self.runs.iter().find(|(run, _)| run.as_str().starts_with(prefix))?;
+        Some((found.0, *found.1))
+    }
+
     /// The head of a log that was seen last.
     pub fn log(&self, origin: &str) -> Option<SeenLog> {
         self.logs.get(origin).copied()

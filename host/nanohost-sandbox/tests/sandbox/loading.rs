@@ -82,18 +82,20 @@ fn facts_of_a_guest() {
             "hard-link",
             "has-times",
             "hoard",
+            "litter",
             "names",
             "read",
             "read-often",
             "remove",
             "rename",
+            "stretch",
             "swap",
             "symlink",
             "write",
         ]
         .map(|name| format!("test:files/api#{name}"))
     );
-    let write = &facts.exports[11];
+    let write = &facts.exports[13];
     assert_eq!(
         write.input,
         json!({

@@ -306,7 +306,7 @@ async fn other_hosts_are_asked_once() {
     }
     let fewer = json!({ "requests": requests[..3] });
     let again = twice.again(&fewer, kept(&live)).await;
-    diverged(&again, Diverged::Unasked);
+    diverged(&again, Diverged::Undone);
     assert_eq!(again.unasked, 1);
     assert_eq!(server.seen().len(), 4);
 }

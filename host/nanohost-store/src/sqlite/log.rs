@@ -45,7 +45,7 @@ impl SqliteStore {
         let files = &mut *files;
         let Some(signer) = &files.log_key else { return Ok(None) };
         let present = |conn: &Connection| {
-            let frontier = Frontier::read(size(conn)?, &mut Rows(conn))?;
+            let frontier = edge(conn)?;
             let text = checkpoint(signer, &frontier).to_string();
             let kept = kept_head(conn, LogHead::Signed)?.filter(|note| note.text() == text);
             Ok((frontier, kept))
@@ -142,7 +142,9 @@ impl LogView for View<'_> {
         each: &mut dyn FnMut(LogEntry) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut select = self.or_fail(self.rows.0.prepare_cached(
-            "SELECT entry, run, seq, bytes FROM log_entry LEFT JOIN envelope USING (run, seq) \
+            // An envelope of a run that is not there is one that no reader finds.
+            "SELECT entry, l.run, l.seq, CASE WHEN r.id IS NULL THEN NULL ELSE bytes END FROM log_entry l \
+             LEFT JOIN envelope e ON e.run = l.run AND e.seq = l.seq LEFT JOIN run r ON r.id = l.run \
              WHERE entry >= ?1 AND entry < ?2 ORDER BY entry",
         ))?;
         let mut rows = self.or_fail(select.query((range.start as i64, range.end as i64)))?;
@@ -192,6 +194,26 @@ fn size(conn: &Connection) -> rusqlite::Result<u64> {
         .query_row([], |row| count(row, 0))
 }
 
+/// The right edge of the log. Where the kept hashes do not lead to the head that is signed over as
+/// many entries, or more are signed than are there, nothing is signed on top of them: others
+/// remember that head, and a log that disagrees with it is another log.
+fn edge(conn: &Connection) -> rusqlite::Result<Frontier> {
+    let frontier = Frontier::read(size(conn)?, &mut Rows(conn))?;
+    let head = kept_head(conn, LogHead::Signed)?.and_then(|note| note.text().parse::<Checkpoint>().ok());
+    let contradicts = |head: Checkpoint| match head.size.cmp(&frontier.size()) {
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Equal => head.root != frontier.root(),
+        std::cmp::Ordering::Greater => true,
+    };
+    match head.is_some_and(contradicts) {
+        true => Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, TORN.into())),
+        false => Ok(frontier),
+    }
+}
+
+/// What an error says of a log that contradicts its own head.
+const TORN: &str = "the log of this store is not what its signed head says";
+
 /// Enters envelopes of a run, the first of which has the number `seq`.
 pub(super) fn enter(
     conn: &Connection,
@@ -199,7 +221,7 @@ pub(super) fn enter(
     seq: u64,
     envelopes: &[Vec<u8>],
 ) -> rusqlite::Result<Frontier> {
-    let mut frontier = Frontier::read(size(conn)?, &mut Rows(conn))?;
+    let mut frontier = edge(conn)?;
     let mut writer = Writer::new(conn)?;
     for (seq, envelope) in (seq..).zip(envelopes) {
         writer.enter(&mut frontier, run.as_str(), seq as i64, envelope)?;
@@ -279,9 +301,6 @@ fn kept_head(conn: &Connection, which: LogHead) -> rusqlite::Result<Option<Note>
         .prepare_cached("SELECT note FROM log_head WHERE name = ?1")?
         .query_row([which.as_str()], |row| row.get(0))
         .optional()?;
-    let parse = |text: String| {
-        text.parse()
-            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))
-    };
-    text.map(parse).transpose()
+    // A text that is no note is no head: whoever needs one says that there is none.
+    Ok(text.and_then(|text| text.parse().ok()))
 }

@@ -16,7 +16,7 @@ use nanohost_core::trace::{
     CheckName, Evidence, Fault, FaultKind, Report, RunState as Stands, SeenHeads, Standing, Trace, check_log,
     verify,
 };
-use nanohost_core::{AdmissionRecord, Diagnostic, MAX_PEM, RunId, Target, TrustRoot};
+use nanohost_core::{AdmissionRecord, Diagnostic, MAX_PEM, Role, RunId, Target, TrustRoot};
 use nanohost_store::{
     Found, Logged, OpenOptions, Records, RunRecord, RunState, RunSummary, SqliteReader, VaultError,
     development_public_key,
@@ -108,10 +108,13 @@ pub fn trace(args: &TraceArgs, places: &Places, console: &Console) -> anyhow::Re
 /// `nanohost verify`.
 pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let key = args.log_key.as_ref();
+    if let Some(path) = &args.state {
+        is_still_here(&args.evidence, path, places)?;
+    }
     let Judged { mut report, trace, envelopes, store, mut head } =
         judge(&args.evidence, args.trust.as_deref(), key, places)?;
     if let (Some(path), Some(key), None) = (&args.log_proof, key, &store) {
-        head = check_log(&mut report, &envelopes, &proof_of(path)?, key);
+        head = check_log(&mut report, &envelopes, &proof_of(path)?, Some(key));
     }
     if let Some(path) = &args.state {
         let mut remembered = Remembered::read(path)?;
@@ -213,6 +216,7 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
 enum Withheld {
     Env,
     Personal,
+    Answers,
     Asked,
     Kept,
 }
@@ -223,6 +227,8 @@ impl Withheld {
             Disclose::All => None,
             _ if content.role.is_secret() => Some(Self::Kept),
             Disclose::None => Some(Self::Asked),
+            // Whole files and answers of other hosts with their headers: more than the program took from them.
+            Disclose::Public if content.role == Role::ANSWERS => Some(Self::Answers),
             // The values of variables stand in the policy, and the policy in the documents.
             Disclose::Public if content.role.is_document() => holds_env(content).then_some(Self::Env),
             Disclose::Public => holds_personal(trace, content).then_some(Self::Personal),
@@ -233,6 +239,7 @@ impl Withheld {
         match self {
             Self::Env => "env",
             Self::Personal => "personal",
+            Self::Answers => "answers",
             Self::Asked => "asked",
             Self::Kept => "kept",
         }
@@ -245,6 +252,10 @@ impl Withheld {
                  verifies cannot repeat the admission (--disclose all gives them)"
             }
             Self::Personal => "withheld, since they hold personal data",
+            Self::Answers => {
+                "withheld, since they hold all that files, keys and other hosts answered to tools: without them these \
+                 calls cannot be replayed (--disclose all gives them)"
+            }
             Self::Asked => "withheld, as you asked",
             Self::Kept => "kept on this machine, since they serve only to go on with the run",
         }
@@ -286,6 +297,29 @@ pub(super) fn trusted(file: Option<&Path>, places: &Places) -> anyhow::Result<Tr
     }
 }
 
+/// A run that was seen, and that the store does not know any more, was not mistyped.
+fn is_still_here(evidence: &str, state: &Path, places: &Places) -> anyhow::Result<()> {
+    let is_prefix = !evidence.is_empty() && evidence.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_prefix || Path::new(evidence).is_file() {
+        return Ok(());
+    }
+    let heads = Remembered::read(state)?.heads;
+    let Some((run, seen)) = heads.run(evidence) else { return Ok(()) };
+    let here = match SqliteReader::open(&places.store, &OpenOptions::default()) {
+        Ok(store) => !matches!(store.find(evidence).map_err(store_failure)?, Found::None),
+        Err(nanohost_store::StoreError::NoStore { .. }) => false,
+        Err(error) => return Err(store_failure(error)),
+    };
+    if here {
+        return Ok(());
+    }
+    let message =
+        format!("run {} was seen before, with {} envelopes, and is gone", run.short(), seen.envelopes);
+    let finding = Diagnostic::error("run_gone", message)
+        .help("somebody removed it, or this is another or an older store: restore the newest copy");
+    Err(Failure { exit: Exit::RolledBack, findings: finding.into() }.into())
+}
+
 /// Where a file says that a run stands in a log.
 fn proof_of(path: &Path) -> anyhow::Result<Standing> {
     let io = |error: std::io::Error| Failure::io("proof_unreadable", "read", path, &error);
@@ -311,12 +345,14 @@ pub(super) fn check_standing<S: Records + Logged>(
         Some(key) => Some(key.clone()),
         None => log::own_key(store, places)?,
     };
-    let Some(key) = key.filter(|_| !envelopes.is_empty() && report.fault.is_none()) else { return Ok(None) };
+    if envelopes.is_empty() || report.fault.is_some() {
+        return Ok(None);
+    }
     let standing = log::standing(store, &report.run, envelopes.len() as u64)?;
     if standing == Standing::Longer && went_on(store, &report.run, envelopes.len())? {
         return Ok(None);
     }
-    Ok(check_log(report, envelopes, &standing, &key))
+    Ok(check_log(report, envelopes, &standing, key.as_ref()))
 }
 
 /// Whether the run, which is under way then, has more envelopes by now.

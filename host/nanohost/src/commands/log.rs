@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
 
-use nanohost_core::log::note::Kind;
+use nanohost_core::log::note::{Kind, MAX_NOTE};
 use nanohost_core::log::proof::{GrowthProof, InclusionProof};
 use nanohost_core::log::tree::{self, Node};
 use nanohost_core::log::{Checkpoint, Frontier, Note, NoteVerifier, tile};
 use nanohost_core::trace::{SeenHeads, Standing};
-use nanohost_core::{Diagnostic, Digest, RunId};
+use nanohost_core::{Diagnostic, Digest, RunId, dsse};
 use nanohost_store::{LogHead, LogView, Logged, OpenOptions, SqliteReader, StoreError, log_public_key};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::cli::{LogArgs, LogCommand};
 use crate::commands::evidence::{self, Remembered};
 use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
-use crate::project::Places;
+use crate::project::{Places, read_bounded};
 use crate::{open_store, store_failure};
 
 /// Entries that are looked at between two looks at the nodes over them: bounds what is held.
@@ -55,9 +55,44 @@ pub(super) fn standing(store: &impl Logged, run: &RunId, envelopes: u64) -> anyh
             return Ok(Standing::Longer);
         }
         let Some(index) = log.find(run, last)? else { return Ok(Standing::Outside) };
-        inclusion(log, index)
+        let standing = inclusion(log, index)?;
+        Ok(match &standing {
+            Standing::Proven(proof) => tail(log, run, proof)?.unwrap_or(standing),
+            _ => standing,
+        })
     });
     found.map_err(store_failure)
+}
+
+/// What is wrong with the entries after a run's last one. Which envelope stands where is said by rows
+/// that nothing signs: so all of them up to the head are hashed again, and asked whose they are.
+fn tail(
+    mut log: &mut dyn LogView,
+    run: &RunId,
+    proof: &InclusionProof,
+) -> Result<Option<Standing>, StoreError> {
+    let Ok(head) = proof.checkpoint.text().parse::<Checkpoint>() else { return Ok(Some(Standing::Unsigned)) };
+    let mut frontier = Frontier::read(proof.index + 1, &mut log)?;
+    let own = format!("\"name\":\"run/{run}\"");
+    let (mut torn, mut longer) = (false, false);
+    log.entries(frontier.size()..head.size, &mut |entry| {
+        let Some(envelope) = entry.envelope.filter(|_| entry.entry == frontier.size()) else {
+            torn = true;
+            return Ok(());
+        };
+        let names = |payload: &[u8]| payload.windows(own.len()).any(|part| part == own.as_bytes());
+        longer |= match dsse::Unverified::parse(&envelope) {
+            Ok(envelope) => names(envelope.payload()),
+            Err(_) => true,
+        };
+        frontier.push(tree::leaf(&envelope), |_, _| ());
+        Ok(())
+    })?;
+    Ok(match (longer, torn || frontier.size() != head.size || frontier.root() != head.root) {
+        (true, _) => Some(Standing::Longer),
+        (_, true) => Some(Standing::Torn),
+        _ => None,
+    })
 }
 
 /// The proof of one entry under the newest signed head.
@@ -140,6 +175,7 @@ fn prove(
     });
     match found.map_err(store_failure)? {
         Some(Standing::Proven(proof)) => {
+            holds(&reader, &run, &proof, places)?;
             write_or_print(output, proof.to_string().as_bytes(), console)?;
             Ok(Exit::Success)
         }
@@ -149,6 +185,30 @@ fn prove(
             Err(Failure::usage(Diagnostic::error("not_logged", message).help(help)))
         }
     }
+}
+
+/// A proof that nobody can check is not handed out.
+fn holds(reader: &SqliteReader, run: &RunId, proof: &InclusionProof, places: &Places) -> anyhow::Result<()> {
+    let mut entry = None;
+    let read = reader.read_log(|log| {
+        log.entries(proof.index..proof.index + 1, &mut |found| {
+            entry = found.envelope;
+            Ok(())
+        })
+    });
+    read.map_err(store_failure)?;
+    let Some(entry) = entry else { return Err(damaged(format!("run {} is not in the store", run.short()))) };
+    match own_key(reader, places)? {
+        Some(key) => proof.check(&entry, &key).map(drop).map_err(|error| damaged(error.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn damaged(why: String) -> anyhow::Error {
+    let message = format!("the log of this store is damaged: {why}");
+    let help = format!("`{} log fsck` says where", console::program_name());
+    let finding = Diagnostic::error("log_damaged", message).help(help);
+    Failure { exit: Exit::Tampered, findings: finding.into() }.into()
 }
 
 fn last_entry(log: &mut dyn LogView, run: &RunId) -> Result<Option<u64>, StoreError> {
@@ -184,7 +244,11 @@ fn prove_growth(
         let finding = Diagnostic::error("log_shorter", message).help(help);
         return Err(Failure { exit: Exit::RolledBack, findings: finding.into() }.into());
     }
-    let proof = GrowthProof { old: since, hashes: growth(&reader, since, &head)?, checkpoint: note };
+    let hashes = growth(&reader, since, &head)?;
+    let before = reader.read_log(|mut log| tree::root(since, &mut log)).map_err(store_failure)?;
+    tree::check_consistency((since, &before), (head.size, &head.root), &hashes)
+        .map_err(|error| damaged(error.to_string()))?;
+    let proof = GrowthProof { old: since, hashes, checkpoint: note };
     write_or_print(output, proof.to_string().as_bytes(), console)?;
     Ok(Exit::Success)
 }
@@ -206,10 +270,55 @@ fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A mirror only grows: what was written before has to be the beginning of what is written now.
+fn grows(folder: &Path, head: &Checkpoint, reader: &SqliteReader) -> anyhow::Result<()> {
+    let path = folder.join("checkpoint");
+    let io = |error: std::io::Error| Failure::io("export_unwritable", "look at", &path, &error);
+    let text = match read_bounded(&path, MAX_NOTE as u64) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        text => text.map_err(io)?,
+    };
+    let refused = |why: String| {
+        let help = "name an empty folder, or restore the newest copy of the store";
+        let finding = Diagnostic::error("mirror_ahead", format!("{}: {why}", path.display())).help(help);
+        anyhow::Error::from(Failure { exit: Exit::RolledBack, findings: finding.into() })
+    };
+    let note: Result<Note, _> = String::from_utf8_lossy(&text).parse();
+    let Some(before) = note.ok().and_then(|note| note.text().parse::<Checkpoint>().ok()) else {
+        return Err(refused("it is not the checkpoint of a mirror".to_owned()));
+    };
+    if before.origin != head.origin {
+        return Err(refused(format!("it mirrors another log, {}", before.origin)));
+    }
+    if before.size > head.size {
+        return Err(refused(format!("it has {} entries, and the log has {}", before.size, head.size)));
+    }
+    let proof = growth(reader, before.size, head)?;
+    tree::check_consistency((before.size, &before.root), (head.size, &head.root), &proof)
+        .map_err(|error| refused(format!("its entries are others than the log's: {error}")))
+}
+
 /// Writes the log as tiles, the checkpoint last: a mirror never says more than it has.
 fn export(folder: &Path, json: bool, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let (reader, note) = signed_head(places)?;
     let head: Checkpoint = note.text().parse()?;
+    // All hashes that go along, computed again from the lowest.
+    let computed = reader.read_log(|log| {
+        let (mut frontier, mut whole) = (Frontier::default(), true);
+        let mut made = Vec::new();
+        for index in 0..head.size {
+            let leaf = log.node(Node { level: 0, index })?;
+            frontier.push(leaf, |node, hash| made.push((node, hash)));
+            for (node, hash) in made.drain(..).skip(1) {
+                whole &= log.node(node)? == hash;
+            }
+        }
+        Ok(whole && frontier.root() == head.root)
+    });
+    if !computed.map_err(store_failure)? {
+        return Err(damaged("its kept hashes do not lead to the head that is signed".to_owned()));
+    }
+    grows(folder, &head, &reader)?;
     let mut files = 0u64;
     let mut put = |tile: &tile::Tile, content: &[u8]| -> anyhow::Result<()> {
         let path = folder.join(tile.path());
@@ -220,7 +329,7 @@ fn export(folder: &Path, json: bool, places: &Places, console: &Console) -> anyh
         write_file(&path, content)
     };
     let mut failed: anyhow::Result<()> = Ok(());
-    let mut too_long = Vec::new();
+    let (mut too_long, mut gone) = (Vec::new(), None);
     let read = reader.read_log(|mut log| {
         for tile in tile::hashes(head.size) {
             let content = tile.content(&mut log)?;
@@ -232,7 +341,10 @@ fn export(folder: &Path, json: bool, places: &Places, console: &Console) -> anyh
         for tile in tile::entries(head.size) {
             let (mut content, mut whole) = (Vec::new(), true);
             log.entries(tile.range(), &mut |entry| {
-                let envelope = entry.envelope.unwrap_or_default();
+                let Some(envelope) = entry.envelope else {
+                    gone = Some(entry.entry);
+                    return Ok(());
+                };
                 if !tile::bundle(&mut content, &envelope) {
                     too_long.push(entry.entry);
                     whole = false;
@@ -250,6 +362,9 @@ fn export(folder: &Path, json: bool, places: &Places, console: &Console) -> anyh
     });
     read.map_err(store_failure)?;
     failed?;
+    if let Some(entry) = gone {
+        return Err(damaged(format!("the envelope of entry {entry} is not in the store")));
+    }
     write_file(&folder.join("checkpoint"), note.to_string().as_bytes())?;
     if json {
         console.json(&json!({

@@ -168,7 +168,7 @@ impl Tools {
         engine: &Engine,
     ) -> anyhow::Result<Self> {
         let then = table(trace)?;
-        let loaded = prepare::component(&against.path, engine)?;
+        let loaded = prepare::component(&against.path, &prepare::bounded(engine)?)?;
         let mut admission = trace.admission().clone().admission()?;
         let Some(offer) = admission.offers.iter_mut().find(|offer| offer.local == against.tool) else {
             anyhow::bail!("every row of the table comes from an offer");

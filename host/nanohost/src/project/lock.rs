@@ -31,6 +31,10 @@ pub(crate) fn lock_path(program: &Path) -> PathBuf {
 /// `invalid_lock` for what is no plain file of its own, or too long; `not_utf8` and what
 /// [`Lock::parse`] finds; exit code 2.
 pub(crate) fn read_lock(program: &Path) -> anyhow::Result<Option<Lock>> {
+    // A folder is no program, which is said where the program is read.
+    if program.is_dir() {
+        return Ok(None);
+    }
     let path = lock_path(program);
     let kind = match path.symlink_metadata() {
         Ok(metadata) => metadata.file_type(),

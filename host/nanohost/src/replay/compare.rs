@@ -61,11 +61,12 @@ impl What {
     }
 }
 
-/// Ends that come from the clock or the host, and come again only by chance.
-const BY_CHANCE: [&str; 4] = ["deadline", "step_timeout", "cancelled", "host"];
+/// Ends that come from the clock, the host or what others keep in the store, and come again only by
+/// chance.
+const BY_CHANCE: [&str; 5] = ["deadline", "step_timeout", "cancelled", "host", "kv_limit"];
 
 /// What there was to compare with, and what came of it. `recorded`: there was a record of answers.
-/// `another`: another component was called than then, so that it may ask for less.
+/// `another`: another component was called than then, so that it may look at less.
 pub fn compare(made: &Made, effect: Effect, replayed: &Replayed, recorded: bool, another: bool) -> Verdict {
     if let Some(divergence) = &replayed.divergence
         && !(another && divergence.what == Diverged::Unasked)
@@ -74,7 +75,7 @@ pub fn compare(made: &Made, effect: Effect, replayed: &Replayed, recorded: bool,
             return Verdict::NotReplayable("what the world answered to it is not in the evidence".to_owned());
         }
         let what = match divergence.what {
-            Diverged::Question | Diverged::Unasked => What::Asked,
+            Diverged::Question | Diverged::Unasked | Diverged::Undone => What::Asked,
             Diverged::Request => What::Sent,
             Diverged::File | Diverged::Kv => What::Written,
             Diverged::Record => What::Answers,
@@ -114,7 +115,7 @@ pub fn compare(made: &Made, effect: Effect, replayed: &Replayed, recorded: bool,
 pub fn by_chance(end: &End) -> Option<&'static str> {
     let code = end.code.split([' ', ',']).nth(1).unwrap_or_default();
     (end.how == "failure" && BY_CHANCE.contains(&code))
-        .then_some("it was ended from outside, by the clock or the host")
+        .then_some("it was ended from outside, by the clock, the host or what was kept in the store")
 }
 
 /// The guest of a check has no record of what it was refused.

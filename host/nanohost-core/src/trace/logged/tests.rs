@@ -18,7 +18,7 @@ fn proven(entry: &[u8]) -> Standing {
 
 fn judged(standing: &Standing) -> (Option<Checkpoint>, Report) {
     let mut report = Report::new(RunId::from_random([1; 16]), 1);
-    let head = check_log(&mut report, &[b"envelope".to_vec()], standing, log().verifier());
+    let head = check_log(&mut report, &[b"envelope".to_vec()], standing, Some(log().verifier()));
     (head, report)
 }
 
@@ -31,12 +31,21 @@ fn the_last_envelope_stands_under_a_signed_head() {
 }
 
 #[test]
+fn without_the_key_of_the_log_nothing_is_said() {
+    let mut report = Report::new(RunId::from_random([1; 16]), 1);
+    assert_eq!(check_log(&mut report, &[b"envelope".to_vec()], &proven(b"another"), None), None);
+    let check = report.checks.iter().find(|check| check.name == CheckName::Log).expect("it is listed");
+    assert_eq!((check.result, report.fault), (CheckResult::NotChecked, None));
+}
+
+#[test]
 fn what_does_not_is_a_fault_of_its_kind() {
     for (standing, kind) in [
         (proven(b"another"), FaultKind::Tampered),
         (Standing::Outside, FaultKind::Tampered),
         (Standing::Longer, FaultKind::Truncated),
         (Standing::Unsigned, FaultKind::Tampered),
+        (Standing::Torn, FaultKind::Truncated),
     ] {
         let (head, report) = judged(&standing);
         assert_eq!(head, None);
