@@ -57,6 +57,9 @@ for target in [
 digest = "sha256:" + "0" * 64
 lock = 'format = 1\n\n[tools.a]\npath = "b"\ntool = "c"\nversion = "1"\nfunction = "d"\nasks = ["kv e"]\n'
 seed("lock", lock + "".join(f'{key} = "{digest}"\n' for key in ("manifest", "input", "output")))
+head = "example.com/log\n7\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
+seed("note", head + "\n\u2014 example.com/log x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n")
+seed("note", "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
 seed("answers", json.dumps({"format": "nanohost/answers/v1", "cut": False, "answers": [
     {"wall": {"seconds": 1, "nanoseconds": 2}},
     {"random": {"bytes": {"base64": "AP8="}}},
