@@ -226,7 +226,8 @@ async fn clocks_and_dice_come_from_the_record() {
         let began = std::time::Instant::now();
         let again = twice.again(&input, kept(&live)).await;
         same(&live, &again);
-        if function != "nap" {
+        // Two looks at a clock may see the same.
+        if function == "dice" {
             assert_ne!(success(&twice.live(&input).await), success(&again.report), "the world's is another");
         }
         // The same is asked, and something else was answered.
@@ -243,7 +244,8 @@ async fn clocks_and_dice_come_from_the_record() {
             })
             .await;
         assert_eq!(changed.divergence, None);
-        if function != "nap" {
+        // Two looks at a clock may see the same.
+        if function == "dice" {
             assert_ne!(changed.report.outcome, live.outcome, "{function}");
         }
         assert!(began.elapsed() < std::time::Duration::from_secs(20));
