@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nanohost_core::log::NoteVerifier;
 use nanohost_core::{Principal, ToolName};
+use nanohost_verify::Asked;
+use nanohost_verify::console::Colour;
 
 /// Models propose, the runtime governs.
 ///
@@ -34,17 +35,6 @@ pub struct Common {
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto)]
     pub color: Colour,
-}
-
-/// When to use colours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Colour {
-    /// On a terminal, unless NO_COLOR is set
-    Auto,
-    /// Always
-    Always,
-    /// Never
-    Never,
 }
 
 /// What to do.
@@ -123,7 +113,7 @@ impl Command {
             Self::Trace(args) => args.evidence.json,
             Self::Receipt(args) => args.evidence.json,
             Self::Health(args) => args.json,
-            Self::Verify(args) => args.json,
+            Self::Verify(args) => args.asked.json,
             Self::Replay(args) => args.json,
             Self::Policy(PolicyArgs { command }) => command.json(),
             Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
@@ -492,24 +482,8 @@ pub struct VerifyArgs {
     /// The public key, or keys, that may sign: PEM [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
-    /// A file that remembers how far the evidence of each run reached: what was seen once and is
-    /// gone now is rolled back. Made where it is not there
-    #[arg(long, value_name = "FILE")]
-    pub state: Option<PathBuf>,
-    /// A proof that the run stands in the log of its store, as `nanohost log prove` writes it: for an
-    /// exported file
-    #[arg(long, value_name = "FILE", requires = "log_key")]
-    pub log_proof: Option<PathBuf>,
-    /// The key that signs the heads of the log, as `nanohost log key` prints it [default for a run of
-    /// the store: this machine's own]
-    #[arg(long, value_name = "KEY")]
-    pub log_key: Option<NoteVerifier>,
-    /// Count what could not be checked, such as values that are not disclosed, as missing
-    #[arg(long)]
-    pub strict: bool,
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub asked: Asked,
 }
 
 /// `nanohost replay`.

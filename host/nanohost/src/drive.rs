@@ -28,8 +28,8 @@ use nanohost_store::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::called::program_name;
 use crate::commands::verify_record;
+use crate::console::program_name;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::model::{Answered, Models, SCRIPTED};

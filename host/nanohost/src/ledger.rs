@@ -12,7 +12,7 @@ use nanohost_store::{
     Appended, Batch, Claim, Conflict, Fate, Fence, Head, Journal as _, KvCommit, Phase, SqliteStore,
 };
 
-use crate::called::program_name;
+use crate::console::program_name;
 use crate::failure::Failure;
 use crate::fault;
 use crate::store_failure;

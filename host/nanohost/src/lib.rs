@@ -8,7 +8,6 @@
 
 #![expect(unreachable_pub, reason = "`pub` says: used beyond its module")]
 
-mod called;
 mod cli;
 mod commands;
 mod compiling;
@@ -17,7 +16,6 @@ mod console;
 mod crash;
 mod drive;
 mod executable;
-mod failure;
 mod fault;
 pub mod governed;
 mod ledger;
@@ -31,8 +29,9 @@ mod wait;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
-use nanohost_core::{Diagnostic, Diagnostics};
+use nanohost_core::Diagnostic;
 use nanohost_store::{OpenOptions, SqliteStore, StoreError, log_key};
+use nanohost_verify::{called, failure};
 
 use cli::{Cli, Command};
 use console::Console;
@@ -44,29 +43,17 @@ pub fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(cli) => ExitCode::from(nanohost(&cli) as u8),
         Err(error) if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") => {
-            misused(&error)
+            ExitCode::from(console::misused(&error) as u8)
         }
         Err(error) => error.exit(),
     }
-}
-
-/// A command line that is none, as the one JSON document that was asked for.
-fn misused(error: &clap::Error) -> ExitCode {
-    let finding = Diagnostic::error("wrong_usage", error.to_string().trim_end());
-    let document = serde_json::json!({
-        "exitCode": Exit::Usage as u8,
-        "findings": console::findings_json(&finding.into()),
-    });
-    // Where standard output is gone, the exit code says it still.
-    let _ = Console::new(cli::Colour::Never).json(&document);
-    ExitCode::from(Exit::Usage as u8)
 }
 
 /// One command, from what was said to how it ends.
 fn nanohost(cli: &Cli) -> Exit {
     let console = Console::new(cli.common.color);
     called::remember(cli.common.store.as_deref());
-    dispatch(cli, &console).unwrap_or_else(|error| tell(cli, &console, &error))
+    dispatch(cli, &console).unwrap_or_else(|error| console.tell(&error, cli.command.json()))
 }
 
 fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
@@ -108,27 +95,6 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Cache(args) => commands::cache(args, &places, console),
         Command::CompileComponent | Command::Completions { .. } => Ok(Exit::Success),
     }
-}
-
-/// Says what went wrong, as text or as the one JSON document that was asked for.
-fn tell(cli: &Cli, console: &Console, error: &anyhow::Error) -> Exit {
-    let unexpected;
-    let (exit, findings) = match error.downcast_ref::<Failure>() {
-        Some(failure) => (failure.exit, &failure.findings),
-        None => {
-            unexpected = Diagnostics::from(Diagnostic::error("host_failed", format!("{error:#}")));
-            (Exit::Host, &unexpected)
-        }
-    };
-    if cli.command.json() {
-        let document =
-            serde_json::json!({ "exitCode": exit as u8, "findings": console::findings_json(findings) });
-        // Where standard output is gone, the exit code says it still.
-        let _ = console.json(&document);
-    } else {
-        console.note(&console::render(findings, console.look_err()));
-    }
-    exit
 }
 
 /// The store, opened for writing; this user's key signs the heads of its log.

@@ -15,10 +15,10 @@ use nanohost_core::{
 use nanohost_sandbox::{CodeCache, CodeSource, Engine, LoadError, Loaded, SecretValues, Tool};
 use nanohost_store::{Secrets, code_key};
 
-use crate::called::program_name;
 use crate::cli::ProgramArgs;
 use crate::compiling::compiler;
 use crate::console::Progress;
+use crate::console::program_name;
 use crate::failure::Failure;
 use crate::model::{SCRIPTED, Scripted};
 use crate::project::{

@@ -16,10 +16,11 @@ mod trust;
 pub(crate) use build::{BuildEvent, build};
 pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
 pub(crate) use lock::{lock_path, read_lock, write_lock};
+pub(crate) use nanohost_verify::read::{quoted, read_bounded};
 pub(crate) use places::Places;
-pub(crate) use policy::{FoundPolicy, find, quoted, read_policy, standing};
+pub(crate) use policy::{FoundPolicy, find, read_policy, standing};
 pub(crate) use programs::{programs_beside, programs_in};
-pub(crate) use read::{read_bounded, read_source};
+pub(crate) use read::read_source;
 pub(crate) use tools::{Component, CrateComponent, Freshness, MANIFEST, ToolFolder, by_name, by_path};
 pub(crate) use trust::{TrustedRoots, Verdict};
 /// `nanohost trust`: what is recorded, and how it is changed.

@@ -6,27 +6,25 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::Context as _;
-use nanohost_core::export::{self, Content, Export, ExportError};
-use nanohost_core::log::proof::InclusionProof;
+use nanohost_core::export::{self, Content};
 use nanohost_core::log::{Checkpoint, NoteVerifier};
-use nanohost_core::receipt::Receipt;
 use nanohost_core::run::SuspensionCause;
 use nanohost_core::trace::{
-    CheckName, Evidence, Fault, FaultKind, Report, RunState as Stands, SeenHeads, Standing, Trace, check_log,
-    verify,
+    CheckName, Evidence, Fault, FaultKind, Report, Standing, Trace, check_log, verify,
 };
-use nanohost_core::{AdmissionRecord, Diagnostic, MAX_PEM, Role, RunId, Target, TrustRoot};
+use nanohost_core::{AdmissionRecord, Diagnostic, Role, RunId, Target, TrustRoot};
 use nanohost_store::{
     Found, Logged, OpenOptions, Records, RunRecord, RunState, RunSummary, SqliteReader, VaultError,
     development_public_key,
 };
+pub use nanohost_verify::exit_of;
+use nanohost_verify::{Judged, Remembered, trust_file};
 
 use super::log;
 use crate::cli::{Disclose, ExportArgs, ListArgs, TraceArgs, VerifyArgs};
 use crate::console::{self, Console, Sight};
 use crate::failure::{Exit, Failure};
-use crate::project::{Places, quoted, read_bounded};
+use crate::project::{Places, quoted};
 use crate::store_failure;
 
 /// `nanohost list`.
@@ -107,44 +105,22 @@ pub fn trace(args: &TraceArgs, places: &Places, console: &Console) -> anyhow::Re
 
 /// `nanohost verify`.
 pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let key = args.log_key.as_ref();
-    if let Some(path) = &args.state {
+    let asked = &args.asked;
+    if let Some(path) = &asked.state {
         is_still_here(&args.evidence, path, places)?;
     }
-    let Judged { mut report, trace, envelopes, store, mut head } =
-        judge(&args.evidence, args.trust.as_deref(), key, places)?;
-    if let (Some(path), Some(key), None) = (&args.log_proof, key, &store) {
-        head = check_log(&mut report, &envelopes, &proof_of(path)?, Some(key));
+    let (mut judged, kept) = judge(&args.evidence, args.trust.as_deref(), asked.log_key.as_ref(), places)?;
+    if kept.is_none() {
+        asked.check_log(&mut judged)?;
     }
-    if let Some(path) = &args.state {
-        let mut remembered = Remembered::read(path)?;
-        remembered.heads.compare(&mut report, &envelopes);
-        if let (Some(store), Some(head)) = (&store, &head) {
-            let seen = remembered.heads.log(head.origin.as_str()).map_or(0, |seen| seen.size);
-            let proof = log::growth(store, seen, head)?;
-            remembered.heads.compare_log_of(&mut report, head, &proof);
+    asked.compare(&mut judged, |seen, report| {
+        if let Some(Kept { store, head: Some(head) }) = &kept {
+            let before = seen.log(head.origin.as_str()).map_or(0, |log| log.size);
+            seen.compare_log_of(report, head, &log::growth(store, before, head)?);
         }
-        remembered.keep()?;
-    }
-    let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
-    // What was asked for is more than what is here.
-    let short = args.strict && report.is_good() && report.is_partial();
-    let exit = if short { Exit::Truncated } else { exit_of(&report) };
-    if args.json {
-        let mut document = serde_json::to_value(&report).context("a report has a JSON form")?;
-        document["good"] = (report.is_good() && !short).into();
-        document["strict"] = args.strict.into();
-        if report.run == nobody() {
-            document["run"] = serde_json::Value::Null;
-        }
-        document["status"] = status.into();
-        document["partial"] = report.is_partial().into();
-        document["exitCode"] = (exit as u8).into();
-        console.json(&document)?;
-    } else {
-        console.print(&console::report(&report, status.as_deref(), args.strict))?;
-    }
-    Ok(exit)
+        Ok(())
+    })?;
+    asked.say(&judged, *console)
 }
 
 /// `nanohost export`.
@@ -275,20 +251,6 @@ fn holds_personal(trace: &Trace, content: &Content) -> bool {
         && trace.shown(seq, &content.role, Target::Trace).is_none_or(|shown| matches!(shown, Cow::Owned(_)))
 }
 
-/// The exit code that a report stands for.
-pub fn exit_of(report: &Report) -> Exit {
-    match &report.fault {
-        Some(fault) => match fault.kind {
-            FaultKind::Tampered => Exit::Tampered,
-            FaultKind::Truncated => Exit::Truncated,
-            FaultKind::RolledBack => Exit::RolledBack,
-            FaultKind::UntrustedKey => Exit::Untrusted,
-        },
-        None if report.open => Exit::Open,
-        None => Exit::Success,
-    }
-}
-
 /// The keys that may sign: those that were named, or this machine's own.
 pub(super) fn trusted(file: Option<&Path>, places: &Places) -> anyhow::Result<TrustRoot> {
     match file {
@@ -320,18 +282,6 @@ fn is_still_here(evidence: &str, state: &Path, places: &Places) -> anyhow::Resul
     Err(Failure { exit: Exit::RolledBack, findings: finding.into() }.into())
 }
 
-/// Where a file says that a run stands in a log.
-fn proof_of(path: &Path) -> anyhow::Result<Standing> {
-    let io = |error: std::io::Error| Failure::io("proof_unreadable", "read", path, &error);
-    let bytes = read_bounded(path, MAX_PROOF_FILE).map_err(io)?;
-    let proof: InclusionProof = String::from_utf8_lossy(&bytes).parse().map_err(|error| {
-        let help = "`nanohost log prove RUN -o FILE` writes one";
-        let message = format!("{}: {error}", path.display());
-        Failure::usage(Diagnostic::error("proof_invalid", message).help(help))
-    })?;
-    Ok(Standing::Proven(Box::new(proof)))
-}
-
 /// Checks where a run of a store stands in its log, by this machine's own key or the one that was
 /// named; without one nothing can be said. Returns the head that it stands under.
 pub(super) fn check_standing<S: Records + Logged>(
@@ -361,17 +311,9 @@ fn went_on(store: &impl Records, run: &RunId, envelopes: usize) -> anyhow::Resul
     Ok(now.is_some_and(|record| record.envelopes.len() > envelopes))
 }
 
-/// No proof is longer: it is read whole.
-const MAX_PROOF_FILE: u64 = 256 << 10;
-
-/// Evidence as it was judged.
-struct Judged {
-    report: Report,
-    trace: Option<Trace>,
-    /// As they lie there.
-    envelopes: Vec<Vec<u8>>,
-    /// Where it lies in one.
-    store: Option<SqliteReader>,
+/// Where in its store evidence lies.
+struct Kept {
+    store: SqliteReader,
     /// The head of the store's log that it stands under.
     head: Option<Checkpoint>,
 }
@@ -382,19 +324,18 @@ fn judge(
     trust: Option<&Path>,
     log_key: Option<&NoteVerifier>,
     places: &Places,
-) -> anyhow::Result<Judged> {
+) -> anyhow::Result<(Judged, Option<Kept>)> {
     let file = Path::new(evidence);
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
     if file.is_file() || evidence.contains(['/', '.', '\\']) {
-        let (report, trace, envelopes) = verify_file(file, &trusted(trust, places)?)?;
-        return Ok(Judged { report, trace, envelopes, store: None, head: None });
+        return Ok((nanohost_verify::judge(file, &trusted(trust, places)?)?, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
     let (store, record) = load(evidence, places)?;
     let (mut report, trace) = verify_record(&record, &trusted(trust, places)?);
     let envelopes = record.envelopes;
     let head = check_standing(&mut report, &envelopes, &store, log_key, places)?;
-    Ok(Judged { report, trace, envelopes, store: Some(store), head })
+    Ok((Judged { report, trace, envelopes }, Some(Kept { store, head })))
 }
 
 /// A run whose evidence is good, its end apart; anything else is shown and refused.
@@ -404,7 +345,7 @@ pub(super) fn verified(
     places: &Places,
     console: &Console,
 ) -> anyhow::Result<Trace> {
-    let Judged { report, trace, .. } = judge(evidence, trust, None, places)?;
+    let (Judged { report, trace, .. }, _) = judge(evidence, trust, None, places)?;
     good(evidence, trust, &report, trace, console)
 }
 
@@ -533,114 +474,6 @@ pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<T
         complete: true,
     };
     verify(evidence, trust)
-}
-
-/// Stands where a file does not say which run it is of.
-fn nobody() -> RunId {
-    RunId::from_random([0; 16])
-}
-
-fn verify_file(path: &Path, trust: &TrustRoot) -> anyhow::Result<(Report, Option<Trace>, Vec<Vec<u8>>)> {
-    let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
-    let bytes = read_bounded(path, export::MAX_EXPORT as u64).map_err(io)?;
-    if !Export::is_begun_by(&bytes) {
-        let message = format!("{} is not an export of a run", path.display());
-        let help = format!("`{} export RUN -o FILE` writes one", console::program_name());
-        return Err(Failure::usage(Diagnostic::error("not_an_export", message).help(help)));
-    }
-    let of_form = |run: &RunId, error: &ExportError| {
-        let kind = match error {
-            ExportError::OrphanContent { .. } | ExportError::CutLine { .. } => FaultKind::Truncated,
-            _ => FaultKind::Tampered,
-        };
-        let fault = Fault { kind, check: CheckName::Sequence, envelope: None, message: error.to_string() };
-        (Report::of_fault(run.clone(), fault), None, Vec::new())
-    };
-    let export = match Export::parse(&bytes) {
-        Ok(export) => export,
-        Err(error) => return Ok(of_form(&nobody(), &error)),
-    };
-    let evidence = Evidence {
-        run: &export.run,
-        envelopes: &export.envelopes,
-        contents: &[],
-        expected: None,
-        complete: false,
-    };
-    // Envelopes first: whether a value's envelope is missing or its ref was changed shows only then.
-    let (report, _) = verify(evidence, trust);
-    if report.fault.is_some() {
-        return Ok((report, None, Vec::new()));
-    }
-    // A suspended run may go on to an envelope that was cut off.
-    if let Err(error) = export.check_places(report.state == Some(Stands::Closed)) {
-        return Ok(of_form(&export.run, &error));
-    }
-    let (report, trace) = verify(Evidence { contents: &export.contents, ..evidence }, trust);
-    Ok((report, trace, export.envelopes))
-}
-
-/// What a state file remembers.
-pub(super) struct Remembered<'a> {
-    path: &'a Path,
-    before: SeenHeads,
-    /// The heads that were seen.
-    pub(super) heads: SeenHeads,
-}
-
-impl<'a> Remembered<'a> {
-    /// Reads a state file; one that is not there remembers nothing.
-    pub(super) fn read(path: &'a Path) -> anyhow::Result<Self> {
-        let io = |error: std::io::Error| unremembered(path, &error);
-        let invalid = |why: String| {
-            let help = "a damaged state file is no state: restore it, or give another name to begin anew";
-            Failure::usage(
-                Diagnostic::error("state_invalid", format!("{}: {why}", path.display())).help(help),
-            )
-        };
-        let heads = match std::fs::metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => SeenHeads::default(),
-            Err(error) => return Err(io(error)),
-            Ok(metadata) if metadata.len() > MAX_STATE => return Err(invalid("it is too large".to_owned())),
-            Ok(_) => {
-                let text = std::fs::read(path).map_err(io)?;
-                serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?
-            }
-        };
-        Ok(Self { path, before: SeenHeads::clone(&heads), heads })
-    }
-
-    /// Writes it, where something was seen that it did not hold.
-    pub(super) fn keep(&self) -> anyhow::Result<()> {
-        if self.heads == self.before {
-            return Ok(());
-        }
-        let io = |error: std::io::Error| unremembered(self.path, &error);
-        let parent = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new("."))).map_err(io)?;
-        let mut text = serde_json::to_vec_pretty(&self.heads)?;
-        text.push(b'\n');
-        file.write_all(&text).map_err(io)?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(self.path).map_err(|error| io(error.error))?;
-        Ok(())
-    }
-}
-
-fn unremembered(path: &Path, error: &std::io::Error) -> anyhow::Error {
-    Failure::io("state_unwritable", "keep the seen heads in", path, error)
-}
-
-/// No state file is larger: it is read whole.
-const MAX_STATE: u64 = 256 << 20;
-
-fn trust_file(path: &Path) -> anyhow::Result<TrustRoot> {
-    let bytes = read_bounded(path, MAX_PEM as u64)
-        .map_err(|error| Failure::io("trust_unreadable", "read the trusted keys", path, &error))?;
-    TrustRoot::from_pem(&String::from_utf8_lossy(&bytes)).map_err(|error| {
-        let help = "hand over the public key as `nanohost key show --public` prints it";
-        Failure::usage(Diagnostic::error("trust_invalid", format!("{}: {error}", path.display())).help(help))
-    })
 }
 
 /// The keys that this machine signs with.

@@ -12,10 +12,11 @@ use nanohost_core::log::{Checkpoint, Frontier, Note, NoteVerifier, tile};
 use nanohost_core::trace::{SeenHeads, Standing};
 use nanohost_core::{Diagnostic, Digest, RunId, dsse};
 use nanohost_store::{LogHead, LogView, Logged, OpenOptions, SqliteReader, StoreError, log_public_key};
+use nanohost_verify::Remembered;
 use serde_json::json;
 
 use crate::cli::{LogArgs, LogCommand};
-use crate::commands::evidence::{self, Remembered};
+use crate::commands::evidence;
 use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, read_bounded};

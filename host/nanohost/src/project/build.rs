@@ -10,10 +10,10 @@ use std::time::{Instant, SystemTime};
 use nanohost_core::{Diagnostic, Diagnostics};
 use toolchain::Toolchain;
 
-use super::policy::{LOCAL, quoted};
+use super::policy::LOCAL;
 use super::tools::{Stamp, TARGET};
-use super::{Component, CrateComponent, Freshness, ToolFolder, TrustedRoots};
-use crate::called::program_name;
+use super::{Component, CrateComponent, Freshness, ToolFolder, TrustedRoots, quoted};
+use crate::console::program_name;
 use crate::failure::Failure;
 
 /// What happens during a build.

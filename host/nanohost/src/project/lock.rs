@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use nanohost_core::lock::Lock;
 use nanohost_core::{Diagnostic, source_from_bytes};
 
-use super::policy::quoted;
 use super::read::{read_bounded, unreadable};
 use crate::failure::Failure;
+use crate::project::quoted;
 
 /// The lock is read whole whenever a program is: a hostile clone's must not fill the memory. A tool
 /// takes less than a kilobyte.

@@ -11,8 +11,8 @@ use nanohost_core::{Diagnostic, Diagnostics, Digest, Policy, Trust};
 use super::read::unreadable;
 use super::source_tree::source_tree;
 use super::trust::{self, Verdict};
-use super::{Places, read_source};
-use crate::called::program_name;
+use super::{Places, quoted, read_source};
+use crate::console::program_name;
 use crate::failure::Failure;
 
 /// The policy of a project, relative to its folder.
@@ -310,29 +310,6 @@ pub(super) fn text_of(path: &Path) -> anyhow::Result<String> {
                 .help("rename the folder: the evidence records paths as text"),
         )
     })
-}
-
-/// A path as a shell takes it. One that a terminal would not show as it is, is written with escapes,
-/// which `$'…'` takes: a folder's name must not change what its user reads.
-pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%=,".contains(c);
-    let shown = text.chars().all(|c| c == ' ' || c.is_alphanumeric() || c.is_ascii_graphic());
-    if !text.is_empty() && text.chars().all(plain) {
-        text
-    } else if !shown {
-        let bytes = path.as_os_str().as_encoded_bytes().iter();
-        let escaped: String = bytes
-            .map(|byte| match byte {
-                b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
-                byte if byte.is_ascii_graphic() || *byte == b' ' => char::from(*byte).to_string(),
-                byte => format!("\\x{byte:02x}"),
-            })
-            .collect();
-        format!("$'{escaped}'")
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

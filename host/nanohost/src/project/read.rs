@@ -1,11 +1,11 @@
 //! Reading a text that a person named, once and within a bound. Knows nothing of what it means.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use nanohost_core::{Diagnostic, Source, source_from_bytes};
+pub(crate) use nanohost_verify::read::read_bounded;
 
 use crate::failure::Failure;
 
@@ -20,25 +20,6 @@ const MAX_TEXT: u64 = 64 << 20;
 pub(crate) fn read_source(path: &Path, what: &str) -> anyhow::Result<Arc<Source>> {
     let bytes = read_bounded(path, MAX_TEXT).map_err(|error| unreadable(path, what, &error))?;
     source_from_bytes(&path.display().to_string(), &bytes).map_err(Failure::usage)
-}
-
-/// The whole of a plain file, if it is not longer than `bound`.
-pub(crate) fn read_bounded(path: &Path, bound: u64) -> io::Result<Vec<u8>> {
-    // Asked before it is opened: opening a pipe would wait for somebody to write.
-    let kind = fs::metadata(path)?;
-    if kind.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
-    }
-    if !kind.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(bound + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bound {
-        let why = format!("it is longer than {} MiB", bound >> 20);
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
-    }
-    Ok(bytes)
 }
 
 /// `unreadable_file`, with what to do about it.

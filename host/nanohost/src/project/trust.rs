@@ -10,10 +10,10 @@ use std::sync::Arc;
 use nanohost_core::{Diagnostic, Digest, Source};
 use serde::{Deserialize, Serialize};
 
-use super::policy::{LOCAL, quoted, text_of};
+use super::policy::{LOCAL, text_of};
 use super::read::{read_bounded, unreadable};
 use super::source_tree::source_tree;
-use super::{Places, read_source};
+use super::{Places, quoted, read_source};
 use crate::failure::Failure;
 
 /// The record, in the configuration folder.

@@ -149,24 +149,3 @@ fn one_that_every_user_may_write_is_warned_of() -> anyhow::Result<()> {
     assert_eq!(warnings(&found), ["policy_writable_by_others"]);
     Ok(())
 }
-
-#[test]
-fn paths_are_quoted_for_a_shell() {
-    let cases = [("/a/b-c.toml", "/a/b-c.toml"), ("/a b", "'/a b'"), ("/it's", r"'/it'\''s'"), ("", "''")];
-    for (path, expected) in cases {
-        assert_eq!(quoted(Path::new(path)), expected);
-    }
-}
-
-#[test]
-fn paths_are_quoted_so_that_terminals_show_them() {
-    for (path, expect) in [
-        ("/srv/a b", "'/srv/a b'"),
-        ("/srv/it's", r"'/srv/it'\''s'"),
-        ("/srv/plain-1.toml", "/srv/plain-1.toml"),
-        ("/srv/e\u{1b}[2J\n", r"$'/srv/e\x1b[2J\x0a'"),
-        ("/srv/\u{202e}x'", r"$'/srv/\xe2\x80\xaex\''"),
-    ] {
-        assert_eq!(quoted(Path::new(path)), expect);
-    }
-}

@@ -2,19 +2,23 @@
 
 use comfy_table::{Table, presets};
 
-/// Bold, dim, green, red, yellow as escape sequences; [`plain`] takes them out again.
+/// Bold, as an escape sequence like the other styles; [`plain`] takes them out again.
 pub fn bold(text: &str) -> String {
     format!("\u{1b}[1m{text}\u{1b}[0m")
 }
+/// Dim.
 pub fn dim(text: &str) -> String {
     format!("\u{1b}[2m{text}\u{1b}[0m")
 }
+/// Green.
 pub fn good(text: &str) -> String {
     format!("\u{1b}[32m{text}\u{1b}[0m")
 }
+/// Red.
 pub fn bad(text: &str) -> String {
     format!("\u{1b}[31m{text}\u{1b}[0m")
 }
+/// Yellow.
 pub fn odd(text: &str) -> String {
     format!("\u{1b}[33m{text}\u{1b}[0m")
 }

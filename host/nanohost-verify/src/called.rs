@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use crate::project::quoted;
+use crate::read::quoted;
 
 /// With the store that was named.
 static CALLED: OnceLock<String> = OnceLock::new();
