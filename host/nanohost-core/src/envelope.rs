@@ -13,11 +13,12 @@ pub use predicate::{
     AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelGrantRef, ModelRef,
     PolicyRef, Predicate, ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
 };
+pub(crate) use read::MAX_PAYLOAD;
 pub use read::{BadContent, Disclosed, NoEvent, OpenError, Opened, events_of};
 pub use write::{Chain, Committer, Observed, Parts, RecordError, SealError, Sealed, TakeOver};
 pub(crate) use write::{
-    authority as authority_of, effect as effect_text, initial_state, model_behind, state_after,
-    step as step_of,
+    Statement, Subject, SubjectDigest, authority as authority_of, effect as effect_text, initial_state,
+    model_behind, state_after, step as step_of,
 };
 
 /// `predicateType` of every statement.

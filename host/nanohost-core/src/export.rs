@@ -444,7 +444,7 @@ fn decode(digits: &str) -> Result<Vec<u8>, &'static str> {
 }
 
 /// Decimal without sign or leading zero, so that one number has one text.
-fn parse_seq(text: &str) -> Option<u64> {
+pub(crate) fn parse_seq(text: &str) -> Option<u64> {
     let canonical = text == "0" || (!text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit()));
     text.parse().ok().filter(|&seq| canonical && seq <= MAX_SEQ)
 }

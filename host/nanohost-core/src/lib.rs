@@ -10,6 +10,7 @@
 //! This crate deliberately knows no WebAssembly, disk, clock, network, terminal or thread. Time,
 //! randomness, model answers and tool results enter it only as recorded [`run::Event`]s.
 
+pub mod act;
 mod admission_record;
 mod admit;
 mod capability;

@@ -64,6 +64,7 @@ contract! {
     tokens_are_for_suspended_runs
     a_run_is_asked_to_stop_until_it_closes
     a_run_that_cannot_stop_is_not_asked
+    acts_have_a_chain_of_their_own
     misuse_is_refused
 }
 
@@ -793,6 +794,31 @@ fn a_run_that_cannot_stop_is_not_asked(journal: &dyn Journal) {
     }
     journal.begin(&run(2), &opened(2)).expect("nothing was left of it");
     assert_eq!(stop(journal, 2), None);
+}
+
+fn acts_have_a_chain_of_their_own(journal: &dyn Journal) {
+    let acts = journal.acts().expect("the journal reads");
+    let take = || match journal.take(&acts).expect("the journal takes") {
+        Taken::Owned(fence) => fence,
+        other => panic!("it is there and free: {other:?}"),
+    };
+    let fence = take();
+    assert!(matches!(journal.take(&acts), Ok(Taken::Live)), "one at a time");
+    let batch = Batch { contents: vec![content(0, "reason", b"\"why\"")], ..Batch::of(b"an act".to_vec()) };
+    commit(journal, &fence, &batch);
+    drop(fence);
+    let record = load(journal, &acts);
+    assert_eq!(record.envelopes, [b"an act"]);
+    assert_eq!(record.content(0, "reason").expect("it is there").bytes, b"\"why\"");
+    // It goes on where it ended, and no list of runs names it.
+    commit(journal, &take(), &Batch::of(b"another".to_vec()));
+    begin(journal, 1);
+    let runs: Vec<RunId> =
+        journal.runs().expect("the journal reads").into_iter().map(|run| run.run).collect();
+    assert_eq!(runs, [run(1)]);
+    assert_eq!(journal.find(acts.as_str()).expect("the journal reads"), Found::None);
+    assert_eq!(journal.find("").expect("the journal reads"), Found::One(run(1)));
+    assert_eq!(journal.acts().expect("the journal reads"), acts);
 }
 
 fn misuse_is_refused(journal: &dyn Journal) {

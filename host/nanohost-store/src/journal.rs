@@ -27,6 +27,10 @@ pub trait Records: Send + Sync {
     /// The run whose id starts with `prefix`.
     fn find(&self, prefix: &str) -> Result<Found, StoreError>;
 
+    /// The id of this store's chain of acts. It is loaded, taken and appended to like a run, and is in
+    /// no listing of runs.
+    fn acts(&self) -> Result<RunId, StoreError>;
+
     /// Whether some process, this one included, owns the run at this moment.
     fn is_live(&self, run: &RunId) -> Result<bool, StoreError>;
 

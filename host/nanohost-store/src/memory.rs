@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use nanohost_core::{Content, Digest, Role, RunId};
+use nanohost_core::{Content, Digest, Role, RunId, Timestamp};
 
 use crate::batch::{Batch, KvCommit, KvEntry, KvKey, KvScope, Phase};
 use crate::error::StoreError;
@@ -14,8 +14,9 @@ use crate::record::{Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummar
 use crate::resume_token::ResumeToken;
 
 /// A journal in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryStore {
+    acts: RunId,
     shelf: Mutex<Shelf>,
     owned: Arc<Mutex<HashSet<RunId>>>,
 }
@@ -54,10 +55,37 @@ impl Drop for Hold {
     }
 }
 
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Kept {
+    /// A run of which there is nothing yet.
+    fn begun(open: OpenRun) -> Self {
+        Self {
+            open,
+            epoch: 1,
+            head: Head::EMPTY,
+            phase: Phase::Open,
+            envelopes: Vec::new(),
+            contents: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            stop: None,
+        }
+    }
+}
+
 impl MemoryStore {
     /// An empty journal.
     pub fn new() -> Self {
-        Self::default()
+        // It is the only one that anybody here sees: its chain needs no random name.
+        let acts = RunId::from_random([0; 16]);
+        let open = OpenRun { program: String::new(), opened: Timestamp::from_millis(0), start: None };
+        let mut shelf = Shelf::default();
+        shelf.runs.insert(acts.clone(), Kept::begun(open));
+        Self { acts, shelf: Mutex::new(shelf), owned: Arc::default() }
     }
 
     fn hold(&self, run: &RunId) -> Option<Hold> {
@@ -94,16 +122,22 @@ impl Records for MemoryStore {
 
     fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         let shelf = lock(&self.shelf);
+        let listed = shelf.runs.iter().filter(|(run, _)| **run != self.acts);
         let mut runs: Vec<RunSummary> =
-            shelf.runs.iter().map(|(run, kept)| self.summary(run, kept)).collect::<Result<_, _>>()?;
+            listed.map(|(run, kept)| self.summary(run, kept)).collect::<Result<_, _>>()?;
         runs.sort_by(|a, b| (b.opened, &b.run).cmp(&(a.opened, &a.run)));
         Ok(runs)
     }
 
     fn find(&self, prefix: &str) -> Result<Found, StoreError> {
         let shelf = lock(&self.shelf);
-        let matches = shelf.runs.keys().filter(|run| run.as_str().starts_with(prefix));
+        let listed = shelf.runs.keys().filter(|run| **run != self.acts);
+        let matches = listed.filter(|run| run.as_str().starts_with(prefix));
         Ok(Found::from_matches(matches.take(MAX_CANDIDATES).cloned().collect()))
+    }
+
+    fn acts(&self) -> Result<RunId, StoreError> {
+        Ok(self.acts.clone())
     }
 
     fn is_live(&self, run: &RunId) -> Result<bool, StoreError> {
@@ -160,17 +194,7 @@ impl Journal for MemoryStore {
             return Err(taken());
         }
         let hold = self.hold(run).ok_or_else(taken)?;
-        let kept = Kept {
-            open: open.clone(),
-            epoch: 1,
-            head: Head::EMPTY,
-            phase: Phase::Open,
-            envelopes: Vec::new(),
-            contents: BTreeMap::new(),
-            tokens: BTreeMap::new(),
-            stop: None,
-        };
-        shelf.runs.insert(run.clone(), kept);
+        shelf.runs.insert(run.clone(), Kept::begun(open.clone()));
         Ok(Begun::Owned(Fence::new(run.clone(), 1, hold)))
     }
 

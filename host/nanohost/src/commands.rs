@@ -21,9 +21,7 @@ mod update;
 
 pub use cache::cache;
 pub use cancel::cancel;
-#[cfg(all(test, unix))]
-pub use evidence::own_trust;
-pub use evidence::{export, list, trace, verify_evidence, verify_record};
+pub use evidence::{export, list, own_trust, trace, verify_evidence, verify_record};
 pub use health::health;
 pub use inspect::{check, graph, plan};
 pub use log::log;

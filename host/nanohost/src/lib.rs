@@ -8,6 +8,7 @@
 
 #![expect(unreachable_pub, reason = "`pub` says: used beyond its module")]
 
+mod acts;
 mod cli;
 mod commands;
 mod compiling;

@@ -153,24 +153,24 @@ pub struct Chain {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Statement {
+pub(crate) struct Statement<P = Predicate> {
     #[serde(rename = "_type")]
-    pub(super) statement_type: String,
-    pub(super) predicate: Predicate,
+    pub(crate) statement_type: String,
+    pub(crate) predicate: P,
     #[serde(rename = "predicateType")]
-    pub(super) predicate_type: String,
-    pub(super) subject: Vec<Subject>,
+    pub(crate) predicate_type: String,
+    pub(crate) subject: Vec<Subject>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Subject {
-    pub(super) digest: SubjectDigest,
-    pub(super) name: String,
+pub(crate) struct Subject {
+    pub(crate) digest: SubjectDigest,
+    pub(crate) name: String,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) enum SubjectDigest {
+pub(crate) enum SubjectDigest {
     #[serde(rename = "sha256")]
     Sha256(Digest),
     #[serde(rename = "nanohostCommitV1")]

@@ -19,6 +19,9 @@ use crate::seal::{OVERHEAD, associated};
 /// The columns that [`run_row`] reads.
 const RUN_COLUMNS: &str = "id, program, opened, len, last, phase, status, deadline";
 
+/// The chain of acts lies beside the chains of runs, and is no run.
+const NO_ACTS: &str = "id <> (SELECT CAST(value AS TEXT) FROM meta WHERE name = 'acts')";
+
 struct RunRow {
     run: RunId,
     program: String,
@@ -54,7 +57,8 @@ impl<T: HasShelf> Records for T {
 
     fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         let rows = self.shelf().files().database.read(|conn| {
-            let select = format!("SELECT {RUN_COLUMNS} FROM run ORDER BY opened DESC, id DESC");
+            let select =
+                format!("SELECT {RUN_COLUMNS} FROM run WHERE {NO_ACTS} ORDER BY opened DESC, id DESC");
             conn.prepare_cached(&select)?.query_map([], run_row)?.collect::<Result<Vec<_>, _>>()
         })?;
         rows.into_iter().map(|row| self.shelf().summary(row)).collect()
@@ -64,11 +68,21 @@ impl<T: HasShelf> Records for T {
         // `g` comes after every digit of an id.
         let end = format!("{prefix}g");
         let matches = self.shelf().files().database.read(|conn| {
-            conn.prepare_cached("SELECT id FROM run WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
+            let select =
+                format!("SELECT id FROM run WHERE id >= ?1 AND id < ?2 AND {NO_ACTS} ORDER BY id LIMIT ?3");
+            conn.prepare_cached(&select)?
                 .query_map((prefix, end, MAX_CANDIDATES as i64), |row| ident(row, 0))?
                 .collect::<Result<Vec<_>, _>>()
         })?;
         Ok(Found::from_matches(matches))
+    }
+
+    fn acts(&self) -> Result<RunId, StoreError> {
+        self.shelf().files().database.read(|conn| {
+            conn.query_row("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'acts'", [], |row| {
+                ident(row, 0)
+            })
+        })
     }
 
     fn is_live(&self, run: &RunId) -> Result<bool, StoreError> {

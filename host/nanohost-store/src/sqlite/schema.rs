@@ -1,15 +1,17 @@
 //! The tables of `store.db`. A change here is a new version and an upgrade from the last one.
 
+use nanohost_core::RunId;
 use rusqlite::Transaction;
 
 use super::log;
 use crate::database::{Earlier, Schema};
 use crate::keyring::StoreName;
+use crate::seal;
 
-/// Version 4. The texts are compared with the database's own at every opening.
+/// Version 5. The texts are compared with the database's own at every opening.
 pub(super) const SCHEMA: Schema = Schema {
     application_id: 0x6e68_7374,
-    version: 4,
+    version: 5,
     statements: &[
         META,
         COUNTER,
@@ -25,8 +27,34 @@ pub(super) const SCHEMA: Schema = Schema {
         LOG_ENTRY,
         LOG_NODE,
         LOG_HEAD,
+        ERASED,
+        ERASING,
+        HOLD,
     ],
-    earlier: &[VERSION_3, VERSION_2, VERSION_1],
+    earlier: &[VERSION_4, VERSION_3, VERSION_2, VERSION_1],
+};
+
+/// Without acts, subjects, erasures and legal holds.
+pub(super) const VERSION_4: Earlier = Earlier {
+    version: 4,
+    statements: &[
+        META,
+        COUNTER,
+        RUN_OF_VERSION_4,
+        RUN_OPENED,
+        ENVELOPE,
+        CONTENT,
+        KV,
+        IDEMPOTENCY,
+        START_KEY,
+        RESUME_TOKEN,
+        STOP_REQUEST,
+        LOG_ENTRY,
+        LOG_NODE,
+        LOG_HEAD,
+    ],
+    upgrade: &[SUBJECTS_OF_RUNS, ERASED, ERASING, HOLD],
+    fill: begin_acts,
 };
 
 /// Without the log over all runs.
@@ -35,7 +63,7 @@ pub(super) const VERSION_3: Earlier = Earlier {
     statements: &[
         META,
         COUNTER,
-        RUN,
+        RUN_OF_VERSION_4,
         RUN_OPENED,
         ENVELOPE,
         CONTENT,
@@ -45,8 +73,8 @@ pub(super) const VERSION_3: Earlier = Earlier {
         RESUME_TOKEN,
         STOP_REQUEST,
     ],
-    upgrade: &[LOG_ENTRY, LOG_NODE, LOG_HEAD],
-    fill: log::enter_all,
+    upgrade: &[LOG_ENTRY, LOG_NODE, LOG_HEAD, SUBJECTS_OF_RUNS, ERASED, ERASING, HOLD],
+    fill: begin_log_and_acts,
 };
 
 /// Reservations without their place, which nothing authenticated.
@@ -55,7 +83,7 @@ pub(super) const VERSION_2: Earlier = Earlier {
     statements: &[
         META,
         COUNTER,
-        RUN,
+        RUN_OF_VERSION_4,
         RUN_OPENED,
         ENVELOPE,
         CONTENT,
@@ -72,8 +100,12 @@ pub(super) const VERSION_2: Earlier = Earlier {
         LOG_ENTRY,
         LOG_NODE,
         LOG_HEAD,
+        SUBJECTS_OF_RUNS,
+        ERASED,
+        ERASING,
+        HOLD,
     ],
-    fill: log::enter_all,
+    fill: begin_log_and_acts,
 };
 
 /// Without deadlines, start keys, resume tokens and requests to stop.
@@ -100,8 +132,12 @@ pub(super) const VERSION_1: Earlier = Earlier {
         LOG_ENTRY,
         LOG_NODE,
         LOG_HEAD,
+        SUBJECTS_OF_RUNS,
+        ERASED,
+        ERASING,
+        HOLD,
     ],
-    fill: log::enter_all,
+    fill: begin_log_and_acts,
 };
 
 /// Reservations that are there already stay as they are, without a place.
@@ -117,8 +153,25 @@ const META: &str = "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NUL
 const COUNTER: &str =
     "CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID";
 
-/// The deadline stands where adding a column puts it.
+/// Whose data a run holds, as a keyed hash. The later columns stand where adding them puts them.
 const RUN: &str = "CREATE TABLE run (\
+    id TEXT PRIMARY KEY CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'), \
+    program TEXT NOT NULL, \
+    opened INTEGER NOT NULL, \
+    epoch INTEGER NOT NULL CHECK (epoch > 0), \
+    len INTEGER NOT NULL CHECK (len >= 0), \
+    last BLOB CHECK (last IS NULL OR length(last) = 32), \
+    phase TEXT NOT NULL CHECK (phase IN ('open', 'suspended', 'closed')), \
+    status TEXT, \
+    deadline INTEGER CHECK (deadline IS NULL OR phase = 'suspended'), \
+    subject BLOB CHECK (subject IS NULL OR length(subject) = 32), \
+    CHECK ((len = 0) = (last IS NULL)), \
+    CHECK ((phase = 'closed') = (status IS NOT NULL))) STRICT, WITHOUT ROWID";
+
+const SUBJECTS_OF_RUNS: &str =
+    "ALTER TABLE run ADD COLUMN subject BLOB CHECK (subject IS NULL OR length(subject) = 32)";
+
+const RUN_OF_VERSION_4: &str = "CREATE TABLE run (\
     id TEXT PRIMARY KEY CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'), \
     program TEXT NOT NULL, \
     opened INTEGER NOT NULL, \
@@ -227,9 +280,57 @@ const LOG_HEAD: &str = "CREATE TABLE log_head (\
     name TEXT PRIMARY KEY CHECK (name IN ('signed', 'witnessed')), \
     note TEXT NOT NULL) STRICT, WITHOUT ROWID";
 
+/// Values that acts erased: what is not there was not lost. Nothing signs these rows: whoever judges a
+/// run asks the acts themselves.
+const ERASED: &str = "CREATE TABLE erased (\
+    run TEXT NOT NULL REFERENCES run (id), \
+    seq INTEGER NOT NULL CHECK (seq >= 0), \
+    role TEXT NOT NULL, \
+    act INTEGER NOT NULL CHECK (act >= 0), \
+    PRIMARY KEY (run, seq, role)) STRICT, WITHOUT ROWID";
+
+/// Keys that an act has given up and that may still be there, with the place of what they open where
+/// it is content: an erasure goes on from here after a crash.
+const ERASING: &str = "CREATE TABLE erasing (\
+    data_key INTEGER PRIMARY KEY, \
+    run TEXT, \
+    seq INTEGER, \
+    role TEXT, \
+    CHECK ((run IS NULL) = (seq IS NULL) AND (run IS NULL) = (role IS NULL))) STRICT";
+
+/// Legal holds, each on one run or one subject. The reason is sealed.
+const HOLD: &str = "CREATE TABLE hold (\
+    id INTEGER PRIMARY KEY AUTOINCREMENT, \
+    run TEXT REFERENCES run (id), \
+    subject BLOB CHECK (subject IS NULL OR length(subject) = 32), \
+    since INTEGER NOT NULL, \
+    principal TEXT NOT NULL, \
+    data_key INTEGER NOT NULL, \
+    sealed BLOB NOT NULL, \
+    CHECK ((run IS NULL) <> (subject IS NULL))) STRICT";
+
 /// What a new store starts with.
 pub(super) fn fill(tx: &Transaction<'_>, store: &StoreName) -> rusqlite::Result<()> {
     tx.execute("INSERT INTO meta (name, value) VALUES ('store', ?1)", [store])?;
     tx.execute("INSERT INTO counter (name, value) VALUES ('kv_version', 0)", [])?;
+    begin_acts(tx)
+}
+
+fn begin_log_and_acts(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    log::enter_all(tx)?;
+    begin_acts(tx)
+}
+
+/// The chain of acts lies where the chains of runs lie, under an id of its own that no listing says.
+fn begin_acts(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    let mut bytes = [0; 16];
+    seal::fill_random(&mut bytes)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let id = RunId::from_random(bytes);
+    tx.execute("INSERT INTO meta (name, value) VALUES ('acts', ?1)", [id.as_str().as_bytes()])?;
+    tx.execute(
+        "INSERT INTO run (id, program, opened, epoch, len, last, phase) VALUES (?1, '', 0, 1, 0, NULL, 'open')",
+        [id.as_str()],
+    )?;
     Ok(())
 }

@@ -253,6 +253,12 @@ fn of_version(earlier: &Earlier, dir: &Path) {
             .expect("the database lists")
     };
     let present = tables(&conn);
+    // No version before this one had acts.
+    conn.execute_batch(
+        "DELETE FROM run WHERE id = (SELECT CAST(value AS TEXT) FROM meta WHERE name = 'acts'); \
+         DELETE FROM meta WHERE name = 'acts'",
+    )
+    .expect("the acts go");
     // Up to version 2 keys were for all functions of a tool.
     if earlier.version <= 2 {
         conn.execute("UPDATE idempotency SET mac = ?2 WHERE mac = ?1", macs).expect("the reservation moves");
@@ -337,8 +343,13 @@ fn is_brought_up_to_date(earlier: &Earlier) {
     assert!(store.hand_out_token(&run(2), 1, "ann", false).expect("the store writes").is_some());
     let deadline = Some(Timestamp::from_millis(5));
     commit(&store, &fence, &Batch { phase: Some(Phase::Suspended { deadline }), ..Batch::of(b"t".to_vec()) });
-    drop((fence, store));
+    let acts = store.acts().expect("it has a chain of acts");
+    let Taken::Owned(act) = store.take(&acts).expect("the store answers") else { panic!("it is free") };
+    commit(&store, &act, &Batch::of(b"an act".to_vec()));
+    assert_eq!(store.runs().expect("the store lists").len(), 3);
+    drop((act, fence, store));
     assert_eq!(load(&open(dir.path()), &run(2)).summary.state.deadline(), deadline);
+    assert_eq!(load(&open(dir.path()), &acts).envelopes, [b"an act"]);
     log::is_whole(dir.path());
 }
 
@@ -588,8 +599,8 @@ fn a_damaged_file_is_refused_or_reported() {
     drop((fence, store));
     let path = dir.path().join("store.db");
     let mut bytes = fs::read(&path).expect("it reads");
-    // Everything after the first pages, so that the file opens and the rows are broken.
-    bytes[40_960..].fill(0xa5);
+    // Everything after the pages that begin the tables, so that the file opens and the rows are broken.
+    bytes[110_592..].fill(0xa5);
     fs::write(&path, bytes).expect("it writes");
     let error = read(dir.path()).load(&run(1)).expect_err("the rows are broken");
     assert_eq!(error.code(), "store_corrupt");
@@ -770,7 +781,7 @@ fn changed_envelopes_show_beside_the_recorded_head() {
     edit(dir.path(), "store.db", "DELETE FROM envelope WHERE seq = 2");
     let record = load(&store, &run(1));
     assert_eq!((record.envelopes.len(), record.recorded), (2, recorded));
-    edit(dir.path(), "store.db", "UPDATE run SET len = 2");
+    edit(dir.path(), "store.db", "UPDATE run SET len = 2 WHERE len > 0");
     assert_eq!(load(&store, &run(1)).recorded.len, 2);
 }
 

@@ -15,6 +15,7 @@ use nanohost_store::{LogHead, LogView, Logged, OpenOptions, SqliteReader, StoreE
 use nanohost_verify::Remembered;
 use serde_json::json;
 
+use crate::acts;
 use crate::cli::{LogArgs, LogCommand};
 use crate::commands::evidence;
 use crate::console::{self, Console, Progress};
@@ -437,6 +438,7 @@ fn fsck(state: Option<&Path>, json: bool, places: &Places, console: &Console) ->
             judge_head(name, note, head, key.as_ref(), frontier.size(), &roots, &mut found);
         }
     }
+    judge_acts(&reader, places, &mut found)?;
     if signed.is_none() && frontier.size() > 0 {
         found.missing.push("no head of the log is signed".to_owned());
     }
@@ -450,6 +452,26 @@ fn fsck(state: Option<&Path>, json: bool, places: &Places, console: &Console) ->
         }
     }
     tell(&found, &frontier, signed.as_ref().map(|(_, head)| head), key.as_ref(), json, console)
+}
+
+/// The chain of acts, which no run's verification looks at as a whole.
+fn judge_acts(reader: &SqliteReader, places: &Places, found: &mut Found) -> anyhow::Result<()> {
+    let head = acts::head(reader).map_err(store_failure)?;
+    if head.len == 0 {
+        return Ok(());
+    }
+    let Ok(trust) = evidence::own_trust(places) else {
+        found
+            .tampered
+            .push("the key that signs acts is not on this machine, so none can be believed".to_owned());
+        return Ok(());
+    };
+    match acts::verified(reader, &trust).map_err(store_failure)? {
+        Ok(_) => {}
+        Err(fault) if fault.is_missing => found.missing.push(fault.to_string()),
+        Err(fault) => found.tampered.push(fault.to_string()),
+    }
+    Ok(())
 }
 
 fn head_of(log: &mut dyn LogView, which: LogHead) -> Result<Option<(Note, Checkpoint)>, StoreError> {

@@ -39,12 +39,9 @@ fn entries(store: &impl Logged) -> Vec<(RunId, u64, Vec<u8>)> {
 pub(super) fn is_whole(dir: &Path) {
     let reader = SqliteReader::open(dir, &options()).expect("the store opens");
     let entries = entries(&reader);
-    let envelopes: usize = reader
-        .runs()
-        .expect("it lists")
-        .iter()
-        .map(|listed| load(&reader, &listed.run).envelopes.len())
-        .sum();
+    let acts = reader.acts().expect("it has acts");
+    let runs = reader.runs().expect("it lists").into_iter().map(|listed| listed.run);
+    let envelopes: usize = runs.chain([acts]).map(|run| load(&reader, &run).envelopes.len()).sum();
     assert_eq!(entries.len(), envelopes);
     for (run, seq, bytes) in &entries {
         assert_eq!(&load(&reader, run).envelopes[*seq as usize], bytes);

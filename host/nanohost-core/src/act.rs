@@ -1,0 +1,91 @@
+//! Acts: what is done to a store and not by a run, such as an erasure. A store has one chain of them,
+//! sealed like a run's envelopes and logged beside them; the runs that an act bears on stay as they
+//! are. Knows no store, no content and no machine.
+
+mod chain;
+mod erasure;
+mod read;
+mod reference;
+
+#[cfg(test)]
+mod tests;
+
+pub use chain::{ActChain, ActError};
+pub use erasure::{Basis, Erasure};
+pub use read::{ActFault, OpenedAct, verify};
+pub use reference::{BadReference, ValueRef};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Principal, RunId, Timestamp};
+
+/// `predicateType` of every act. Another one than a run's: neither can be taken for the other.
+pub const ACT_TYPE: &str = "https://nanohost.dev/act/v1";
+
+/// What an act's envelope says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ActPredicate {
+    /// What was done.
+    pub act: Act,
+    /// Where it stands.
+    pub chain: ActPlace,
+    /// When.
+    pub time: Timestamp,
+    /// Who did it, as they say.
+    pub principal: Principal,
+}
+
+/// The place of an act in its chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ActPlace {
+    /// The chain: one for each store.
+    pub id: RunId,
+    /// The position, from 0.
+    pub seq: u64,
+    /// SHA-256 of the exact bytes of the act before; absent in act 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev: Option<Digest>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Act {
+    /// Values of a run were erased.
+    Erasure(Erasure),
+}
+
+impl Act {
+    /// The word for it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Erasure(_) => "erasure",
+        }
+    }
+
+    /// The run that it bears on, where it bears on one.
+    pub fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::Erasure(erasure) => erasure.run(),
+        }
+    }
+
+    /// What is wrong with it, beyond its form.
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Erasure(erasure) => erasure.check(),
+        }
+    }
+}
+
+/// The name of a chain, as the subjects of its acts begin.
+fn name(chain: &RunId) -> String {
+    format!("acts/{chain}")
+}
+
+/// What the first act of a chain names as its beginning.
+fn beginning(chain: &RunId) -> Digest {
+    Digest::of(name(chain).as_bytes())
+}

@@ -1,0 +1,193 @@
+//! A chain of acts verifies, and nothing else does.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::envelope::{OpenError, Opened};
+use crate::{Role, Salt, Signer, TrustRoot, dsse};
+
+fn id() -> RunId {
+    RunId::from_random([7; 16])
+}
+
+fn run(number: u8) -> RunId {
+    RunId::from_random([number; 16])
+}
+
+fn signer() -> Arc<Signer> {
+    Arc::new(Signer::from_seed([9; 32]))
+}
+
+fn trust() -> TrustRoot {
+    TrustRoot::new([signer().public().clone()])
+}
+
+fn value(number: u8, seq: u64, role: &str) -> ValueRef {
+    ValueRef { run: run(number), seq, role: Role::new(role).expect("a role") }
+}
+
+fn seal(chain: &mut ActChain, millis: i64, refs: Vec<ValueRef>) -> Result<Vec<u8>, ActError> {
+    let who = Principal::new("dana").expect("a principal");
+    let sealed = chain.seal(
+        Timestamp::from_millis(millis),
+        &who,
+        Salt::from_bytes([millis as u8; 32]),
+        (Role::REASON, "she asked"),
+        |reason| {
+            let approver = Some(who.clone());
+            Act::Erasure(Erasure { refs, key_values: 0, basis: Basis::Request, approver, reason })
+        },
+    )?;
+    Ok(sealed.bytes)
+}
+
+fn three() -> Vec<Vec<u8>> {
+    let mut chain = ActChain::reopen(id(), &[], signer());
+    [(10, 1), (20, 2), (20, 1)]
+        .map(|(millis, number)| {
+            seal(&mut chain, millis, vec![value(number, 0, "input"), value(number, 3, "output")])
+                .expect("an act")
+        })
+        .to_vec()
+}
+
+#[test]
+fn a_chain_verifies_and_goes_on_where_it_ended() {
+    let mut acts = three();
+    let opened = verify(&id(), &acts, &trust()).expect("a good chain");
+    assert_eq!(opened[1].predicate.act.run(), Some(&run(2)));
+    assert_eq!(opened[0].predicate.act.kind(), "erasure");
+    let mut chain = ActChain::reopen(id(), &opened, signer());
+    assert_eq!(chain.next_seq(), 3);
+    // A clock that goes backwards makes no act older than the one before it.
+    acts.push(seal(&mut chain, 5, vec![value(3, 0, "input")]).expect("an act"));
+    let opened = verify(&id(), &acts, &trust()).expect("a good chain");
+    assert_eq!(opened[3].predicate.time, Timestamp::from_millis(20));
+}
+
+#[test]
+fn the_words_are_content_and_not_in_the_envelope() {
+    let mut chain = ActChain::reopen(id(), &[], signer());
+    let who = Principal::new("dana").expect("a principal");
+    let salt = Salt::from_bytes([1; 32]);
+    let sealed = chain
+        .seal(Timestamp::from_millis(1), &who, salt, (Role::REASON, "Mira asked"), |reason| {
+            let refs = vec![value(1, 0, "input")];
+            Act::Erasure(Erasure { refs, key_values: 2, basis: Basis::Objection, approver: None, reason })
+        })
+        .expect("an act");
+    let [content] = sealed.contents.as_slice() else { panic!("one value") };
+    assert_eq!(content.bytes, b"\"Mira asked\"");
+    let envelope = dsse::Unverified::parse(&sealed.bytes).expect("an envelope");
+    assert!(!String::from_utf8_lossy(envelope.payload()).contains("Mira"));
+    let opened = OpenedAct::open(&sealed.bytes, &trust()).expect("a good act");
+    assert!(opened.admits(content));
+    let mut other = content.clone();
+    other.bytes = b"\"nobody asked\"".to_vec();
+    assert!(!opened.admits(&other));
+}
+
+#[test]
+fn what_was_cut_moved_or_repeated_is_found() {
+    let acts = three();
+    let mut bad =
+        [vec![1, 2], vec![0, 2], vec![0, 0, 1], vec![1, 0, 2], vec![0, 1, 1]].into_iter().map(|order| {
+            let acts: Vec<Vec<u8>> = order.iter().map(|at: &usize| acts[*at].clone()).collect();
+            verify(&id(), &acts, &trust()).is_err()
+        });
+    assert!(bad.all(|refused| refused));
+    assert!(verify(&run(8), &acts, &trust()).is_err(), "another store's chain");
+    assert!(verify(&id(), &acts[..2], &trust()).is_ok(), "that an end was cut off, the log shows");
+    let stranger = TrustRoot::new([Signer::from_seed([1; 32]).public().clone()]);
+    let fault = verify(&id(), &acts, &stranger).expect_err("nobody here signed it");
+    assert!(fault.untrusted && fault.at == 0);
+}
+
+#[test]
+fn no_changed_byte_of_an_act_passes() {
+    let act = three().swap_remove(1);
+    for at in 0..act.len() {
+        let mut changed = act.clone();
+        changed[at] ^= 1;
+        assert!(OpenedAct::open(&changed, &trust()).is_err(), "byte {at}");
+    }
+    assert!(OpenedAct::open(&act, &trust()).is_ok());
+}
+
+#[test]
+fn an_act_is_no_event_of_a_run() {
+    let act = three().swap_remove(0);
+    assert!(matches!(Opened::open(&act, &trust()), Err(OpenError::Statement(_))));
+}
+
+/// Signed by the trusted key, and wrong all the same.
+fn forged(change: impl FnOnce(&mut Value)) -> Result<OpenedAct, OpenError> {
+    let act = three().swap_remove(0);
+    let envelope = dsse::Unverified::parse(&act).expect("an envelope");
+    let mut payload: Value = serde_json::from_slice(envelope.payload()).expect("a payload");
+    change(&mut payload);
+    let payload = crate::jcs::canonical(&payload).expect("it has a canonical form");
+    OpenedAct::open(&dsse::seal(&payload, &signer()), &trust())
+}
+
+#[test]
+fn what_no_host_signs_is_refused() {
+    forged(|_| {}).expect("what is not changed is good");
+    let other = value(2, 9, "input").to_string();
+    let own = |role: &str| value(1, 0, role).to_string();
+    let changes: [(&str, Value); 14] = [
+        ("/predicateType", "https://nanohost.dev/evidence/v1".into()),
+        ("/_type", "https://in-toto.io/Statement/v2".into()),
+        ("/predicate/act/kind", "forgetting".into()),
+        ("/predicate/act/basis", "whim".into()),
+        ("/predicate/act/refs", json!([])),
+        ("/predicate/act/refs", json!([own("input"), other])),
+        ("/predicate/act/refs", json!([own("output"), own("input")])),
+        ("/predicate/act/refs", json!([own("input"), own("input")])),
+        ("/predicate/act/refs", json!(["run/1/0/input"])),
+        ("/predicate/act/reason", "00".repeat(32).into()),
+        ("/predicate/chain/seq", 1.into()),
+        ("/predicate/principal", "".into()),
+        ("/subject", json!([])),
+        ("/predicate", json!({})),
+    ];
+    for (at, changed) in changes {
+        let refused = forged(|payload| *payload.pointer_mut(at).expect("it is there") = changed.clone());
+        assert!(refused.is_err(), "{at} = {changed}");
+    }
+    assert!(forged(|payload| payload["predicate"]["act"]["more"] = 1.into()).is_err(), "an unknown member");
+    assert!(forged(|payload| payload["predicate"]["more"] = 1.into()).is_err(), "an unknown member");
+}
+
+#[test]
+fn the_name_of_a_value_has_one_form() {
+    let text = value(1, 12, "output").to_string();
+    assert_eq!(text.parse(), Ok(value(1, 12, "output")));
+    let id = run(1);
+    for bad in [
+        "",
+        "run/",
+        "run/1/0/input",
+        &format!("run/{id}"),
+        &format!("run/{id}/0"),
+        &format!("run/{id}/00/input"),
+        &format!("run/{id}/+1/input"),
+        &format!("run/{id}/1/INPUT"),
+        &format!("acts/{id}/1/input"),
+        &format!("run/{id}/1/"),
+        &format!(" run/{id}/1/input"),
+    ] {
+        assert_eq!(bad.parse::<ValueRef>(), Err(BadReference), "{bad:?}");
+    }
+}
+
+#[test]
+fn more_values_than_one_act_holds_are_refused() {
+    let mut chain = ActChain::reopen(id(), &[], signer());
+    let refs = |count: u64| (0..count).map(|seq| value(1, seq, "input")).collect();
+    assert!(seal(&mut chain, 1, refs(Erasure::MAX_REFS as u64 + 1)).is_err());
+    let most = seal(&mut chain, 1, refs(Erasure::MAX_REFS as u64)).expect("an act");
+    OpenedAct::open(&most, &trust()).expect("a good act");
+}
