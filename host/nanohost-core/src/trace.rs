@@ -5,6 +5,7 @@ mod check;
 mod logged;
 mod remembered;
 mod shown;
+mod witnessed;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use check::{Check, CheckName, CheckResult, Fault, FaultKind, Report, RunState};
 pub use logged::{Standing, check_log};
 pub use remembered::{SeenHead, SeenHeads, SeenLog};
+pub use witnessed::check_witnesses;
 
 use crate::admission_record::{AdmissionRecord, RepeatError};
 use crate::admit::{Plan, Refusal};

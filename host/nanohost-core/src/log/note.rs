@@ -137,6 +137,11 @@ impl NoteVerifier {
     pub const fn key(&self) -> &PublicKey {
         &self.key
     }
+
+    /// The same key under the same name, whose signatures are over a time too: see [`Note::sign_time`].
+    pub fn with_time(&self) -> Self {
+        Self::new(self.name.clone(), Kind::Cosignature, self.key.clone())
+    }
 }
 
 /// The form in which keys are handed on (vkey): `name+hash+base64`.
@@ -234,15 +239,24 @@ impl Note {
 
     /// Adds a signature: over the text, or, for a cosigner, over the text and `time`, Unix seconds.
     pub fn sign(&mut self, signer: &NoteSigner, time: u64) {
-        let NoteVerifier { name, kind, hash, .. } = &signer.verifier;
-        let signature = match kind {
-            Kind::Ed25519 => signer.key.sign(&[self.text.as_bytes()]).to_vec(),
+        self.sign_as(&signer.verifier, &signer.key, time);
+    }
+
+    /// Adds a signature over the text and a time, whatever else this signer signs: a log says by it
+    /// that at this time this was its head ([`NoteVerifier::with_time`] checks it).
+    pub fn sign_time(&mut self, signer: &NoteSigner, time: u64) {
+        self.sign_as(&signer.verifier.with_time(), &signer.key, time);
+    }
+
+    fn sign_as(&mut self, verifier: &NoteVerifier, key: &Signer, time: u64) {
+        let signature = match verifier.kind {
+            Kind::Ed25519 => key.sign(&[self.text.as_bytes()]).to_vec(),
             Kind::Cosignature => {
-                let signature = signer.key.sign(&[cosigned(time).as_bytes(), self.text.as_bytes()]);
+                let signature = key.sign(&[cosigned(time).as_bytes(), self.text.as_bytes()]);
                 [time.to_be_bytes().as_slice(), &signature].concat()
             }
         };
-        self.lines.push(Line { name: name.clone(), hash: *hash, signature });
+        self.lines.push(Line { name: verifier.name.clone(), hash: verifier.hash, signature });
     }
 
     /// The note with no signature but those by `verifiers`.

@@ -49,6 +49,37 @@ impl fmt::Display for GrowthProof {
     }
 }
 
+/// The most hashes of a consistency proof: no tree there can be needs more, and witnesses take no more.
+pub const MAX_GROWTH_HASHES: usize = 63;
+
+/// The longest text of a [`GrowthProof`]: stops a peer from sending more.
+pub const MAX_GROWTH: usize = 32 + MAX_GROWTH_HASHES * 45 + MAX_NOTE;
+
+impl FromStr for GrowthProof {
+    type Err = InclusionError;
+
+    fn from_str(text: &str) -> Result<Self, InclusionError> {
+        if text.len() > MAX_GROWTH {
+            return Err(InclusionError::Form("too long"));
+        }
+        let (lines, checkpoint) = text.split_once("\n\n").ok_or(InclusionError::Form("no checkpoint"))?;
+        let mut lines = lines.split('\n');
+        let old = lines.next().and_then(|line| number(line.strip_prefix("old ")?));
+        let old = old.ok_or(InclusionError::Form("no old size in its one form"))?;
+        let hashes = read_hashes(lines, MAX_GROWTH_HASHES)?;
+        let checkpoint: Note = checkpoint.parse().map_err(|error: NoteError| CheckpointError::from(error))?;
+        Ok(Self { old, hashes, checkpoint })
+    }
+}
+
+fn read_hashes<'t>(lines: impl Iterator<Item = &'t str>, most: usize) -> Result<Vec<Digest>, InclusionError> {
+    let hash = |line: &str| STANDARD.decode(line).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let hashes: Option<Vec<Digest>> =
+        lines.take(most + 1).map(|line| hash(line).map(Digest::from_bytes)).collect();
+    let hashes = hashes.ok_or(InclusionError::Form("a line that is not a hash in base64"))?;
+    if hashes.len() > most { Err(InclusionError::Form("too many hashes")) } else { Ok(hashes) }
+}
+
 fn write_hashes(f: &mut fmt::Formatter<'_>, hashes: &[Digest]) -> fmt::Result {
     hashes.iter().try_for_each(|hash| writeln!(f, "{}", STANDARD.encode(hash.as_bytes())))
 }
@@ -74,8 +105,16 @@ impl InclusionProof {
     /// Where it does not show that.
     pub fn check(&self, entry: &[u8], log: &NoteVerifier) -> Result<Checkpoint, InclusionError> {
         let head = Checkpoint::open(&self.checkpoint, log)?;
-        tree::check_inclusion(&tree::leaf(entry), self.index, head.size, &head.root, &self.hashes)?;
+        self.holds(entry, &head)?;
         Ok(head)
+    }
+
+    /// Whether its hashes lead from `entry` to a head, which somebody checked.
+    ///
+    /// # Errors
+    /// Where they do not.
+    pub fn holds(&self, entry: &[u8], head: &Checkpoint) -> Result<(), ProofError> {
+        tree::check_inclusion(&tree::leaf(entry), self.index, head.size, &head.root, &self.hashes)
     }
 }
 
@@ -102,13 +141,7 @@ impl FromStr for InclusionProof {
         lines.next_if(|line| line.starts_with("extra "));
         let index = lines.next().and_then(|line| number(line.strip_prefix("index ")?));
         let index = index.ok_or(InclusionError::Form("no index in its one form"))?;
-        let hash = |line: &str| STANDARD.decode(line).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let hashes: Option<Vec<Digest>> =
-            lines.take(MAX_PROOF + 1).map(|line| hash(line).map(Digest::from_bytes)).collect();
-        let hashes = hashes.ok_or(InclusionError::Form("a line that is not a hash in base64"))?;
-        if hashes.len() > MAX_PROOF {
-            return Err(InclusionError::Form("too many hashes"));
-        }
+        let hashes = read_hashes(lines, MAX_PROOF)?;
         let checkpoint: Note = checkpoint.parse().map_err(|error: NoteError| CheckpointError::from(error))?;
         Ok(Self { index, hashes, checkpoint })
     }

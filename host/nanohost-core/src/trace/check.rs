@@ -30,13 +30,15 @@ pub enum CheckName {
     Closed,
     /// The log over all runs holds it, and no more of it.
     Log,
+    /// As many witnesses as are wanted signed the log's head over it.
+    Witnesses,
     /// No envelope was cut off or replaced since an earlier look.
     Rollback,
 }
 
 impl CheckName {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Signatures,
         Self::Canonical,
         Self::Sequence,
@@ -47,6 +49,7 @@ impl CheckName {
         Self::Authority,
         Self::Closed,
         Self::Log,
+        Self::Witnesses,
         Self::Rollback,
     ];
 
@@ -63,6 +66,7 @@ impl CheckName {
             Self::Authority => "authority",
             Self::Closed => "closed",
             Self::Log => "log",
+            Self::Witnesses => "witnesses",
             Self::Rollback => "rollback",
         }
     }
@@ -109,6 +113,8 @@ pub enum FaultKind {
     RolledBack,
     /// The signing key is not trusted.
     UntrustedKey,
+    /// Fewer witnesses signed the log's head than are wanted.
+    Unwitnessed,
 }
 
 /// The first thing that is wrong.
@@ -182,6 +188,9 @@ impl Report {
         for check in &mut checks {
             match check.name {
                 CheckName::Log => check.detail = "only where the log is: in its store".to_owned(),
+                CheckName::Witnesses => {
+                    check.detail = "NOT CHECKED: nobody says which count (--log-policy)".to_owned();
+                }
                 CheckName::Rollback => {
                     check.detail = "NOT CHECKED: nothing is remembered (--state)".to_owned();
                 }
@@ -233,7 +242,7 @@ impl Report {
     /// Whether something is not disclosed, so that a check could not be made: of the program or the
     /// policy, or of a value, whose transition was then checked in its shape only.
     pub fn is_partial(&self) -> bool {
-        let elsewhere = [CheckName::Log, CheckName::Rollback];
+        let elsewhere = [CheckName::Log, CheckName::Witnesses, CheckName::Rollback];
         let unmade =
             |check: &Check| check.result == CheckResult::NotChecked && !elsewhere.contains(&check.name);
         self.withheld > 0 || self.checks.iter().any(unmade)

@@ -105,3 +105,17 @@ fn signatures_and_cosignatures() {
     assert!(again.add_signatures("").is_ok() && again == note);
     assert!(again.add_signatures("nothing\n").is_err() && again == note);
 }
+
+#[test]
+fn a_signer_of_heads_says_when() {
+    let log = signer("example.com/log", Kind::Ed25519, 1);
+    let mut note = Note::new("example.com/log\n0\nx\n".into()).expect("a text");
+    note.sign(&log, 0);
+    assert_eq!(note.by(&log.verifier().with_time()), Ok(None));
+    note.sign_time(&log, 1_700_000_000);
+    let note: Note = note.to_string().parse().expect("it is in its form");
+    assert_eq!(note.by(log.verifier()), Ok(Some(Signed { time: None })));
+    assert_eq!(note.by(&log.verifier().with_time()), Ok(Some(Signed { time: Some(1_700_000_000) })));
+    let other: Note = note.to_string().replace("\n0\n", "\n1\n").parse().expect("it is in its form");
+    assert_eq!(other.by(&log.verifier().with_time()), Err(NoteError::Signature));
+}

@@ -64,6 +64,26 @@ fn growth_is_written_as_witnesses_take_it() {
     let growth = GrowthProof { old: 1, hashes, checkpoint };
     let first = STANDARD.encode(leaf(b"first").as_bytes());
     assert_eq!(growth.to_string(), format!("old 1\n{first}\n\n{}", growth.checkpoint));
-    let whole = GrowthProof { old: 0, hashes: Vec::new(), ..growth };
+    let whole = GrowthProof { old: 0, hashes: Vec::new(), ..growth.clone() };
     assert_eq!(whole.to_string(), format!("old 0\n\n{}", whole.checkpoint));
+    for proof in [&growth, &whole] {
+        assert_eq!(proof.to_string().parse::<GrowthProof>().as_ref(), Ok(proof));
+    }
+    let text = growth.to_string();
+    for bad in [
+        String::new(),
+        text.replace("old 1", "old 01"),
+        text.replace("old 1", "old -1"),
+        text.replace("old 1", "old 1 "),
+        text.replace("old 1", "new 1"),
+        text.replace("old 1\n", ""),
+        text.replace("old 1\n", "old 1\nAAAA\n"),
+        text.replace("old 1\n", "old 1\r\n"),
+        text.replace("\n\n", "\n"),
+        text.replace("old 1\n", &format!("old 1\n{}", format!("{first}\n").repeat(63))),
+        text.trim_end().to_owned(),
+        format!("{text}{}", "x".repeat(MAX_GROWTH)),
+    ] {
+        assert!(bad.parse::<GrowthProof>().is_err(), "{bad}");
+    }
 }
