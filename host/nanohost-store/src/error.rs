@@ -131,6 +131,14 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// What a witness keeps is not all there, or not its own.
+    #[error("{} is not what this witness kept: {detail}", path.display())]
+    WitnessState {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The system gives no random numbers.
     #[error("the operating system gives no random numbers: {cause}")]
     NoRandom {
@@ -159,6 +167,7 @@ impl StoreError {
             Self::KeyUnreadable { .. } => "key_unreadable",
             Self::VaultKeyMissing { .. } => "vault_key_missing",
             Self::VaultKeyWrong { .. } => "vault_key_wrong",
+            Self::WitnessState { .. } => "witness_state",
             Self::NoRandom { .. } => "no_random",
         }
     }
@@ -198,6 +207,11 @@ impl StoreError {
                 "restore the file from its backup: without it no content can be read".into()
             }
             Self::VaultKeyWrong { .. } => "restore the file that was made with this store".into(),
+            Self::WitnessState { .. } => {
+                "a witness whose last heads are lost must not sign under its key any more, nor from an older copy of \
+                 them: begin with an empty folder, and have its new key trusted"
+                    .into()
+            }
             Self::NoRandom { .. } => "check that the system's random source works".into(),
         }
     }

@@ -39,6 +39,7 @@ mod seal;
 mod secrets;
 mod signing_key;
 mod sqlite;
+mod witness_state;
 
 #[cfg(test)]
 mod contract;
@@ -58,3 +59,4 @@ pub use signing_key::{
     DevelopmentKey, PUBLIC_KEY_FILE, development_key, development_public_key, log_key, log_public_key,
 };
 pub use sqlite::{OpenOptions, SqliteReader, SqliteStore};
+pub use witness_state::{MAX_WITNESSED_LOGS, WitnessState};

@@ -66,11 +66,19 @@ pub trait LogView {
     /// Where the store cannot be read; so for all of these.
     fn size(&mut self) -> Result<u64, StoreError>;
 
-    /// A head that is kept.
+    /// A head that is kept, as it lies there.
     ///
     /// # Errors
     /// See [`LogView::size`].
-    fn head(&mut self, which: LogHead) -> Result<Option<Note>, StoreError>;
+    fn head_text(&mut self, which: LogHead) -> Result<Option<String>, StoreError>;
+
+    /// A head that is kept. A text that is no note is no head: whoever needs one says that there is none.
+    ///
+    /// # Errors
+    /// See [`LogView::size`].
+    fn head(&mut self, which: LogHead) -> Result<Option<Note>, StoreError> {
+        Ok(self.head_text(which)?.and_then(|text| text.parse().ok()))
+    }
 
     /// The hash of a full subtree.
     ///

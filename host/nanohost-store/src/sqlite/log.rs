@@ -62,6 +62,23 @@ impl SqliteStore {
         })
     }
 
+    /// Signs the log's present head, and the time at which it is that, Unix seconds: a heartbeat, for
+    /// logs in which nothing happens. `None` without a key.
+    ///
+    /// # Errors
+    /// Where the store cannot be read or written.
+    pub fn sign_log_time(&self, time: u64) -> Result<Option<Note>, StoreError> {
+        let mut files = self.shelf.files();
+        let files = &mut *files;
+        let Some(signer) = &files.log_key else { return Ok(None) };
+        files.database.write(|tx| {
+            let mut note = sign(tx, signer, &edge(tx)?)?;
+            note.sign_time(signer, time);
+            keep_head(tx, LogHead::Signed, &note)?;
+            Ok(Some(note))
+        })
+    }
+
     /// Keeps the signatures of witnesses under a checkpoint of this log, where none of a larger tree
     /// is kept. Whoever calls this has checked them.
     ///
@@ -116,8 +133,8 @@ impl LogView for View<'_> {
         self.or_fail(size(self.rows.0))
     }
 
-    fn head(&mut self, which: LogHead) -> Result<Option<Note>, StoreError> {
-        self.or_fail(kept_head(self.rows.0, which))
+    fn head_text(&mut self, which: LogHead) -> Result<Option<String>, StoreError> {
+        self.or_fail(kept_text(self.rows.0, which))
     }
 
     fn node(&mut self, node: Node) -> Result<Digest, StoreError> {
@@ -297,10 +314,12 @@ fn keep_head(conn: &Connection, which: LogHead, note: &Note) -> rusqlite::Result
 }
 
 fn kept_head(conn: &Connection, which: LogHead) -> rusqlite::Result<Option<Note>> {
-    let text: Option<String> = conn
-        .prepare_cached("SELECT note FROM log_head WHERE name = ?1")?
-        .query_row([which.as_str()], |row| row.get(0))
-        .optional()?;
     // A text that is no note is no head: whoever needs one says that there is none.
-    Ok(text.and_then(|text| text.parse().ok()))
+    Ok(kept_text(conn, which)?.and_then(|text| text.parse().ok()))
+}
+
+fn kept_text(conn: &Connection, which: LogHead) -> rusqlite::Result<Option<String>> {
+    conn.prepare_cached("SELECT note FROM log_head WHERE name = ?1")?
+        .query_row([which.as_str()], |row| row.get(0))
+        .optional()
 }
