@@ -31,6 +31,8 @@ pub enum Exit {
     Untrusted = 13,
     /// The run has no end.
     Open = 14,
+    /// Fewer witnesses signed the head of the log than are wanted.
+    Unwitnessed = 15,
 }
 
 /// A command that could not do what it was asked, with everything that was found.

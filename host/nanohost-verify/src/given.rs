@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use nanohost_core::log::NoteVerifier;
+use clap::{ArgGroup, Args};
+use nanohost_core::log::policy::{LogPolicyError, MAX_POLICY};
 use nanohost_core::log::proof::InclusionProof;
-use nanohost_core::trace::{Report, SeenHeads, Standing, check_log};
-use nanohost_core::{Diagnostic, MAX_PEM, TrustRoot};
+use nanohost_core::log::{Checkpoint, LogPolicy, NoteVerifier};
+use nanohost_core::trace::{Report, SeenHeads, Standing, check_log, check_witnesses};
+use nanohost_core::{Diagnostic, MAX_PEM, RunId, TrustRoot};
 
 use crate::Judged;
 use crate::failure::Failure;
@@ -19,6 +20,7 @@ const MAX_PROOF_FILE: u64 = 256 << 10;
 
 /// What `verify` is asked, wherever the evidence lies.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("log_keys").multiple(true)))]
 pub struct Asked {
     /// A file that remembers how far the evidence of each run reached: what was seen once and is
     /// gone now is rolled back. Made where it is not there
@@ -26,12 +28,16 @@ pub struct Asked {
     pub state: Option<PathBuf>,
     /// A proof that the run stands in the log of its store, as `nanohost log prove` writes it: for an
     /// exported file
-    #[arg(long, value_name = "FILE", requires = "log_key")]
+    #[arg(long, value_name = "FILE", requires = "log_keys")]
     pub log_proof: Option<PathBuf>,
     /// The key that signs the heads of the log, as `nanohost log key` prints it [default for a run of
     /// the store: this machine's own]
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", group = "log_keys")]
     pub log_key: Option<NoteVerifier>,
+    /// Whose word on the log's head counts (c2sp.org/tlog-policy): its witnesses, of whom a quorum has
+    /// to have signed the head that the run stands under, and the keys of logs
+    #[arg(long, value_name = "FILE", group = "log_keys")]
+    pub log_policy: Option<PathBuf>,
     /// Count what could not be checked, such as values that are not disclosed, as missing
     #[arg(long)]
     pub strict: bool,
@@ -41,14 +47,46 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Checks the proof that was named, of an exported file.
+    /// Checks the proof that was named, of an exported file, and who signed the head it leads to.
     ///
     /// # Errors
-    /// `proof_unreadable`, `proof_invalid`.
+    /// `proof_unreadable`, `proof_invalid`, and those of [`log_policy`].
     pub fn check_log(&self, judged: &mut Judged) -> anyhow::Result<()> {
-        if let (Some(path), Some(key)) = (&self.log_proof, &self.log_key) {
-            check_log(&mut judged.report, &judged.envelopes, &log_proof(path)?, Some(key));
+        let policy = self.log_policy.as_deref().map(log_policy).transpose()?;
+        let Judged { report, envelopes, .. } = judged;
+        let proof = self.log_proof.as_deref().map(log_proof).transpose()?;
+        // The policy's key of this log, where none is named.
+        let origin = proof.as_ref().and_then(|proof| proof.checkpoint.text().parse::<Checkpoint>().ok());
+        let by_policy = policy.as_ref().zip(origin).and_then(|(policy, head)| {
+            // A log that the policy does not name is said to be none by the check of witnesses.
+            policy.log(&head.origin).ok().flatten().cloned()
+        });
+        let key = self.log_key.clone().or(by_policy);
+        if let Some(proof) = &proof {
+            check_log(report, envelopes, &Standing::Proven(Box::new(proof.clone())), key.as_ref());
         }
+        if let Some(policy) = &policy {
+            check_witnesses(report, envelopes, proof.as_ref(), policy, key.as_ref());
+        }
+        Ok(())
+    }
+
+    /// Checks who signed the head that a run of a store stands under. `find` gives where it stands under
+    /// the newest head that witnesses signed, by its number of envelopes, and the log's own key.
+    ///
+    /// # Errors
+    /// Those of [`log_policy`] and of `find`.
+    pub fn check_witnesses(
+        &self,
+        judged: &mut Judged,
+        find: impl FnOnce(&RunId, u64) -> anyhow::Result<(Option<InclusionProof>, Option<NoteVerifier>)>,
+    ) -> anyhow::Result<()> {
+        let Some(path) = &self.log_policy else { return Ok(()) };
+        let policy = log_policy(path)?;
+        let Judged { report, envelopes, .. } = judged;
+        let (proof, own) = find(&report.run, envelopes.len() as u64)?;
+        let key = self.log_key.as_ref().or(own.as_ref());
+        check_witnesses(report, envelopes, proof.as_ref(), &policy, key);
         Ok(())
     }
 
@@ -73,15 +111,30 @@ impl Asked {
 ///
 /// # Errors
 /// `proof_unreadable`, `proof_invalid`.
-pub fn log_proof(path: &Path) -> anyhow::Result<Standing> {
+pub fn log_proof(path: &Path) -> anyhow::Result<InclusionProof> {
     let io = |error: std::io::Error| Failure::io("proof_unreadable", "read", path, &error);
     let bytes = read_bounded(path, MAX_PROOF_FILE).map_err(io)?;
-    let proof: InclusionProof = String::from_utf8_lossy(&bytes).parse().map_err(|error| {
+    String::from_utf8_lossy(&bytes).parse().map_err(|error| {
         let help = "`nanohost log prove RUN -o FILE` writes one";
         let message = format!("{}: {error}", path.display());
         Failure::usage(Diagnostic::error("proof_invalid", message).help(help))
-    })?;
-    Ok(Standing::Proven(Box::new(proof)))
+    })
+}
+
+/// Whose word on the head of a log counts, as a file says.
+///
+/// # Errors
+/// `log_policy_unreadable`, `log_policy_invalid`.
+pub fn log_policy(path: &Path) -> anyhow::Result<LogPolicy> {
+    let io = |error: std::io::Error| Failure::io("log_policy_unreadable", "read", path, &error);
+    let bytes = read_bounded(path, MAX_POLICY as u64).map_err(io)?;
+    let invalid = |why: String| {
+        let help = "its form is that of c2sp.org/tlog-policy; `host/docs/log.md` shows one";
+        let finding = Diagnostic::error("log_policy_invalid", format!("{}: {why}", path.display()));
+        Failure::usage(finding.help(help))
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| invalid("it is not text".to_owned()))?;
+    text.parse().map_err(|error: LogPolicyError| invalid(error.to_string()))
 }
 
 /// The keys that a file names.

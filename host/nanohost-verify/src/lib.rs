@@ -24,7 +24,7 @@ use console::{Colour, Console};
 use failure::{Exit, Failure};
 
 pub use file::{Judged, judge};
-pub use given::{Asked, log_proof, trust_file};
+pub use given::{Asked, log_policy, log_proof, trust_file};
 pub use remembered::Remembered;
 pub use verdict::exit_of;
 
@@ -36,7 +36,7 @@ pub use verdict::exit_of;
 #[command(name = "nanohost-verify", version, max_term_width = 100)]
 #[command(after_help = "\
 Exit codes: 0 verified · 2 wrong usage or no export · 10 tampered · 11 truncated ·
-12 rolled back · 13 untrusted key · 14 open run")]
+12 rolled back or forked · 13 untrusted key · 14 open run · 15 witness quorum missing")]
 struct Cli {
     /// The exported file
     #[arg(value_name = "FILE")]

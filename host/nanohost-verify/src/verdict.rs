@@ -19,6 +19,7 @@ pub fn exit_of(report: &Report) -> Exit {
             FaultKind::Truncated => Exit::Truncated,
             FaultKind::RolledBack => Exit::RolledBack,
             FaultKind::UntrustedKey => Exit::Untrusted,
+            FaultKind::Unwitnessed => Exit::Unwitnessed,
         },
         None if report.open => Exit::Open,
         None => Exit::Success,

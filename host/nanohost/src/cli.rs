@@ -1,11 +1,17 @@
 //! The command line: what can be said. Knows nothing of how it is done.
 
+mod log;
+mod witness;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nanohost_core::{Principal, ToolName};
 use nanohost_verify::Asked;
 use nanohost_verify::console::Colour;
+
+pub use log::{LogArgs, LogCommand};
+pub use witness::{WitnessArgs, WitnessCommand};
 
 /// Models propose, the runtime governs.
 ///
@@ -18,7 +24,7 @@ use nanohost_verify::console::Colour;
 #[command(after_help = "\
 Exit codes: 0 success · 1 the run failed · 2 wrong usage or an invalid file · 3 denied ·
 4 suspended · 5 the host could not go on · verify: 10 tampered · 11 truncated ·
-12 rolled back · 13 untrusted key · 14 open run")]
+12 rolled back or forked · 13 untrusted key · 14 open run · 15 witness quorum missing")]
 pub struct Cli {
     #[command(flatten)]
     pub common: Common,
@@ -84,6 +90,8 @@ pub enum Command {
     Secret(SecretArgs),
     /// The log over all runs: its head to remember, proofs, a mirror, a look at all of it
     Log(LogArgs),
+    /// Be a witness of others' logs: sign their heads, and nothing that contradicts them
+    Witness(WitnessArgs),
     /// Show where compiled code is kept, or forget it
     Cache(CacheArgs),
     /// Compile the component that comes on standard input: what nanohost starts itself for
@@ -120,6 +128,7 @@ impl Command {
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
             Self::Secret(_) => false,
             Self::Log(LogArgs { command }) => command.json(),
+            Self::Witness(WitnessArgs { command }) => command.json(),
             Self::Cache(CacheArgs { command: CacheCommand::Path { json } }) => *json,
             Self::Cache(_) => false,
             Self::Graph(args) => args.json,
@@ -727,83 +736,6 @@ pub enum CacheCommand {
     },
     /// Remove all compiled code: it is made again when it is needed
     Clear,
-}
-
-/// `nanohost log`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Every envelope of every run stands in one Merkle tree (RFC 9162). Whoever remembers its head can tell later that
-nothing was removed or replaced: give the checkpoint to others, or keep it with --state on another machine.")]
-pub struct LogArgs {
-    #[command(subcommand)]
-    pub command: LogCommand,
-}
-
-/// What to do with the log.
-#[derive(Debug, Subcommand)]
-pub enum LogCommand {
-    /// Print the signed head of the log (c2sp.org/tlog-checkpoint)
-    Checkpoint {
-        /// The file to write instead
-        #[arg(long, short, value_name = "FILE")]
-        output: Option<PathBuf>,
-        /// Print one JSON document
-        #[arg(long, conflicts_with = "output")]
-        json: bool,
-    },
-    /// Print the key that signs the heads, as others verify with it (a C2SP vkey)
-    Key {
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print a proof that an envelope stands in the log (c2sp.org/tlog-proof), or that the log only grew
-    #[command(group(clap::ArgGroup::new("what").required(true).args(["run", "since"])))]
-    Prove {
-        /// The run's id, or the start of it
-        #[arg(value_name = "RUN")]
-        run: Option<String>,
-        /// Which envelope [default: the last one]
-        #[arg(long, value_name = "N", requires = "run")]
-        envelope: Option<u64>,
-        /// That it only grew since it had so many entries
-        #[arg(long, value_name = "SIZE")]
-        since: Option<u64>,
-        /// The file to write instead
-        #[arg(long, short, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
-    /// Write the log as files that mirror it (c2sp.org/tlog-tiles)
-    Export {
-        /// The folder to write to
-        #[arg(long, short, value_name = "DIR")]
-        output: PathBuf,
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-    /// Compute the whole tree again from the envelopes, and compare
-    Fsck {
-        /// A file that remembers how far the log reached: what was seen once and is gone now is
-        /// rolled back. Made where it is not there
-        #[arg(long, value_name = "FILE")]
-        state: Option<PathBuf>,
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-impl LogCommand {
-    fn json(&self) -> bool {
-        match self {
-            Self::Checkpoint { json, .. }
-            | Self::Key { json }
-            | Self::Export { json, .. }
-            | Self::Fsck { json, .. } => *json,
-            Self::Prove { .. } => false,
-        }
-    }
 }
 
 /// `nanohost key`.

@@ -18,6 +18,7 @@ mod run;
 mod secret;
 mod setup;
 mod update;
+mod witness;
 
 pub use cache::cache;
 pub use cancel::cancel;
@@ -34,3 +35,4 @@ pub use run::run;
 pub use secret::secret;
 pub use setup::{key, trust};
 pub use update::update;
+pub use witness::witness;

@@ -88,6 +88,7 @@ impl Machine {
             cache: None,
             policy: None,
             machine_policy: None,
+            log_policy: None,
         }
     }
 

@@ -26,6 +26,7 @@ mod project;
 mod replay;
 mod signals;
 mod wait;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -91,6 +92,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Trust(args) => commands::trust(args, &places, console),
         Command::Policy(args) => commands::policy(args, &places, console),
         Command::Log(args) => commands::log(args, &places, console),
+        Command::Witness(args) => commands::witness(args, console),
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
         Command::Cache(args) => commands::cache(args, &places, console),

@@ -26,8 +26,12 @@ pub fn watch(cancellation: Cancellation) {
     });
 }
 
+/// Ends when the process is asked to end.
+///
+/// # Errors
+/// Where the system does not let signals be heard.
 #[cfg(unix)]
-async fn first() -> std::io::Result<()> {
+pub async fn first() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -36,7 +40,11 @@ async fn first() -> std::io::Result<()> {
     }
 }
 
+/// Ends when the process is asked to end.
+///
+/// # Errors
+/// Where the system does not let signals be heard.
 #[cfg(not(unix))]
-async fn first() -> std::io::Result<()> {
+pub async fn first() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }

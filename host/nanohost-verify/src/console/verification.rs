@@ -15,6 +15,7 @@ pub fn report(report: &Report, status: Option<&str>, strict: bool) -> String {
                 FaultKind::Truncated => "TRUNCATED",
                 FaultKind::RolledBack => "ROLLED BACK",
                 FaultKind::UntrustedKey => "UNTRUSTED KEY",
+                FaultKind::Unwitnessed => "NOT WITNESSED",
             };
             format!("{} {}", bad(&bold(kind)), escaped(&fault.to_string()))
         }

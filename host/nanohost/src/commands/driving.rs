@@ -13,7 +13,7 @@ use nanohost_sandbox::{Cancellation, Engine};
 use nanohost_store::{Head, Records as _, RunState, SqliteStore};
 use serde::{Deserialize, Serialize};
 
-use super::evidence;
+use super::{evidence, log};
 use crate::cli::ProgramArgs;
 use crate::console::{self, Console, Progress, Sight, Summary};
 use crate::drive::{CallObserved, Drive, Tools};
@@ -170,6 +170,9 @@ pub fn report(
         .filter(|other| matches!(other.state, RunState::Interrupted))
         .count();
     let unknown = unknown_calls(run, id, places, store)?;
+    if let Some(why) = log::witnessed::at_end(places) {
+        console.note(&why);
+    }
     let summary = Summary {
         run,
         unknown: &unknown,

@@ -110,8 +110,11 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
         is_still_here(&args.evidence, path, places)?;
     }
     let (mut judged, kept) = judge(&args.evidence, args.trust.as_deref(), asked.log_key.as_ref(), places)?;
-    if kept.is_none() {
-        asked.check_log(&mut judged)?;
+    match &kept {
+        None => asked.check_log(&mut judged)?,
+        Some(Kept { store, .. }) => asked.check_witnesses(&mut judged, |run, envelopes| {
+            Ok((log::under_witnesses(store, run, envelopes)?, log::own_key(store, places)?))
+        })?,
     }
     asked.compare(&mut judged, |seen, report| {
         if let Some(Kept { store, head: Some(head) }) = &kept {

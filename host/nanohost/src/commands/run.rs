@@ -255,6 +255,10 @@ fn refused(
     id: &RunId,
 ) -> anyhow::Result<Exit> {
     let findings = prepared.policy.told(denied.diagnostics());
+    // What was refused is evidence too.
+    if let Some(why) = super::log::witnessed::at_end(places) {
+        console.note(&why);
+    }
     if args.json {
         console.json(&serde_json::json!({
             "run": id,

@@ -23,6 +23,8 @@ pub(crate) struct Places {
     pub(crate) policy: Option<PathBuf>,
     /// The file that `NANOHOST_MACHINE_POLICY` names, which counts where the machine has none of its own.
     pub(crate) machine_policy: Option<PathBuf>,
+    /// The file that `NANOHOST_LOG_POLICY` names.
+    pub(crate) log_policy: Option<PathBuf>,
 }
 
 impl Places {
@@ -38,6 +40,13 @@ impl Places {
     /// The folder of the keys that sign evidence.
     pub fn keys(&self) -> PathBuf {
         self.config.join("keys")
+    }
+
+    /// Whose word on the log's head counts, and who is asked for it: the file that is named, or
+    /// `log.policy` in the configuration folder. None where there is neither.
+    pub fn log_policy(&self) -> Option<PathBuf> {
+        let own = self.config.join("log.policy");
+        self.log_policy.clone().or_else(|| own.is_file().then_some(own))
     }
 
     /// The folder of compiled code, where it is kept. Its key lies in [`Self::keys`].
@@ -92,7 +101,8 @@ impl Places {
             None => platform().map(|dirs| dirs.cache_dir().to_owned()),
         };
         let (policy, machine_policy) = (named("NANOHOST_POLICY")?, named("NANOHOST_MACHINE_POLICY")?);
-        Ok(Self { store, config, cache, policy, machine_policy })
+        let log_policy = named("NANOHOST_LOG_POLICY")?;
+        Ok(Self { store, config, cache, policy, machine_policy, log_policy })
     }
 }
 

@@ -22,6 +22,7 @@ impl Sandbox {
             cache: Some(root.join("cache")),
             policy: None,
             machine_policy: None,
+            log_policy: None,
         };
         Self { folder, places }
     }

@@ -40,3 +40,4 @@ mod strangers;
 mod suspension;
 mod tool;
 mod trust;
+mod witness;
