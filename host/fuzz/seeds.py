@@ -60,6 +60,14 @@ seed("lock", lock + "".join(f'{key} = "{digest}"\n' for key in ("manifest", "inp
 head = "example.com/log\n7\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
 seed("note", head + "\n\u2014 example.com/log x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n")
 seed("note", "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
+log_key = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+witness_key = "PeterNeumann+18b9780b+BBpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+seed("log_policy", f"# ours\nlog {log_key} https://example.com/\nwitness a {witness_key} http://localhost:1/\ngroup g 1 a\nquorum g\n")
+seed("log_policy", "quorum none\n")
+hash_line = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
+line = "\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+seed("witness", f"old 0\n\n{head}\n{line}")
+seed("witness", f"old 3\n{hash_line * 2}\nPeterNeumann\n7\n{hash_line}\n{line}")
 seed("answers", json.dumps({"format": "nanohost/answers/v1", "cut": False, "answers": [
     {"wall": {"seconds": 1, "nanoseconds": 2}},
     {"random": {"bytes": {"base64": "AP8="}}},

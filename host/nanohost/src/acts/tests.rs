@@ -15,6 +15,7 @@ fn places(folder: &Path) -> Places {
         cache: None,
         policy: None,
         machine_policy: None,
+        log_policy: None,
     }
 }
 

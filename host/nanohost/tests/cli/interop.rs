@@ -51,6 +51,44 @@ pub(crate) fn verify_log(mirror: &Path, key: &str, proof: &Path) -> Output {
         .expect("the interpreter starts")
 }
 
+/// The same interpreter, with the witness of `witness-requirements.txt`.
+///
+/// # Panics
+/// As [`python`].
+pub(crate) fn witness_python() -> PathBuf {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    let make = || {
+        let python = python();
+        if std::env::var_os("NANOHOST_INTEROP_PYTHON").is_some() {
+            return python;
+        }
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let lock =
+            File::create(target.join("interop-witness.lock")).expect("the target directory is writable");
+        lock.lock().expect("the lock file can be locked");
+        let there = Command::new(&python).args(["-I", "-c", "import aics_witness"]).output();
+        if !there.is_ok_and(|output| output.status.success()) {
+            run(
+                Command::new(&python)
+                    .args([
+                        "-I",
+                        "-m",
+                        "pip",
+                        "install",
+                        "--quiet",
+                        "--no-input",
+                        "--disable-pip-version-check",
+                    ])
+                    .args(["--no-deps", "--ignore-requires-python", "-r"])
+                    .arg(Path::new(INTEROP).join("witness-requirements.txt")),
+                "install what the tests need from PyPI: a network is needed, once",
+            );
+        }
+        python
+    };
+    PYTHON.get_or_init(make).clone()
+}
+
 fn environment(target: &Path) -> PathBuf {
     environment_of(target, "interop-python", &Path::new(INTEROP).join("requirements.txt"))
 }

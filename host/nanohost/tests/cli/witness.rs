@@ -4,13 +4,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nanohost_core::log::note::NoteVerifier;
 use nanohost_core::log::{Checkpoint, Note};
 use serde_json::Value;
 
 use crate::harness::{Home, copy};
+use crate::interop;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
@@ -338,7 +339,7 @@ fn a_witnessed_head_that_was_damaged_is_found() {
         );
         log.home.nanohost(["log", "fsck"]).exits(10).says(says);
     };
-    damage("replace(note, char(10) || '7', char(10) || '6')", "the witnessed head");
+    damage("replace(note, char(10) || '1', char(10) || '2')", "the witnessed head");
     damage("'nonsense'", "the witnessed head is no checkpoint");
 }
 
@@ -385,7 +386,7 @@ fn hostile_requests_are_answered_and_forgotten() {
     status(&post("Content-Length: 6\r\n", b"old 0\n"), "400");
     status(&post("Content-Length: 2\r\n", b"\xff\xfe"), "400");
     status(&post("Content-Length: 1000000\r\n", &vec![b'a'; 1_000_000]), "413|none");
-    status(&post("Transfer-Encoding: chunked\r\n", b"fffff\r\n"), "400|413|none");
+    status(&post("Transfer-Encoding: chunked\r\n", b"no size\r\n"), "400|none");
     status(&post("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", b"abc"), "400|none");
     status(&post("Content-Length: 3\r\nContent-Length: 4\r\n", b"abcd"), "400");
     status(&post(&"X-A: b\r\n".repeat(65), b""), "400|431");
@@ -402,4 +403,79 @@ fn hostile_requests_are_answered_and_forgotten() {
     let silent: Vec<TcpStream> = (0..32).map(|_| TcpStream::connect(address).expect("it listens")).collect();
     assert_eq!(log.outcomes(&log.ask(&log.policy("all"), 0)), ["signed"]);
     drop(silent);
+}
+
+/// A witness that nobody here wrote, and its policy line.
+fn foreign(home: &Home, log: &str) -> (Witness, String) {
+    let python = interop::witness_python();
+    let config = home.path("witness.json");
+    let call = |arguments: &[&str]| {
+        let mut command = Command::new(&python);
+        command
+            .args(["-I", "-m", "aics_witness", arguments[0], "--config", text(&config)])
+            .args(&arguments[1..]);
+        command
+    };
+    let made = call(&["init", "--name", "foreign.example/w", "--listen", "127.0.0.1:0"]).output();
+    let made = made.expect("the interpreter starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let key = String::from_utf8(made.stdout).expect("text").trim().to_owned();
+    let origin = log.split('+').next().expect("a name");
+    let added =
+        call(&["add-log", "--origin", origin, "--vkey", log]).output().expect("the interpreter starts");
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    let mut serve = call(&["serve"]);
+    let mut child =
+        serve.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the interpreter starts");
+    let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
+    let url = loop {
+        let mut line = String::new();
+        assert!(said.read_line(&mut line).expect("it is text") > 0, "it says where it listens");
+        if let Some((_, url)) = line.split_once("listening on ") {
+            break url.split(' ').next().expect("an address").to_owned();
+        }
+    };
+    // It goes on to say what it does, and is not to wait for somebody who hears.
+    std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
+    let line = format!("witness foreign {key} {url}\n");
+    (Witness { child, url, key }, line)
+}
+
+#[test]
+fn a_witness_that_nobody_here_wrote_signs_and_refuses() {
+    let log = Log::new(1);
+    let outside = Home::new();
+    let (foreign, line) = foreign(&outside, &key(&log.home));
+    let ours = format!("witness ours {} {}\n", log.witnesses[0].key, log.witnesses[0].url);
+    let policy = format!("log {}\n{ours}{line}group both all ours foreign\nquorum both\n", key(&log.home));
+    let policy = log.home.write("policy", policy);
+    log.ask(&policy, 0);
+    let kept = log.home.path("kept");
+    copy(&log.home.store(), &kept);
+    let run = log.a_run();
+    let document = log.ask(&policy, 0);
+    assert_eq!(log.outcomes(&document), ["signed"; 2]);
+    log.home.nanohost(["verify", &run, "--log-policy", text(&policy)]).exits(0).says("ours, foreign signed");
+    // Its verifier agrees on both, with a heartbeat under the head too.
+    let beat =
+        log.home.nanohost(["log", "heartbeat", "--log-policy", text(&policy), "--json"]).exits(0).json();
+    let keys = log.home.nanohost(["log", "key", "--json"]).exits(0).json();
+    let time = keys["timeKey"].as_str().expect("a key");
+    for (document, more) in [(document, None), (beat, Some(time))] {
+        let note = log.home.write("note", document["checkpoint"].as_str().expect("a note"));
+        let mut verify = Command::new(interop::witness_python());
+        verify.arg("-I").arg(Path::new(interop::INTEROP).join("verify_witnessed.py")).arg(note);
+        verify.args([&key(&log.home), &foreign.key, &log.witnesses[0].key]).args(more);
+        let verified = verify.output();
+        let verified = verified.expect("the interpreter starts");
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    }
+    // An older copy, and one that goes on otherwise.
+    fs::remove_dir_all(log.home.store()).expect("it is there");
+    copy(&kept, &log.home.store());
+    assert_eq!(log.outcomes(&log.ask(&policy, 12)), ["ahead"; 2]);
+    log.a_run();
+    assert_eq!(log.outcomes(&log.ask(&policy, 12)), ["forked"; 2]);
+    log.a_run();
+    assert_eq!(log.outcomes(&log.ask(&policy, 12)), ["forked"; 2]);
 }
