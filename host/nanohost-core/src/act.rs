@@ -4,6 +4,7 @@
 
 mod chain;
 mod erasure;
+mod key;
 mod read;
 mod reference;
 
@@ -12,6 +13,7 @@ mod tests;
 
 pub use chain::{ActChain, ActError};
 pub use erasure::{Basis, Erasure};
+pub use key::{KeyAct, KeyChange, KeyChanges};
 pub use read::{ActFault, OpenedAct, verify};
 pub use reference::{BadReference, ValueRef};
 
@@ -55,6 +57,8 @@ pub struct ActPlace {
 pub enum Act {
     /// Values of a run were erased.
     Erasure(Erasure),
+    /// The keys that sign were changed.
+    Key(KeyAct),
 }
 
 impl Act {
@@ -62,6 +66,7 @@ impl Act {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Erasure(_) => "erasure",
+            Self::Key(_) => "key",
         }
     }
 
@@ -69,6 +74,7 @@ impl Act {
     pub fn run(&self) -> Option<&RunId> {
         match self {
             Self::Erasure(erasure) => erasure.run(),
+            Self::Key(_) => None,
         }
     }
 
@@ -76,6 +82,7 @@ impl Act {
     fn check(&self) -> Result<(), &'static str> {
         match self {
             Self::Erasure(erasure) => erasure.check(),
+            Self::Key(key) => key.check(),
         }
     }
 }

@@ -17,8 +17,14 @@ use zeroize::Zeroizing;
 use crate::Digest;
 use crate::digest::BadDigest;
 
+mod encrypted;
+mod trusted;
+
 #[cfg(test)]
 mod tests;
+
+pub use encrypted::RANDOM as KEY_RANDOM;
+pub use trusted::{KeyTrust, Validity};
 
 /// The longest PEM text that is read. Stops a trust file from costing more than a glance: it
 /// holds some thousand keys.
@@ -33,6 +39,12 @@ pub enum KeyError {
     /// A private key under a passphrase.
     #[error("the private key is encrypted; it can be read only after it is decrypted")]
     Encrypted,
+    /// Another passphrase than the one that the private key is under.
+    #[error("the passphrase does not open the private key")]
+    Passphrase,
+    /// Trying one passphrase would take more time or memory than any honest key does.
+    #[error("the private key is encrypted so that opening it would take too long")]
+    Costly,
     /// Not a public key in PEM that holds an Ed25519 key.
     #[error("not an Ed25519 public key in SPKI PEM form")]
     NotPublic,
@@ -221,6 +233,23 @@ impl FromStr for KeyId {
     }
 }
 
+/// Its text form is the 32 bytes as 64 lower-case hexadecimal digits.
+impl serde::Serialize for PublicKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&crate::hex::text(self.as_bytes()))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for PublicKey {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let bytes =
+            crate::digest::hex_array(&text).ok_or_else(|| D::Error::custom("not 64 hexadecimal digits"))?;
+        Self::from_bytes(&bytes).map_err(D::Error::custom)
+    }
+}
+
 /// The public keys whose signatures count. It never comes from what is being verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustRoot(BTreeMap<KeyId, PublicKey>);
@@ -257,6 +286,20 @@ impl TrustRoot {
             rest = after.trim_ascii_start();
         }
         if keys.is_empty() { Err(KeyError::NoKey) } else { Ok(Self::new(keys)) }
+    }
+
+    /// These, and more.
+    #[must_use]
+    pub fn with(mut self, keys: impl IntoIterator<Item = PublicKey>) -> Self {
+        self.0.extend(keys.into_iter().map(|key| (key.id, key)));
+        self
+    }
+
+    /// These, but for one.
+    #[must_use]
+    pub fn without(mut self, id: &KeyId) -> Self {
+        self.0.remove(id);
+        self
     }
 
     /// The accepted key of that name.

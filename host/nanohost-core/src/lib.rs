@@ -69,7 +69,7 @@ pub use export::{BadRole, Content, ExportError, Role};
 pub use facts::{Classified, Import, ImportPattern, ToolExport, ToolFacts, classify};
 pub use ident::{BadIdent, Principal, RunId, StepId, ToolName};
 pub use jcs::JcsError;
-pub use keys::{KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
+pub use keys::{KEY_RANDOM, KeyError, KeyId, KeyTrust, MAX_PEM, PublicKey, Signer, TrustRoot, Validity};
 pub use manifest::{Ask, Function, Manifest, Spanned};
 pub use origin::{Argument, Flow, Origin, Origins};
 pub use policy::{BaseUrl, ModelParams, ModelPii, Policy, Provider, Trust, decimal};

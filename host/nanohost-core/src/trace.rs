@@ -5,6 +5,7 @@ mod check;
 mod logged;
 mod remembered;
 mod shown;
+mod signer;
 mod witnessed;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use check::{Check, CheckName, CheckResult, Fault, FaultKind, Report, RunState};
 pub use logged::{Standing, check_log};
 pub use remembered::{SeenHead, SeenHeads, SeenLog};
+pub use signer::check_signer;
 pub use witnessed::check_witnesses;
 
 use crate::admission_record::{AdmissionRecord, RepeatError};
@@ -114,6 +116,11 @@ impl Trace {
     /// The machine in the state that the evidence leads to; `None` where admission refused.
     pub fn machine(&self) -> Option<&Run> {
         self.machine.as_ref()
+    }
+
+    /// The key that signed it.
+    pub fn key(&self) -> crate::KeyId {
+        self.envelopes[0].key
     }
 
     /// Whether the run is over.

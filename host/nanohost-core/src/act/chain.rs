@@ -49,6 +49,11 @@ impl ActChain {
         self.next
     }
 
+    /// Signs the acts that follow with another key, which one of them introduced.
+    pub fn sign_with(&mut self, signer: Arc<Signer>) {
+        self.signer = signer;
+    }
+
     /// Seals the next act. `words` are content that it commits to, under one role; `act` makes it from
     /// the commitment.
     ///

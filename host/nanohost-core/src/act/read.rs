@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::key::Succession;
 use super::{ACT_TYPE, Act, ActPredicate, beginning, name};
 use crate::dsse::Unverified;
 use crate::envelope::{MAX_PAYLOAD, OpenError, STATEMENT_TYPE, Statement, SubjectDigest};
@@ -78,6 +79,7 @@ impl OpenedAct {
         predicate.act.check().map_err(no_act)?;
         let named = match &predicate.act {
             Act::Erasure(erasure) => BTreeMap::from([(Role::REASON, erasure.reason)]),
+            Act::Key(key) => BTreeMap::from([(Role::REASON, key.reason)]),
         };
         if named != commitments {
             return Err(no_act("its commitments are not its subjects"));
@@ -95,15 +97,17 @@ impl OpenedAct {
     }
 }
 
-/// Judges a whole chain of acts, from the first on.
+/// Judges a whole chain of acts, from the first on. Keys of `trust` sign, and those that such keys
+/// introduce; none that was retired.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn verify(chain: &RunId, acts: &[Vec<u8>], trust: &TrustRoot) -> Result<Vec<OpenedAct>, ActFault> {
     let mut opened: Vec<OpenedAct> = Vec::with_capacity(acts.len());
+    let mut keys = Succession::new(trust);
     for (at, bytes) in acts.iter().enumerate() {
         let fault = |message: String| ActFault { at, untrusted: false, message };
-        let act = OpenedAct::open(bytes, trust).map_err(|error| ActFault {
+        let act = OpenedAct::open(bytes, keys.trust()).map_err(|error| ActFault {
             at,
             untrusted: matches!(error, OpenError::Untrusted(_)),
             message: error.to_string(),
@@ -124,7 +128,10 @@ pub fn verify(chain: &RunId, acts: &[Vec<u8>], trust: &TrustRoot) -> Result<Vec<
         if opened.last().is_some_and(|before| act.predicate.time < before.predicate.time) {
             return Err(fault("it is older than the one before it".to_owned()));
         }
+        keys.follow(&act).map_err(|why| fault(why.to_owned()))?;
         opened.push(act);
     }
+    let end = |why: &str| ActFault { at: opened.len() - 1, untrusted: false, message: why.to_owned() };
+    keys.end().map_err(end)?;
     Ok(opened)
 }

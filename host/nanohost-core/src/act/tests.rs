@@ -191,3 +191,93 @@ fn more_values_than_one_act_holds_are_refused() {
     let most = seal(&mut chain, 1, refs(Erasure::MAX_REFS as u64)).expect("an act");
     OpenedAct::open(&most, &trust()).expect("a good act");
 }
+
+fn told(signer: u8, change: KeyChange, key: u8, holds: bool) -> (u8, KeyChange, u8, bool) {
+    (signer, change, key, holds)
+}
+
+/// A chain of acts about keys, signed one after the other.
+fn succession(acts: &[(u8, KeyChange, u8, bool)]) -> Result<Vec<OpenedAct>, String> {
+    let key = |seed: u8| Arc::new(Signer::from_seed([seed; 32]));
+    let mut chain = ActChain::reopen(id(), &[], key(9));
+    let mut bytes = Vec::new();
+    for (at, (signer, change, about, holds)) in acts.iter().enumerate() {
+        chain.sign_with(key(*signer));
+        let who = Principal::new("dana").expect("a principal");
+        let about = key(*about).public().clone();
+        let sealed = chain.seal(
+            Timestamp::from_millis(at as i64),
+            &who,
+            Salt::from_bytes([at as u8; 32]),
+            (Role::REASON, "a year is over"),
+            |reason| {
+                let public = holds.then(|| about.clone());
+                Act::Key(KeyAct { change: *change, key: about.key_id(), public, reason })
+            },
+        );
+        bytes.push(sealed.map_err(|error| error.to_string())?.bytes);
+    }
+    verify(&id(), &bytes, &trust()).map_err(|fault| fault.to_string())
+}
+
+#[test]
+fn who_trusts_the_first_key_follows_its_successors() {
+    use KeyChange::{Accepted, Introduced, Retired};
+    let acts = succession(&[
+        told(9, Introduced, 1, true),
+        told(1, Accepted, 9, false),
+        told(1, Introduced, 2, true),
+        told(2, Accepted, 1, false),
+        told(2, Retired, 9, false),
+        told(2, Retired, 1, false),
+    ]);
+    let changes = KeyChanges::of(&acts.expect("a good chain"));
+    let id = |seed: u8| Signer::from_seed([seed; 32]).public().key_id();
+    assert_eq!(changes.retired, [(id(9), 4), (id(1), 5)].into());
+    assert_eq!(
+        changes.introduced.values().map(|(_, act)| *act).collect::<std::collections::BTreeSet<_>>(),
+        [0, 2].into()
+    );
+}
+
+#[test]
+fn nobody_else_takes_the_place_of_a_key() {
+    use KeyChange::{Accepted, Introduced, Retired};
+    let (introduced, accepted) = (told(9, Introduced, 1, true), told(1, Accepted, 9, false));
+    for bad in [
+        // Its own word alone, and the old key's alone.
+        &[told(1, Accepted, 9, false)][..],
+        &[introduced],
+        &[introduced, told(9, Retired, 1, false)],
+        // Accepted by another, and from another.
+        &[introduced, told(9, Accepted, 9, false)],
+        &[introduced, told(1, Accepted, 2, false)],
+        &[told(1, Introduced, 1, true)],
+        &[told(9, Introduced, 9, true), told(9, Accepted, 9, false)],
+        &[introduced, accepted, told(9, Accepted, 1, false)],
+        // What was retired signs nothing, and does not come back.
+        &[
+            introduced,
+            accepted,
+            told(1, Retired, 9, false),
+            told(9, Introduced, 2, true),
+            told(2, Accepted, 9, false),
+        ],
+        &[
+            introduced,
+            accepted,
+            told(1, Retired, 9, false),
+            told(1, Introduced, 9, true),
+            told(9, Accepted, 1, false),
+        ],
+        &[told(9, Retired, 9, false)],
+        // A stranger introduces itself.
+        &[told(3, Introduced, 1, true), told(1, Accepted, 3, false)],
+        // A key that is not there, and one that is too many.
+        &[told(9, Introduced, 1, false), accepted],
+        &[introduced, told(1, Accepted, 9, true)],
+    ] {
+        assert!(succession(bad).is_err(), "{bad:?}");
+    }
+    assert!(succession(&[introduced, accepted]).is_ok());
+}

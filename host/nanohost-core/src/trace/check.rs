@@ -200,6 +200,13 @@ impl Report {
         Self { run, envelopes, checks, fault: None, open: false, state: None, withheld: 0 }
     }
 
+    /// Says what is wrong, where somebody else found it and nothing was wrong so far.
+    pub fn blame(&mut self, check: CheckName, kind: FaultKind, message: String) {
+        if self.fault.is_none() {
+            self.fail(Fault { kind, check, envelope: None, message });
+        }
+    }
+
     /// A report of evidence whose form alone is wrong.
     pub fn of_fault(run: RunId, fault: Fault) -> Self {
         let mut report = Self::new(run, 0);

@@ -1,0 +1,209 @@
+//! The file that says whom somebody trusts: keys that sign calls and keys that sign the heads of logs,
+//! each with the part of the log for which it counts. Knows no file system.
+//!
+//! ```toml
+//! format = 1
+//!
+//! [[calls]]
+//! key = """
+//! -----BEGIN PUBLIC KEY-----
+//! MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+//! -----END PUBLIC KEY-----
+//! """
+//! until = 1207
+//!
+//! [[log]]
+//! key = "nanohost-log/6f0c…+1cfe2897+AV…"
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{KeyId, PublicKey, TrustRoot};
+use crate::document::{self, Fields, Format, Node, Report};
+use crate::log::note::Kind;
+use crate::log::tree::MAX_SIZE;
+use crate::log::{KeyName, NoteVerifier};
+use crate::{Diagnostics, Source};
+
+#[cfg(test)]
+mod tests;
+
+/// The form that this version reads and writes.
+const FORMAT: u64 = 1;
+
+/// For which part of a log a key counts: entries from the first, and before the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// The first entry.
+    pub from: u64,
+    /// The first entry for which it counts no more; `None`: for all that follow.
+    pub until: Option<u64>,
+}
+
+impl Validity {
+    /// For all of it.
+    pub const ALL: Self = Self { from: 0, until: None };
+
+    /// Whether an entry lies in it.
+    pub fn holds(&self, index: u64) -> bool {
+        index >= self.from && self.until.is_none_or(|until| index < until)
+    }
+}
+
+/// Whom somebody trusts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeyTrust {
+    calls: BTreeMap<KeyId, (PublicKey, Validity)>,
+    logs: Vec<NoteVerifier>,
+    /// Whether keys that these introduce are trusted too.
+    follows: bool,
+}
+
+impl KeyTrust {
+    /// These keys of calls, for all of every log, and those that they introduce.
+    pub fn keys(root: &TrustRoot) -> Self {
+        let calls = root.iter().map(|key| (key.key_id(), (key.clone(), Validity::ALL)));
+        Self { calls: calls.collect(), logs: Vec::new(), follows: true }
+    }
+
+    /// Trusts a key of calls for a part of the log.
+    #[must_use]
+    pub fn with(mut self, key: PublicKey, validity: Validity) -> Self {
+        self.calls.insert(key.key_id(), (key, validity));
+        self
+    }
+
+    /// Trusts a key that signs the heads of a log.
+    #[must_use]
+    pub fn with_log(mut self, key: NoteVerifier) -> Self {
+        self.logs.push(key);
+        self
+    }
+
+    /// Reads the file, which is TOML.
+    ///
+    /// # Errors
+    /// All findings: what is not TOML, `unknown_field`, `invalid_field`, another form than this version's.
+    pub fn parse(source: Arc<Source>) -> Result<Self, Diagnostics> {
+        let root = document::parse(&source, Format::Toml)?;
+        let mut report = Report::new(&source);
+        let mut trusted = Self::default();
+        if let Some(mut fields) = Fields::of(&root, "a trust file", &mut report) {
+            check_format(&mut fields, &mut report);
+            for node in fields.list("calls", &mut report).unwrap_or_default() {
+                trusted.read_calls(node, &mut report);
+            }
+            for node in fields.list("log", &mut report).unwrap_or_default() {
+                trusted.read_log(node, &mut report);
+            }
+            if trusted.calls.is_empty() && !report.has_errors() {
+                fields.missing("calls", &mut report);
+            }
+            fields.finish(&mut report);
+        }
+        report.finish()?;
+        Ok(trusted)
+    }
+
+    fn read_calls(&mut self, node: &Node, report: &mut Report) {
+        let Some(mut fields) = Fields::of(node, "a key of calls", report) else { return };
+        let key = fields.need_text("key", report).map(PublicKey::from_spki_pem);
+        if let (Some(Err(error)), Some(at)) = (&key, fields.node("key")) {
+            report.invalid(&at.span, error.to_string());
+        }
+        let from = index(&mut fields, "from", report);
+        let until = index(&mut fields, "until", report);
+        if until.is_some_and(|until| until <= from.unwrap_or(0)) {
+            report.invalid(fields.span(), "it counts for no entry: `until` is not after `from`");
+        }
+        if let Some(Ok(key)) = key
+            && self.calls.insert(key.key_id(), (key, Validity { from: from.unwrap_or(0), until })).is_some()
+        {
+            report.invalid(fields.span(), "this key stands there twice");
+        }
+        fields.finish(report);
+    }
+
+    fn read_log(&mut self, node: &Node, report: &mut Report) {
+        let Some(mut fields) = Fields::of(node, "a key of a log", report) else { return };
+        let key = fields.need_text("key", report).map(str::parse::<NoteVerifier>);
+        match (key, fields.node("key")) {
+            (Some(Ok(key)), _) if key.kind() == Kind::Ed25519 => self.logs.push(key),
+            (Some(Ok(_)), Some(at)) => {
+                report.invalid(&at.span, "this is a witness' key, and a log's is wanted")
+            }
+            (Some(Err(error)), Some(at)) => report.invalid(&at.span, error.to_string()),
+            _ => {}
+        }
+        fields.finish(report);
+    }
+
+    /// Whether keys that these introduce are trusted too. A trust file names all of them.
+    pub const fn follows(&self) -> bool {
+        self.follows
+    }
+
+    /// The keys of calls.
+    pub fn root(&self) -> TrustRoot {
+        TrustRoot::new(self.calls.values().map(|(key, _)| key.clone()))
+    }
+
+    /// For which part of the log a key of calls counts.
+    pub fn validity(&self, key: &KeyId) -> Option<Validity> {
+        self.calls.get(key).map(|(_, validity)| *validity)
+    }
+
+    /// The key of a log.
+    pub fn log(&self, origin: &KeyName) -> Option<&NoteVerifier> {
+        self.logs.iter().find(|log| log.name() == origin)
+    }
+
+    /// The file as text.
+    ///
+    /// # Errors
+    /// A key that has no form as text.
+    pub fn to_text(&self) -> Result<String, super::KeyError> {
+        let mut out = format!(
+            "# Whom to trust with the evidence of one machine: nanohost verify --trust FILE.\nformat = {FORMAT}\n"
+        );
+        for (key, Validity { from, until }) in self.calls.values() {
+            out.push_str(&format!("\n[[calls]]\nkey = \"\"\"\n{}\"\"\"\n", key.to_spki_pem()?));
+            if *from > 0 {
+                out.push_str(&format!("from = {from}\n"));
+            }
+            if let Some(until) = until {
+                out.push_str(&format!("until = {until}\n"));
+            }
+        }
+        for log in &self.logs {
+            out.push_str(&format!("\n[[log]]\nkey = \"{log}\"\n"));
+        }
+        Ok(out)
+    }
+}
+
+fn check_format(fields: &mut Fields<'_>, report: &mut Report) {
+    match fields.node("format").map(|node| (&node.value, &node.span)) {
+        Some((document::NodeValue::Number(number), _)) if number.as_u64() == Some(FORMAT) => {}
+        Some((_, span)) => {
+            let message =
+                format!("`format` of this trust file is not {FORMAT}, the one that this version knows");
+            report.invalid(span, message);
+        }
+        None => fields.missing("format", report),
+    }
+}
+
+/// A place in the log.
+fn index(fields: &mut Fields<'_>, key: &'static str, report: &mut Report) -> Option<u64> {
+    let node = fields.node(key)?;
+    let found = match &node.value {
+        document::NodeValue::Number(number) => number.as_u64().filter(|index| *index <= MAX_SIZE),
+        _ => None,
+    };
+    if found.is_none() {
+        report.invalid(&node.span, format!("`{key}` is an entry of the log, from 0"));
+    }
+    found
+}

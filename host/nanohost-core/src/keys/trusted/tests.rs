@@ -1,0 +1,65 @@
+use super::*;
+use crate::Signer;
+
+fn key(seed: u8) -> PublicKey {
+    Signer::from_seed([seed; 32]).public().clone()
+}
+
+fn log() -> NoteVerifier {
+    NoteVerifier::new("example.com/log".parse().expect("a name"), Kind::Ed25519, key(9))
+}
+
+fn parse(text: &str) -> Result<KeyTrust, Diagnostics> {
+    KeyTrust::parse(Source::new("trust.toml", text))
+}
+
+fn file() -> KeyTrust {
+    KeyTrust::default()
+        .with(key(1), Validity { from: 0, until: Some(7) })
+        .with(key(2), Validity { from: 6, until: None })
+        .with_log(log())
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let text = file().to_text().expect("it has a form");
+    assert_eq!(parse(&text).expect("it reads"), file());
+    let read = file();
+    assert!(read.root().get(&key(1).key_id()).is_some() && read.root().get(&key(3).key_id()).is_none());
+    let validity = read.validity(&key(1).key_id()).expect("it is there");
+    assert!(validity.holds(0) && validity.holds(6) && !validity.holds(7));
+    let validity = read.validity(&key(2).key_id()).expect("it is there");
+    assert!(!validity.holds(5) && validity.holds(6) && validity.holds(u64::MAX));
+    assert_eq!(read.log(log().name()), Some(&log()));
+    assert_eq!(read.log(&"example.com/other".parse().expect("a name")), None);
+    let all = KeyTrust::keys(&TrustRoot::new([key(1)]));
+    assert_eq!(all.validity(&key(1).key_id()), Some(Validity::ALL));
+}
+
+#[test]
+fn everything_else_is_refused() {
+    let good = file().to_text().expect("it has a form");
+    let witness = log().with_time().to_string();
+    for bad in [
+        String::new(),
+        "format = 1\n".to_owned(),
+        good.replace("format = 1", "format = 2"),
+        good.replace("format = 1", "format = \"1\""),
+        good.replace("format = 1\n", ""),
+        good.replace("format = 1", "format = 1\nmore = 1"),
+        good.replace("until = 7", "until = -7"),
+        good.replace("until = 7", "until = 0"),
+        good.replace("until = 7", "until = \"7\""),
+        good.replace("until = 7", "until = 7.0"),
+        good.replace("until = 7", "untill = 7"),
+        good.replace("PUBLIC", "PRIVATE"),
+        good.replace(&log().to_string(), &witness),
+        good.replace(&log().to_string(), "nobody"),
+        good.replace("[[log]]", "[[logs]]"),
+        good.replace("[[calls]]", "[calls]"),
+        format!("{good}\n[[calls]]\nkey = \"\"\"\n{}\"\"\"\n", key(1).to_spki_pem().expect("PEM")),
+        format!("{good}\n[[calls]]\nfrom = 1\n"),
+    ] {
+        assert!(parse(&bad).is_err(), "{bad}");
+    }
+}
