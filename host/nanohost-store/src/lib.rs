@@ -31,6 +31,7 @@ mod journal;
 mod keyring;
 mod lock;
 mod log;
+mod made_keys;
 mod memory;
 mod private_file;
 mod record;
@@ -51,6 +52,7 @@ pub use idempotency::{CallPlace, Claim, Fate, IdempotencyScope, Reservation, Res
 pub use journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};
 pub use lock::SpaceLock;
 pub use log::{LogEntry, LogHead, LogView, Logged};
+pub use made_keys::{MadeKey, MadeKeys, read_passphrase};
 pub use memory::MemoryStore;
 pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError};
 pub use resume_token::ResumeToken;

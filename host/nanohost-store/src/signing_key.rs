@@ -110,7 +110,12 @@ fn kept_key(dir: &Path, names: Names) -> Result<DevelopmentKey, StoreError> {
 }
 
 fn kept_public_key(dir: &Path, names: Names) -> Result<Option<PublicKey>, StoreError> {
-    let path = dir.join(names.public);
+    public_key(&dir.join(names.public))
+}
+
+/// The public key in a file, `None` where there is none.
+pub(crate) fn public_key(path: &Path) -> Result<Option<PublicKey>, StoreError> {
+    let path = path.to_owned();
     match std::fs::read_to_string(&path) {
         Ok(pem) => PublicKey::from_spki_pem(&pem).map(Some).map_err(|error| unreadable(&path, &error)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
