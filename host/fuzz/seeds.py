@@ -121,6 +121,9 @@ for case in cases("evidence", "jcs.json"):
     seed("jcs", case["text"] if "text" in case else bytes.fromhex(case["hex"]))
 for name in ("dsse.json", "export.json"):
     seed("keys", json.loads((VECTORS / "evidence" / name).read_text())["publicKey"])
+public = json.loads((VECTORS / "evidence" / "dsse.json").read_text())["publicKey"]
+seed("keys", f'format = 1\n[[calls]]\nkey = """\n{public}"""\nfrom = 1\nuntil = 9\n[[log]]\nkey = "{log_key}"\n')
+seed("keys", VECTORS.parent.parent.joinpath("src", "keys", "encrypted", "openssl.pem").read_text())
 for word in ["00112233445566778899aabbccddeeff", "a" * 64, "sha256:" + "a" * 64, "find_order", "json", "args",
              '"2026-01-01T00:00:00.000Z"', '{"runs":{}}']:
     seed("words", word)

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nanohost_core::{PublicKey, Signer, TrustRoot};
+use nanohost_core::{KeyTrust, PublicKey, Signer, Source, TrustRoot};
 
 fuzz_target!(|text: &str| {
     if let Ok(key) = PublicKey::from_spki_pem(text) {
@@ -14,4 +14,10 @@ fuzz_target!(|text: &str| {
         assert!(Signer::from_pkcs8_pem(&again).is_ok());
     }
     let _ = TrustRoot::from_pem(text);
+    // A costly one is refused before it is tried.
+    let _ = Signer::from_encrypted_pem(text, "passphrase");
+    if let Ok(trust) = KeyTrust::parse(Source::new("trust.toml", text)) {
+        let again = trust.to_text().expect("what was read can be written");
+        assert_eq!(KeyTrust::parse(Source::new("trust.toml", again)).ok(), Some(trust));
+    }
 });

@@ -7,8 +7,8 @@ use clap::{ArgGroup, Args};
 use nanohost_core::log::policy::{LogPolicyError, MAX_POLICY};
 use nanohost_core::log::proof::InclusionProof;
 use nanohost_core::log::{Checkpoint, LogPolicy, NoteVerifier};
-use nanohost_core::trace::{Report, SeenHeads, Standing, check_log, check_witnesses};
-use nanohost_core::{Diagnostic, MAX_PEM, RunId, TrustRoot};
+use nanohost_core::trace::{Report, SeenHeads, Standing, check_log, check_signer, check_witnesses};
+use nanohost_core::{Diagnostic, KeyTrust, MAX_PEM, RunId, TrustRoot, Validity, source_from_bytes};
 
 use crate::Judged;
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ pub struct Asked {
     pub state: Option<PathBuf>,
     /// A proof that the run stands in the log of its store, as `nanohost log prove` writes it: for an
     /// exported file
-    #[arg(long, value_name = "FILE", requires = "log_keys")]
+    #[arg(long, value_name = "FILE")]
     pub log_proof: Option<PathBuf>,
     /// The key that signs the heads of the log, as `nanohost log key` prints it [default for a run of
     /// the store: this machine's own]
@@ -51,20 +51,29 @@ impl Asked {
     ///
     /// # Errors
     /// `proof_unreadable`, `proof_invalid`, and those of [`log_policy`].
-    pub fn check_log(&self, judged: &mut Judged) -> anyhow::Result<()> {
+    pub fn check_log(&self, judged: &mut Judged, trusted: &KeyTrust) -> anyhow::Result<()> {
         let policy = self.log_policy.as_deref().map(log_policy).transpose()?;
         let Judged { report, envelopes, .. } = judged;
         let proof = self.log_proof.as_deref().map(log_proof).transpose()?;
         // The policy's key of this log, where none is named.
         let origin = proof.as_ref().and_then(|proof| proof.checkpoint.text().parse::<Checkpoint>().ok());
-        let by_policy = policy.as_ref().zip(origin).and_then(|(policy, head)| {
+        let by_file = origin.and_then(|head| {
             // A log that the policy does not name is said to be none by the check of witnesses.
-            policy.log(&head.origin).ok().flatten().cloned()
+            let by_policy = policy.as_ref().and_then(|policy| policy.log(&head.origin).ok().flatten());
+            by_policy.or(trusted.log(&head.origin)).cloned()
         });
-        let key = self.log_key.clone().or(by_policy);
+        let key = self.log_key.clone().or(by_file);
+        let mut index = None;
         if let Some(proof) = &proof {
-            check_log(report, envelopes, &Standing::Proven(Box::new(proof.clone())), key.as_ref());
+            let head = check_log(report, envelopes, &Standing::Proven(Box::new(proof.clone())), key.as_ref());
+            index = head.map(|_| proof.index);
         }
+        if proof.is_some() && key.is_none() && policy.is_none() {
+            let message = "nobody says which key signs the heads of the log that the proof is about";
+            let help = "give it with --log-key, with --log-policy, or in the trust file";
+            return Err(Failure::usage(Diagnostic::error("log_key_unknown", message).help(help)));
+        }
+        check_signer(report, envelopes, index, |key| trusted.validity(key).unwrap_or(Validity::ALL));
         if let Some(policy) = &policy {
             check_witnesses(report, envelopes, proof.as_ref(), policy, key.as_ref());
         }
@@ -137,15 +146,22 @@ pub fn log_policy(path: &Path) -> anyhow::Result<LogPolicy> {
     text.parse().map_err(|error: LogPolicyError| invalid(error.to_string()))
 }
 
-/// The keys that a file names.
+/// Whom a file says to trust: public keys in PEM, or a trust file that says for which part of the
+/// log each counts.
 ///
 /// # Errors
-/// `trust_unreadable`, `trust_invalid`.
-pub fn trust_file(path: &Path) -> anyhow::Result<TrustRoot> {
+/// `trust_unreadable`, `trust_invalid`, and what is wrong in a trust file.
+pub fn trust_file(path: &Path) -> anyhow::Result<KeyTrust> {
     let bytes = read_bounded(path, MAX_PEM as u64)
         .map_err(|error| Failure::io("trust_unreadable", "read the trusted keys", path, &error))?;
-    TrustRoot::from_pem(&String::from_utf8_lossy(&bytes)).map_err(|error| {
-        let help = "hand over the public key as `nanohost key show --public` prints it";
+    let text = String::from_utf8_lossy(&bytes);
+    if text.lines().any(|line| line.trim_start().starts_with("format")) {
+        let source = source_from_bytes(&path.display().to_string(), &bytes).map_err(Failure::usage)?;
+        return KeyTrust::parse(source).map_err(Failure::usage);
+    }
+    TrustRoot::from_pem(&text).map(|root| KeyTrust::keys(&root)).map_err(|error| {
+        let help = "hand over the public key as `nanohost key show --public` prints it, or what `nanohost key export` \
+                    writes";
         Failure::usage(Diagnostic::error("trust_invalid", format!("{}: {error}", path.display())).help(help))
     })
 }

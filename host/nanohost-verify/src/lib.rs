@@ -41,7 +41,7 @@ struct Cli {
     /// The exported file
     #[arg(value_name = "FILE")]
     evidence: PathBuf,
-    /// The public key, or keys, that may sign: PEM. It never comes from the evidence
+    /// The public key, or keys, that may sign: PEM, or a trust file. It never comes from the evidence
     #[arg(long, value_name = "FILE")]
     trust: PathBuf,
     #[command(flatten)]
@@ -67,8 +67,8 @@ pub fn main() -> ExitCode {
 
 fn verify(cli: &Cli, console: Console) -> anyhow::Result<Exit> {
     let trust = trust_file(&cli.trust)?;
-    let mut judged = judge(&cli.evidence, &trust)?;
-    cli.asked.check_log(&mut judged)?;
+    let mut judged = judge(&cli.evidence, &trust.root())?;
+    cli.asked.check_log(&mut judged, &trust)?;
     cli.asked.compare(&mut judged, |_, _| Ok(()))?;
     cli.asked.say(&judged, console)
 }

@@ -1,14 +1,18 @@
 //! The chain of acts of this store as the host writes it: taken, verified, gone on with. What an act
 //! means for content is said by who does it. Knows no command line.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nanohost_core::act::{self, Act, ActChain, OpenedAct};
-use nanohost_core::{Commitment, Diagnostic, Principal, Role, RunId, Salt, TrustRoot};
+use nanohost_core::act::{self, Act, ActChain, KeyChanges, OpenedAct};
+use nanohost_core::trace::FaultKind;
+use nanohost_core::{
+    Commitment, Diagnostic, KeyId, KeyTrust, Principal, PublicKey, Role, RunId, Salt, Signer, TrustRoot,
+    Validity,
+};
 use nanohost_store::{
-    Appended, Batch, Fence, Head, Journal as _, Records, RunRecord, SqliteStore, StoreError, Taken,
-    development_key,
+    Appended, Batch, Fence, Head, Journal as _, Logged, Records, RunRecord, SqliteStore, StoreError, Taken,
 };
 
 use crate::commands::own_trust;
@@ -16,7 +20,7 @@ use crate::failure::{Exit, Failure};
 use crate::fault;
 use crate::ledger;
 use crate::project::Places;
-use crate::store_failure;
+use crate::{signing, store_failure};
 
 #[cfg(test)]
 mod tests;
@@ -33,10 +37,10 @@ pub struct Acts<'s> {
     fence: Fence,
     chain: ActChain,
     head: Head,
+    changes: KeyChanges,
     pending: Batch,
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that act follow"))]
 impl<'s> Acts<'s> {
     /// Takes the chain and verifies all of it: nothing is added to a chain that is not good.
     pub fn take(store: &'s SqliteStore, places: &Places) -> anyhow::Result<Self> {
@@ -45,12 +49,27 @@ impl<'s> Acts<'s> {
         // Read after it was taken: nobody else writes to it any more.
         let (done, head) =
             verified(store, &own_trust(places)?).map_err(store_failure)?.map_err(|bad| bad.failure())?;
-        let key = development_key(&places.keys()).map_err(store_failure)?;
-        let chain = ActChain::reopen(id, &done, Arc::new(key.signer));
-        Ok(Self { store, fence, chain, head, pending: Batch::default() })
+        let changes = KeyChanges::of(&done);
+        let signer = signing::current(places)?.signer;
+        if changes.retired.contains_key(&signer.public().key_id()) {
+            return Err(retired(&signer.public().key_id()));
+        }
+        let chain = ActChain::reopen(id, &done, Arc::new(signer));
+        Ok(Self { store, fence, chain, head, changes, pending: Batch::default() })
+    }
+
+    /// Whether a key was retired.
+    pub fn retired(&self, id: &KeyId) -> bool {
+        self.changes.retired.contains_key(id)
+    }
+
+    /// Signs what follows with another key.
+    pub fn sign_with(&mut self, key: Signer) {
+        self.chain.sign_with(Arc::new(key));
     }
 
     /// The position of the next act.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for acts that name their own place"))]
     pub fn next_seq(&self) -> u64 {
         self.chain.next_seq()
     }
@@ -115,6 +134,79 @@ pub struct BadActs {
     is_untrusted: bool,
 }
 
+/// What the acts of a store say of keys, by where they stand in its log.
+#[derive(Debug, Default)]
+pub struct KeyPlaces {
+    /// The keys that were introduced.
+    pub introduced: BTreeMap<KeyId, (PublicKey, u64)>,
+    /// Those that were retired.
+    pub retired: BTreeMap<KeyId, u64>,
+}
+
+impl KeyPlaces {
+    /// The part of the log for which a key counts, of what somebody who trusts it says.
+    pub fn bounded(&self, id: &KeyId, trusted: Option<Validity>) -> Validity {
+        let Validity { from, until } = trusted.unwrap_or(Validity::ALL);
+        let retired = self.retired.get(id).copied();
+        Validity { from, until: until.into_iter().chain(retired).min() }
+    }
+}
+
+/// What the acts of a store say of keys, where they verify.
+pub fn keys<S: Records + Logged>(
+    store: &S,
+    trust: &TrustRoot,
+) -> Result<Result<KeyPlaces, BadActs>, StoreError> {
+    // Most stores have none.
+    if head(store)?.len == 0 {
+        return Ok(Ok(KeyPlaces::default()));
+    }
+    let acts = match verified(store, trust)? {
+        Ok((acts, _)) => acts,
+        Err(bad) => return Ok(Err(bad)),
+    };
+    let (changes, chain) = (KeyChanges::of(&acts), store.acts()?);
+    let mut places = KeyPlaces::default();
+    // What does not stand in the log has no place: `log fsck` says so; the key counts for nothing then.
+    store.read_log(|log| {
+        for (id, (key, seq)) in changes.introduced {
+            let at = log.find(&chain, seq)?.unwrap_or(u64::MAX);
+            places.introduced.insert(id, (key, at));
+        }
+        for (id, seq) in changes.retired {
+            places.retired.insert(id, log.find(&chain, seq)?.unwrap_or(0));
+        }
+        Ok(())
+    })?;
+    Ok(Ok(places))
+}
+
+/// Refuses to sign with a key that the acts of this store retired.
+pub fn refuse_retired<S: Records + Logged>(store: &S, id: &KeyId, places: &Places) -> anyhow::Result<()> {
+    // Where the acts do not verify they retire nobody; whoever looks at the store hears of that.
+    match keys(store, &own_trust(places)?).map_err(store_failure)? {
+        Ok(keys) if keys.retired.contains_key(id) => Err(retired(id)),
+        _ => Ok(()),
+    }
+}
+
+fn retired(id: &KeyId) -> anyhow::Error {
+    let message = format!("the key {id} was retired: nothing that it signs in this store counts any more");
+    let help = "let the key sign that followed it (`nanohost key show`); a run that the retired one began has to be started again";
+    Failure::host(Diagnostic::error("key_retired", message).help(help))
+}
+
+/// The keys that somebody trusts, and those that such keys introduced, where they follow.
+pub fn followed<S: Records + Logged>(store: &S, trusted: &KeyTrust) -> Result<TrustRoot, StoreError> {
+    let root = trusted.root();
+    if !trusted.follows() {
+        return Ok(root);
+    }
+    // Acts that do not verify introduce nobody; the check of the run's key says that they do not.
+    let introduced = keys(store, &root)?.map_or_else(|_| BTreeMap::new(), |keys| keys.introduced);
+    Ok(root.with(introduced.into_values().map(|(key, _)| key)))
+}
+
 /// How many acts the store recorded, and the last of them.
 pub fn head(store: &impl Records) -> Result<Head, StoreError> {
     Ok(record(store)?.recorded)
@@ -153,7 +245,17 @@ impl std::fmt::Display for BadActs {
 }
 
 impl BadActs {
-    fn failure(&self) -> anyhow::Error {
+    /// What kind of damage that is.
+    pub fn kind(&self) -> FaultKind {
+        match self {
+            Self { is_missing: true, .. } => FaultKind::Truncated,
+            Self { is_untrusted: true, .. } => FaultKind::UntrustedKey,
+            _ => FaultKind::Tampered,
+        }
+    }
+
+    /// What a command says of it.
+    pub fn failure(&self) -> anyhow::Error {
         let exit = match self {
             Self { is_missing: true, .. } => Exit::Truncated,
             Self { is_untrusted: true, .. } => Exit::Untrusted,

@@ -1,5 +1,6 @@
 //! The command line: what can be said. Knows nothing of how it is done.
 
+mod key;
 mod log;
 mod witness;
 
@@ -10,6 +11,7 @@ use nanohost_core::{Principal, ToolName};
 use nanohost_verify::Asked;
 use nanohost_verify::console::Colour;
 
+pub use key::{KeyArgs, KeyCommand, NewKeyArgs};
 pub use log::{LogArgs, LogCommand};
 pub use witness::{WitnessArgs, WitnessCommand};
 
@@ -84,7 +86,7 @@ pub enum Command {
     Trust(TrustArgs),
     /// Check, explain, compare and test policies
     Policy(PolicyArgs),
-    /// Show the signing key
+    /// Make, show, change and retire the keys that sign
     Key(KeyArgs),
     /// Keep the secrets that tools may have the host send for them
     Secret(SecretArgs),
@@ -124,7 +126,7 @@ impl Command {
             Self::Verify(args) => args.asked.json,
             Self::Replay(args) => args.json,
             Self::Policy(PolicyArgs { command }) => command.json(),
-            Self::Key(KeyArgs { command: KeyCommand::Show { json, .. } }) => *json,
+            Self::Key(KeyArgs { command }) => command.json(),
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
             Self::Secret(_) => false,
             Self::Log(LogArgs { command }) => command.json(),
@@ -428,7 +430,7 @@ pub struct EvidenceRef {
     /// The run's id, the start of it, or an exported file
     #[arg(value_name = "RUN|FILE")]
     pub evidence: String,
-    /// The public key, or keys, that may sign: PEM [default: this machine's own]
+    /// The public key, or keys, that may sign: PEM, or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// Print one JSON document
@@ -464,7 +466,7 @@ pub struct HealthArgs {
     /// All runs of the store, by program and by model
     #[arg(long, conflicts_with_all = ["evidence", "baseline"])]
     pub all: bool,
-    /// The public key, or keys, that may sign: PEM [default: this machine's own]
+    /// The public key, or keys, that may sign: PEM, or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// Print one JSON document
@@ -488,7 +490,7 @@ pub struct VerifyArgs {
     /// The run's id, the start of it, or an exported file
     #[arg(value_name = "RUN|FILE")]
     pub evidence: String,
-    /// The public key, or keys, that may sign: PEM [default: this machine's own]
+    /// The public key, or keys, that may sign: PEM, or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     #[command(flatten)]
@@ -511,7 +513,7 @@ pub struct ReplayArgs {
     /// Which of the program's tools that is [default: the only one that was called]
     #[arg(long, value_name = "NAME", requires = "against")]
     pub tool: Option<String>,
-    /// The public key, or keys, that may sign: PEM [default: this machine's own]
+    /// The public key, or keys, that may sign: PEM, or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     #[command(flatten)]
@@ -736,25 +738,4 @@ pub enum CacheCommand {
     },
     /// Remove all compiled code: it is made again when it is needed
     Clear,
-}
-
-/// `nanohost key`.
-#[derive(Debug, Args)]
-pub struct KeyArgs {
-    #[command(subcommand)]
-    pub command: KeyCommand,
-}
-
-/// What to do with the key.
-#[derive(Debug, Subcommand)]
-pub enum KeyCommand {
-    /// Show where the key lies, its id, and the public key to hand to whoever verifies
-    Show {
-        /// Print the public key alone, as PEM
-        #[arg(long)]
-        public: bool,
-        /// Print one JSON document
-        #[arg(long, conflicts_with = "public")]
-        json: bool,
-    },
 }

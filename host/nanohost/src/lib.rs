@@ -25,6 +25,8 @@ mod prepare;
 mod project;
 mod replay;
 mod signals;
+mod signing;
+mod unseen;
 mod wait;
 mod witness;
 
@@ -32,7 +34,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use nanohost_core::Diagnostic;
-use nanohost_store::{OpenOptions, SqliteStore, StoreError, log_key};
+use nanohost_store::{
+    LogHead, Logged as _, OpenOptions, SqliteReader, SqliteStore, StoreError, log_key, log_public_key,
+};
 use nanohost_verify::{called, failure};
 
 use cli::{Cli, Command};
@@ -102,6 +106,13 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
 
 /// The store, opened for writing; this user's key signs the heads of its log.
 fn open_store(places: &Places) -> anyhow::Result<SqliteStore> {
+    if log_public_key(&places.keys()).map_err(store_failure)?.is_none() && is_signed(places)? {
+        let message =
+            format!("the key of the log is not in {}, and its heads were signed", places.keys().display());
+        let help = "restore log.key.pem and log.pub.pem from their backup: under another key the log would be \
+                    another one; or begin another store with --store";
+        return Err(Failure::host(Diagnostic::error("log_key_missing", message).help(help)));
+    }
     let key = log_key(&places.keys()).map_err(store_failure)?;
     let open = || {
         let store = SqliteStore::open(&places.store, &OpenOptions::default())?.signing_log_with(key)?;
@@ -110,6 +121,18 @@ fn open_store(places: &Places) -> anyhow::Result<SqliteStore> {
         Ok(store)
     };
     open().map_err(store_failure)
+}
+
+/// Whether the store is there and its log has a head that somebody signed.
+fn is_signed(places: &Places) -> anyhow::Result<bool> {
+    match SqliteReader::open(&places.store, &OpenOptions::default()) {
+        Ok(store) => {
+            let head = store.read_log(|log| log.head_text(LogHead::Signed)).map_err(store_failure)?;
+            Ok(head.is_some())
+        }
+        Err(StoreError::NoStore { .. } | StoreError::Older { .. }) => Ok(false),
+        Err(error) => Err(store_failure(error)),
+    }
 }
 
 /// What the store says, for the user.

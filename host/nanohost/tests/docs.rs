@@ -266,7 +266,9 @@ fn path_escape() {
 fn the_two_commands_are_those_of_ci() {
     let readme = fs::read_to_string(root().join("README.md")).expect("the README is there");
     let ci = fs::read_to_string(root().join(".ci/run")).expect("the checks are there");
-    for command in ["cargo run --release -- run examples/refund/program.toml", "cargo test --release"] {
+    for command in
+        ["cargo run --release -- run examples/refund/program.toml", "cargo test --release --workspace"]
+    {
         assert!(readme.lines().any(|line| line == command), "the README does not begin with `{command}`");
         assert!(ci.lines().any(|line| line == command), ".ci/run does not run `{command}`");
     }

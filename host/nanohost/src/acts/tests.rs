@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use nanohost_core::act::{Basis, Erasure, ValueRef};
-use nanohost_store::{OpenOptions, SqliteReader, development_public_key};
+use nanohost_store::{OpenOptions, SqliteReader, development_key, development_public_key};
 use tempfile::TempDir;
 
 use super::*;

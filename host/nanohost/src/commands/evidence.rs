@@ -10,12 +10,11 @@ use nanohost_core::export::{self, Content};
 use nanohost_core::log::{Checkpoint, NoteVerifier};
 use nanohost_core::run::SuspensionCause;
 use nanohost_core::trace::{
-    CheckName, Evidence, Fault, FaultKind, Report, Standing, Trace, check_log, verify,
+    CheckName, Evidence, Fault, FaultKind, Report, Standing, Trace, check_log, check_signer, verify,
 };
-use nanohost_core::{AdmissionRecord, Diagnostic, Role, RunId, Target, TrustRoot};
+use nanohost_core::{AdmissionRecord, Diagnostic, KeyTrust, Role, RunId, Target, TrustRoot, Validity};
 use nanohost_store::{
     Found, Logged, OpenOptions, Records, RunRecord, RunState, RunSummary, SqliteReader, VaultError,
-    development_public_key,
 };
 pub use nanohost_verify::exit_of;
 use nanohost_verify::{Judged, Remembered, trust_file};
@@ -25,7 +24,8 @@ use crate::cli::{Disclose, ExportArgs, ListArgs, TraceArgs, VerifyArgs};
 use crate::console::{self, Console, Sight};
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, quoted};
-use crate::store_failure;
+pub use crate::signing::own_trust;
+use crate::{acts, signing, store_failure};
 
 /// `nanohost list`.
 pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -109,9 +109,10 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
     if let Some(path) = &asked.state {
         is_still_here(&args.evidence, path, places)?;
     }
-    let (mut judged, kept) = judge(&args.evidence, args.trust.as_deref(), asked.log_key.as_ref(), places)?;
+    let (mut judged, trusted, kept) =
+        judge(&args.evidence, args.trust.as_deref(), asked.log_key.as_ref(), places)?;
     match &kept {
-        None => asked.check_log(&mut judged)?,
+        None => asked.check_log(&mut judged, &trusted)?,
         Some(Kept { store, .. }) => asked.check_witnesses(&mut judged, |run, envelopes| {
             Ok((log::under_witnesses(store, run, envelopes)?, log::own_key(store, places)?))
         })?,
@@ -129,8 +130,9 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
 /// `nanohost export`.
 pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let (store, record) = load(&args.run, places)?;
-    let (mut report, trace) = verify_record(&record, &own_trust(places)?);
-    check_standing(&mut report, &record.envelopes, &store, None, places)?;
+    let own = own_trust(places)?;
+    let (mut report, trace) = verify_record(&record, &own);
+    check_standing(&mut report, &record.envelopes, &store, None, &KeyTrust::keys(&own), places)?;
     let trace = good(&args.run, None, &report, trace, console)?;
     let mut withheld: BTreeMap<Withheld, Vec<String>> = BTreeMap::new();
     let mut contents: Vec<Content> = Vec::new();
@@ -153,7 +155,7 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
     drop(writer);
     file.as_file().sync_all().map_err(io)?;
     file.persist_noclobber(path).map_err(|error| io(error.error))?;
-    let key = places.keys().join(nanohost_store::PUBLIC_KEY_FILE);
+    let key = signing::public_file(&trace.key(), places).map_err(store_failure)?;
     let verify = format!("{} verify {} --trust {}", console::program_name(), quoted(path), quoted(&key));
     let holds_env = contents.iter().any(|content| content.role.is_document() && holds_env(content));
     if args.json {
@@ -255,10 +257,10 @@ fn holds_personal(trace: &Trace, content: &Content) -> bool {
 }
 
 /// The keys that may sign: those that were named, or this machine's own.
-pub(super) fn trusted(file: Option<&Path>, places: &Places) -> anyhow::Result<TrustRoot> {
+pub(super) fn trusted(file: Option<&Path>, places: &Places) -> anyhow::Result<KeyTrust> {
     match file {
         Some(path) => trust_file(path),
-        None => own_trust(places),
+        None => own_trust(places).map(|own| KeyTrust::keys(&own)),
     }
 }
 
@@ -292,9 +294,10 @@ pub(super) fn check_standing<S: Records + Logged>(
     envelopes: &[Vec<u8>],
     store: &S,
     key: Option<&NoteVerifier>,
+    trusted: &KeyTrust,
     places: &Places,
 ) -> anyhow::Result<Option<Checkpoint>> {
-    let key = match key {
+    let key = match key.or(trusted.log(&store.log_origin().map_err(store_failure)?)) {
         Some(key) => Some(key.clone()),
         None => log::own_key(store, places)?,
     };
@@ -305,7 +308,22 @@ pub(super) fn check_standing<S: Records + Logged>(
     if standing == Standing::Longer && went_on(store, &report.run, envelopes.len())? {
         return Ok(None);
     }
-    Ok(check_log(report, envelopes, &standing, key.as_ref()))
+    let head = check_log(report, envelopes, &standing, key.as_ref());
+    if report.fault.is_none() {
+        let index = match &standing {
+            Standing::Proven(proof) => Some(proof.index),
+            _ => None,
+        };
+        // The keys of this machine have signed its acts, whoever is trusted with its runs.
+        let own = signing::public_keys(places).map_err(store_failure)?;
+        match acts::keys(store, &trusted.root().with(own)).map_err(store_failure)? {
+            Ok(keys) => {
+                check_signer(report, envelopes, index, |key| keys.bounded(key, trusted.validity(key)))
+            }
+            Err(bad) => report.blame(CheckName::Signatures, bad.kind(), bad.to_string()),
+        }
+    }
+    Ok(head)
 }
 
 /// Whether the run, which is under way then, has more envelopes by now.
@@ -327,18 +345,21 @@ fn judge(
     trust: Option<&Path>,
     log_key: Option<&NoteVerifier>,
     places: &Places,
-) -> anyhow::Result<(Judged, Option<Kept>)> {
+) -> anyhow::Result<(Judged, KeyTrust, Option<Kept>)> {
     let file = Path::new(evidence);
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
     if file.is_file() || evidence.contains(['/', '.', '\\']) {
-        return Ok((nanohost_verify::judge(file, &trusted(trust, places)?)?, None));
+        let trusted = trusted(trust, places)?;
+        return Ok((nanohost_verify::judge(file, &trusted.root())?, trusted, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
     let (store, record) = load(evidence, places)?;
-    let (mut report, trace) = verify_record(&record, &trusted(trust, places)?);
+    let trusted = trusted(trust, places)?;
+    let (mut report, trace) =
+        verify_record(&record, &acts::followed(&store, &trusted).map_err(store_failure)?);
     let envelopes = record.envelopes;
-    let head = check_standing(&mut report, &envelopes, &store, log_key, places)?;
-    Ok((Judged { report, trace, envelopes }, Some(Kept { store, head })))
+    let head = check_standing(&mut report, &envelopes, &store, log_key, &trusted, places)?;
+    Ok((Judged { report, trace, envelopes }, trusted, Some(Kept { store, head })))
 }
 
 /// A run whose evidence is good, its end apart; anything else is shown and refused.
@@ -348,7 +369,11 @@ pub(super) fn verified(
     places: &Places,
     console: &Console,
 ) -> anyhow::Result<Trace> {
-    let (Judged { report, trace, .. }, _) = judge(evidence, trust, None, places)?;
+    let (Judged { mut report, trace, envelopes }, trusted, kept) = judge(evidence, trust, None, places)?;
+    if kept.is_none() {
+        // A file alone does not show where in the log it stands.
+        check_signer(&mut report, &envelopes, None, |key| trusted.validity(key).unwrap_or(Validity::ALL));
+    }
     good(evidence, trust, &report, trace, console)
 }
 
@@ -477,18 +502,4 @@ pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<T
         complete: true,
     };
     verify(evidence, trust)
-}
-
-/// The keys that this machine signs with.
-pub fn own_trust(places: &Places) -> anyhow::Result<TrustRoot> {
-    let dir = places.keys();
-    match development_public_key(&dir).map_err(store_failure)? {
-        Some(key) => Ok(TrustRoot::new([key])),
-        None => {
-            let message =
-                format!("there is no key in {}, so nothing can be trusted by default", dir.display());
-            let help = "name the public key that may sign with --trust FILE";
-            Err(Failure::usage(Diagnostic::error("no_trust", message).help(help)))
-        }
-    }
 }

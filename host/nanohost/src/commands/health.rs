@@ -50,7 +50,7 @@ fn all(args: &HealthArgs, places: &Places, console: &Console) -> anyhow::Result<
             // Without a run there is nothing that needs a key.
             let trust = match runs.is_empty() {
                 true => TrustRoot::default(),
-                false => trusted(args.trust.as_deref(), places)?,
+                false => trusted(args.trust.as_deref(), places)?.root(),
             };
             for run in runs {
                 let exit = one(&run, &store, &trust, &mut overview)?;

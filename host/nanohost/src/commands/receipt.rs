@@ -6,8 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use nanohost_core::receipt::{self, Receipt, ReceiptFault};
 use nanohost_core::trace::Trace;
-use nanohost_core::{Diagnostic, TrustRoot, dsse};
-use nanohost_store::development_key;
+use nanohost_core::{Diagnostic, KeyId, TrustRoot, dsse};
 use serde_json::json;
 
 use super::evidence::{own_trust, trusted, verified};
@@ -15,14 +14,14 @@ use crate::cli::ReceiptArgs;
 use crate::console::{self, Console, program_name};
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, quoted, read_bounded};
-use crate::store_failure;
+use crate::signing;
 
 /// `nanohost receipt`.
 pub fn receipt(args: &ReceiptArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let evidence = &args.evidence;
     let trace = verified(&evidence.evidence, evidence.trust.as_deref(), places, console)?;
     if let Some(path) = &args.check {
-        return check(path, &trace, &trusted(evidence.trust.as_deref(), places)?, args, console);
+        return check(path, &trace, &trusted(evidence.trust.as_deref(), places)?.root(), args, console);
     }
     let receipt = Receipt::from(&trace);
     if let Some(path) = &args.output {
@@ -40,11 +39,17 @@ pub fn receipt(args: &ReceiptArgs, places: &Places, console: &Console) -> anyhow
 /// Signs with this machine's key, which has to be the run's; none is made for it.
 fn sign(path: &Path, receipt: &Receipt, places: &Places) -> anyhow::Result<()> {
     own_trust(places)?;
-    let key = development_key(&places.keys()).map_err(store_failure)?;
-    let bytes = receipt.sign(&key.signer).map_err(|error| {
+    let unsigned = |why: String| {
         let help = "a receipt is signed where the run was made, with the key that signed the run";
-        Failure::usage(Diagnostic::error("receipt_unsigned", error.to_string()).help(help))
-    })?;
+        Failure::usage(Diagnostic::error("receipt_unsigned", why).help(help))
+    };
+    let id = receipt.signer.as_ref().map(|signer| KeyId::from(signer.key));
+    let key = match id {
+        Some(id) => signing::named(&id, places)?,
+        None => None,
+    };
+    let key = key.ok_or_else(|| unsigned("the key that signed the run is not this user's".to_owned()))?;
+    let bytes = receipt.sign(&key.signer).map_err(|error| unsigned(error.to_string()))?;
     let io = |error: std::io::Error| Failure::io("receipt_unwritable", "write", path, &error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;

@@ -11,11 +11,11 @@ use nanohost_core::resume::{STARTER, entitled};
 use nanohost_core::run::{Denial, Event, Run, Slot};
 use nanohost_core::trace::{RunState, Trace};
 use nanohost_core::{
-    AdmissionRecord, Diagnostic, Digest, Held, Plan, Principal, Refusal, RunId, StepIndex, Target, Timestamp,
-    ToolName, admit,
+    AdmissionRecord, Diagnostic, Digest, Held, KeyTrust, Plan, Principal, Refusal, RunId, StepIndex, Target,
+    Timestamp, ToolName, admit,
 };
 use nanohost_sandbox::{Engine, Tool};
-use nanohost_store::{Fence, Head, Journal as _, Records as _, SqliteStore, Taken, development_key};
+use nanohost_store::{Fence, Head, Journal as _, Records as _, SqliteStore, Taken};
 use serde_json::{Map, Value, json};
 
 use super::driving::{self, Launch, Manner};
@@ -29,7 +29,7 @@ use crate::ledger::{self, Ledger};
 use crate::model::Models;
 use crate::prepare::Prepared;
 use crate::project::{self, FoundPolicy, Places, quoted};
-use crate::store_failure;
+use crate::{acts, signing, store_failure};
 
 /// A run that this process owns now, with evidence that verified.
 pub struct Reopened {
@@ -113,7 +113,8 @@ pub fn take(store: &SqliteStore, id: &RunId, places: &Places) -> anyhow::Result<
     let head = record.recorded;
     let (mut report, trace) = evidence::verify_record(&record, &evidence::own_trust(places)?);
     // An end that was cut off would let a call be made again.
-    evidence::check_standing(&mut report, &record.envelopes, store, None, places)?;
+    let own = KeyTrust::keys(&evidence::own_trust(places)?);
+    evidence::check_standing(&mut report, &record.envelopes, store, None, &own, places)?;
     match trace {
         Some(trace) if report.fault.is_none() => {
             Ok(Took::Owned(Box::new(Reopened { id: id.clone(), trace, fence, head })))
@@ -181,8 +182,10 @@ impl Reopened {
         store: &Arc<SqliteStore>,
         places: &Places,
     ) -> anyhow::Result<Ledger> {
-        let key = development_key(&places.keys()).map_err(store_failure)?;
-        let chain = Chain::reopen(trace, principal.as_str(), Arc::new(key.signer)).ok_or_else(|| {
+        // The key that the run began with, also where another one signs by now.
+        acts::refuse_retired(&**store, &trace.key(), places)?;
+        let key = signing::named(&trace.key(), places)?.map(|key| Arc::new(key.signer));
+        let chain = key.and_then(|key| Chain::reopen(trace, principal.as_str(), key)).ok_or_else(|| {
             Failure::host(
                 Diagnostic::error(
                     "other_key",

@@ -14,7 +14,7 @@ use nanohost_core::{
     Timestamp, admit, read_json,
 };
 use nanohost_sandbox::Engine;
-use nanohost_store::{Begun, Journal as _, OpenRun, Phase, SqliteStore, StartKey, development_key};
+use nanohost_store::{Begun, Journal as _, OpenRun, Phase, SqliteStore, StartKey};
 use serde_json::{Map, Value};
 
 use super::driving::{self, Driven, Launch, Manner};
@@ -29,7 +29,7 @@ use crate::ledger::{self, Ledger};
 use crate::model::Models;
 use crate::prepare::Prepared;
 use crate::project::{self, Places};
-use crate::store_failure;
+use crate::{acts, signing, store_failure};
 
 /// `nanohost run`.
 pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -40,7 +40,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let prepared = Prepared::read_pinned(&args.program, places, &engine, &progress)?;
     let inputs = inputs(args, &prepared.program)?;
     let scripted = prepared.scripted(&args.program.program)?;
-    let key = development_key(&places.keys()).map_err(store_failure)?;
+    let key = signing::current(places)?;
     if key.created && !manner.quiet {
         console.note(&format!(
             "made a development key to sign evidence with: {}\nit is not encrypted; hand {} to whoever verifies",
@@ -49,6 +49,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         ));
     }
     let store = Arc::new(crate::open_store(places)?);
+    acts::refuse_retired(&*store, &key.signer.public().key_id(), places)?;
     let opened = ledger::now();
     let admission = prepared.admission(opened);
     let record = serde_json::to_value(AdmissionRecord::of(&admission))?;
@@ -97,7 +98,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         Chain::open(id.clone(), prepared.program.digest(), args.principal.as_str(), Arc::new(key.signer));
     let mut ledger = Ledger::new(Arc::clone(&store), fence, chain, opened);
     let host = driving::host(&engine, places)?;
-    seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed, &launch)?;
+    seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed, &launch, key.development)?;
     match decided {
         Err(denied) => {
             seal_refusal(&mut ledger, &denied)?;
@@ -198,8 +199,9 @@ fn seal_open(
     inputs: &Map<String, Value>,
     seed: &[u8; 32],
     launch: &Launch,
+    development: bool,
 ) -> anyhow::Result<()> {
-    let signer = SignerRef { key: *ledger.key().digest(), development: true };
+    let signer = SignerRef { key: *ledger.key().digest(), development };
     let policies = driving::policies(&prepared.policy);
     let launch = serde_json::to_value(launch)?;
     let seed: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -1,7 +1,7 @@
 //! `nanohost secret`: the values that tools may have the host send for them. A value comes from
 //! standard input and is shown nowhere.
 
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _};
 
 use nanohost_core::{Diagnostic, is_secret_name};
 use nanohost_sandbox::SecretValues;
@@ -11,7 +11,7 @@ use crate::cli::{SecretArgs, SecretCommand};
 use crate::console::Console;
 use crate::failure::{Exit, Failure};
 use crate::project::Places;
-use crate::store_failure;
+use crate::{store_failure, unseen};
 
 /// No secret is longer, and a file that somebody sends along by mistake is not read whole; bytes.
 const MAX_INPUT: usize = 8 << 10;
@@ -74,44 +74,14 @@ fn read(name: &str) -> anyhow::Result<Zeroizing<String>> {
     let failed = |error: std::io::Error| {
         Failure::usage(Diagnostic::error("secret_invalid", format!("cannot read the value: {error}")))
     };
+    if stdin.is_terminal() {
+        return unseen::typed(&format!("value of `{name}`: "), MAX_INPUT).map_err(failed);
+    }
     // Room for all of it, so that no copy is left behind by a growing buffer.
     let mut text = Zeroizing::new(String::with_capacity(MAX_INPUT));
-    if stdin.is_terminal() {
-        let mut stderr = std::io::stderr();
-        write!(stderr, "value of `{name}`: ").and_then(|()| stderr.flush()).map_err(failed)?;
-        let _unseen = Unseen::new();
-        stdin.read_line(&mut text).map_err(failed)?;
-        writeln!(stderr).map_err(failed)?;
-    } else {
-        stdin.lock().take(MAX_INPUT as u64).read_to_string(&mut text).map_err(failed)?;
-    }
+    stdin.lock().take(MAX_INPUT as u64).read_to_string(&mut text).map_err(failed)?;
     while text.ends_with(['\n', '\r']) {
         text.pop();
     }
     Ok(text)
-}
-
-/// While it lives, the terminal shows nothing of what is typed.
-struct Unseen(Option<rustix::termios::Termios>);
-
-impl Unseen {
-    fn new() -> Self {
-        let stdin = std::io::stdin();
-        let before = rustix::termios::tcgetattr(&stdin).ok();
-        if let Some(before) = &before {
-            let mut without = before.clone();
-            without.local_modes.remove(rustix::termios::LocalModes::ECHO);
-            let _ = rustix::termios::tcsetattr(&stdin, rustix::termios::OptionalActions::Now, &without);
-        }
-        Self(before)
-    }
-}
-
-impl Drop for Unseen {
-    fn drop(&mut self) {
-        if let Some(before) = &self.0 {
-            let _ =
-                rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, before);
-        }
-    }
 }

@@ -1,17 +1,15 @@
-//! `nanohost trust` and `nanohost key`: what the user of this machine decides and holds.
+//! `nanohost trust`: what the user of this machine decides.
 
 use std::path::Path;
 
 use nanohost_core::Diagnostic;
-use nanohost_store::development_key;
 use serde_json::{Value, json};
 
-use crate::cli::{KeyArgs, KeyCommand, TrustArgs};
+use crate::cli::TrustArgs;
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
 use crate::project::trusting::Trusted;
 use crate::project::{Places, Verdict, quoted, standing, trusting};
-use crate::store_failure;
 
 /// `nanohost trust`.
 pub fn trust(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -120,31 +118,5 @@ fn show(args: &TrustArgs, places: &Places, console: &Console) -> anyhow::Result<
         project.digest.short(),
         console::lines(policy.text.trim_end()),
     ))?;
-    Ok(Exit::Success)
-}
-
-/// `nanohost key`.
-pub fn key(args: &KeyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let KeyCommand::Show { public, json } = &args.command;
-    let key = development_key(&places.keys()).map_err(store_failure)?;
-    let pem = key.signer.public().to_spki_pem()?;
-    let id = key.signer.public().key_id();
-    if *json {
-        console.json(&serde_json::json!({
-            "keyId": id.to_string(),
-            "development": true,
-            "private": key.private,
-            "public": key.public,
-            "pem": pem,
-        }))?;
-    } else if *public {
-        console.print(&pem)?;
-    } else {
-        console.print(&format!(
-            "key id   {id}\nprivate  {} (a development key: not encrypted, for this user alone)\npublic   {}\n\n{pem}",
-            console::path(&key.private),
-            console::path(&key.public),
-        ))?;
-    }
     Ok(Exit::Success)
 }

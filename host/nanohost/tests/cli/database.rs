@@ -27,6 +27,12 @@ pub(crate) fn execute(home: &Home, edit: &str) {
     open(home).execute_batch(edit).expect("the edit is SQL");
 }
 
+/// The id of the store's chain of acts.
+pub(crate) fn acts(home: &Home) -> String {
+    let select = "SELECT CAST(value AS TEXT) FROM meta WHERE name = 'acts'";
+    open(home).query_row(select, [], |row| row.get(0)).expect("it can be read")
+}
+
 /// How many runs are asked to stop.
 pub(crate) fn requests(home: &Home) -> u64 {
     let count = open(home).query_row("SELECT count(*) FROM stop_request", [], |row| row.get::<_, i64>(0));

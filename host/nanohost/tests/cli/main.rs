@@ -22,6 +22,7 @@ mod guests;
 mod http;
 mod input;
 mod inspect;
+mod key;
 mod lock;
 mod log;
 mod model;

@@ -1,0 +1,239 @@
+//! Keys that sign: made, under a passphrase, changed in the middle of a log, retired, and gone.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::database::execute;
+use crate::harness::{Done, Home};
+
+const PASSPHRASE: &str = "correct horse battery";
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// A file of one's own.
+fn private(home: &Home, name: &str, content: &str) -> PathBuf {
+    let path = home.write(name, content);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    path
+}
+
+fn key(home: &Home, arguments: &[&str]) -> Done {
+    home.nanohost([&["key"][..], arguments].concat())
+}
+
+fn a_run(home: &Home) -> String {
+    home.examples().refund(0, &[])["run"].as_str().expect("an id").to_owned()
+}
+
+/// The refund example, with the passphrase of this file.
+fn run_with(home: &Home, passphrase: Option<&Path>) -> Done {
+    let program = home.examples().path("refund/program.toml");
+    let policy = home.examples().policy();
+    let mut command = home.command(["run", "--json", text(&program), "--policy", text(&policy)]);
+    if let Some(passphrase) = passphrase {
+        command.env("NANOHOST_KEY_PASSPHRASE_FILE", passphrase);
+    }
+    Done::of(command)
+}
+
+fn openssl(arguments: &[&str]) -> String {
+    let done = Command::new("openssl").args(arguments).output().expect("openssl is installed");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("text")
+}
+
+#[test]
+fn a_key_under_a_passphrase_signs_and_openssl_reads_it() {
+    let home = Home::new();
+    let passphrase = private(&home, "passphrase", &format!("{PASSPHRASE}\n"));
+    // Nobody is there to type it.
+    key(&home, &["new", "--json"]).finds(2, "key_passphrase_missing");
+    let weak = private(&home, "weak", "short\n");
+    key(&home, &["new", "--passphrase-file", text(&weak)]).exits(2).says("key_passphrase_weak");
+    let open = home.write("open", PASSPHRASE);
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    key(&home, &["new", "--passphrase-file", text(&open)]).exits(5).says("key_mode");
+    let made = key(&home, &["new", "--passphrase-file", text(&passphrase), "--json"]).exits(0).json();
+    assert_eq!((&made["encrypted"], &made["replaces"]), (&true.into(), &Value::Null));
+    key(&home, &["new", "--plain"]).exits(2).says("key_there");
+    let shown = key(&home, &["show", "--json"]).exits(0).json();
+    assert_eq!((&shown["keyId"], &shown["development"]), (&made["keyId"], &false.into()));
+    assert!(shown["vkey"].as_str().is_some_and(|vkey| vkey.starts_with("nanohost-key/")), "{shown}");
+
+    // OpenSSL opens the private key, and comes to the same public one.
+    let file = made["private"].as_str().expect("a path");
+    let pass = format!("file:{}", text(&passphrase));
+    let public = openssl(&["pkey", "-in", file, "-passin", &pass, "-pubout"]);
+    assert_eq!(shown["pem"], public.as_str());
+    let structure = openssl(&["asn1parse", "-in", file]);
+    assert!(structure.contains("PBES2") && structure.contains("scrypt") && structure.contains("aes-256-cbc"));
+
+    run_with(&home, None).finds(2, "key_passphrase_missing");
+    let wrong = private(&home, "wrong", "another passphrase");
+    run_with(&home, Some(&wrong)).finds(2, "key_passphrase_wrong");
+    let document = run_with(&home, Some(&passphrase)).exits(0).json();
+    let run = document["run"].as_str().expect("an id");
+    home.nanohost(["verify", run]).exits(0);
+    let receipt = home.nanohost(["receipt", run, "--json"]).exits(0).json();
+    assert_eq!(
+        (&receipt["signer"]["key"], &receipt["signer"]["development"]),
+        (&made["keyId"], &false.into())
+    );
+    // Nothing was made beside it, and nobody else may read it.
+    assert!(!home.path("config/keys/development.key.pem").exists());
+    fs::set_permissions(file, fs::Permissions::from_mode(0o640)).expect("it is ours");
+    run_with(&home, Some(&passphrase)).finds(5, "key_mode");
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    // A damaged one is said to be that.
+    let good = fs::read_to_string(file).expect("it is there");
+    fs::write(file, &good[..good.len() / 2]).expect("it is ours");
+    run_with(&home, Some(&passphrase)).finds(2, "key_unreadable");
+}
+
+#[test]
+fn a_log_verifies_across_a_change_of_keys() {
+    let home = Home::new();
+    let first = a_run(&home);
+    let old = home.public_key();
+    let made =
+        key(&home, &["new", "--plain", "--as", "dana", "--reason", "an audit", "--json"]).exits(0).json();
+    let second = a_run(&home);
+    let again = key(&home, &["rotate", "--plain", "--json"]).exits(0).json();
+    assert_eq!(again["replaces"], made["keyId"]);
+    let third = a_run(&home);
+    for run in [&first, &second, &third] {
+        home.nanohost(["verify", run]).exits(0).says("VERIFIED");
+        // Who trusts the first key follows its successors.
+        home.nanohost(["verify", run, "--trust", text(&old)]).exits(0);
+    }
+    home.nanohost(["log", "fsck"]).exits(0);
+    let signers: Vec<Value> = [&first, &second, &third]
+        .map(|run| home.nanohost(["receipt", run, "--json"]).exits(0).json()["signer"]["key"].clone())
+        .to_vec();
+    assert_eq!(signers[1..], [made["keyId"].clone(), again["keyId"].clone()]);
+    assert_ne!(signers[0], signers[1]);
+    // Each signs its own receipts still.
+    let receipt = home.path("receipt");
+    home.nanohost(["receipt", &first, "--sign", "-o", text(&receipt)]).exits(0);
+    home.nanohost(["receipt", &first, "--check", text(&receipt)]).exits(0);
+    // Whoever trusts a key that nobody introduced is not led to these.
+    let stranger = Home::new().public_key();
+    let stranger = fs::read(stranger).expect("it is there");
+    let stranger = home.write("stranger.pem", stranger);
+    home.nanohost(["verify", &third, "--trust", text(&stranger)]).exits(13);
+}
+
+#[test]
+fn a_retired_key_signs_nothing_that_counts() {
+    let home = Home::new();
+    let first = a_run(&home);
+    let waiting = home.examples().run_json("approval/program.toml", 4, &[]);
+    let waiting = waiting["run"].as_str().expect("an id").to_owned();
+    let old = key(&home, &["show", "--json"]).exits(0).json();
+    let old = old["keyId"].as_str().expect("an id").to_owned();
+    key(&home, &["retire", &old]).exits(2).says("key_signs");
+    key(&home, &["rotate", "--plain"]).exits(0);
+    let second = a_run(&home);
+    let retired = key(&home, &["retire", &old[..12], "--reason", "it leaked", "--json"]).exits(0).json();
+    assert_eq!(retired["runsWithoutKey"], serde_json::json!([waiting]));
+    key(&home, &["retire", &old]).exits(2).says("key_retired");
+    key(&home, &["retire", "ffff"]).exits(2).says("key_unknown");
+    // What it signed before counts, and so does what others sign.
+    for run in [&first, &second, &waiting] {
+        home.nanohost(["verify", run]).exits(0);
+    }
+    home.nanohost(["log", "fsck"]).exits(0);
+    // What it began cannot go on.
+    home.nanohost(["cancel", &waiting, "--reason", "enough"]).exits(5).says("key_retired");
+
+    // Nor does it begin anything, nor do anything to the store, when the newer key is lost.
+    let current = home.path("config/keys/signing/current");
+    fs::rename(&current, home.path("current")).expect("it is there");
+    let done = home.examples().run("refund/program.toml", &["-q"]).exits(5);
+    assert!(done.stderr.contains("key_retired"), "{done}");
+    key(&home, &["rotate", "--plain"]).exits(5).says("key_retired");
+    // Somebody who has it makes a nanohost sign that sees no acts.
+    let acts = crate::database::acts(&home);
+    let head = crate::database::digest_of_envelope(&home, &acts, 2);
+    execute(&home, &format!("UPDATE run SET len = 0, last = NULL WHERE id = '{acts}'"));
+    let later = a_run(&home);
+    execute(&home, &format!("UPDATE run SET len = 3, last = X'{head}' WHERE id = '{acts}'"));
+    fs::rename(home.path("current"), &current).expect("it is there");
+    home.nanohost(["verify", &later]).exits(13).says("counts from 0 to before");
+    home.nanohost(["trace", &later]).exits(13).says("evidence_bad");
+    home.nanohost(["export", &later, "-o", "later.jsonl"]).exits(13);
+    home.nanohost(["verify", &first]).exits(0);
+}
+
+#[test]
+fn a_trust_file_says_for_which_part_of_the_log_a_key_counts() {
+    let home = Home::new();
+    let first = a_run(&home);
+    let old = key(&home, &["show", "--json"]).exits(0).json()["keyId"].as_str().expect("an id").to_owned();
+    let pem = home.public_key();
+    key(&home, &["new", "--plain"]).exits(0);
+    let second = a_run(&home);
+    key(&home, &["retire", &old]).exits(0);
+    let trust = home.path("trust.toml");
+    let told = key(&home, &["export", "-o", text(&trust), "--json"]).exits(0).json();
+    assert_eq!(told["calls"].as_array().map(Vec::len), Some(2));
+    key(&home, &["export", "-o", text(&trust)]).exits(2).says("export_unwritable");
+    let files = |run: &str| {
+        let (export, proof) = (home.path(format!("{run}.jsonl")), home.path(format!("{run}.proof")));
+        home.nanohost(["export", run, "-o", text(&export)]).exits(0);
+        home.nanohost(["log", "prove", run, "-o", text(&proof)]).exits(0);
+        (export, proof)
+    };
+    let ((first, first_proof), (second, second_proof)) = (files(&first), files(&second));
+    let auditor = Home::new();
+    let verify = |file: &Path, more: &[&str]| {
+        auditor.nanohost([&["verify", text(file), "--trust", text(&trust)][..], more].concat())
+    };
+    // The key of the log stands in the file too.
+    verify(&first, &["--log-proof", text(&first_proof)]).exits(0).says("stands at index");
+    verify(&second, &["--log-proof", text(&second_proof)]).exits(0);
+    // Nothing shows that it was signed before the key was retired.
+    verify(&first, &[]).exits(13).says("--log-proof");
+    auditor.nanohost(["trace", text(&first), "--trust", text(&trust)]).exits(13);
+    verify(&first, &["--log-proof", text(&second_proof)]).exits(10);
+    // Who counts for none of it.
+    let edited = fs::read_to_string(&trust).expect("it is there");
+    let at = edited.find("until = ").expect("one is retired");
+    let end = at + edited[at..].find('\n').expect("a line");
+    let early = home.write("early.toml", format!("{}until = 1{}", &edited[..at], &edited[end..]));
+    let arguments = ["verify", text(&first), "--trust", text(&early), "--log-proof", text(&first_proof)];
+    auditor.nanohost(arguments).exits(13).says("to before 1");
+    let wrong = home.write("wrong.toml", edited.replace("until", "untill"));
+    auditor.nanohost(["verify", text(&first), "--trust", text(&wrong)]).exits(2).says("unknown_field");
+    // A key alone says nothing of the log.
+    auditor.nanohost(["verify", text(&first), "--trust", text(&pem)]).exits(0);
+    auditor
+        .nanohost(["verify", text(&first), "--trust", text(&pem), "--log-proof", text(&first_proof)])
+        .exits(2)
+        .says("log_key_unknown");
+}
+
+#[test]
+fn no_key_of_the_log_takes_the_place_of_one_that_is_gone() {
+    let home = Home::new();
+    let run = a_run(&home);
+    for name in ["log.key.pem", "log.pub.pem"] {
+        let path = home.path("config/keys").join(name);
+        fs::rename(&path, home.path(name)).expect("it is there");
+    }
+    let done = home.examples().run("refund/program.toml", &["-q"]).exits(5);
+    assert!(done.stderr.contains("log_key_missing"), "{done}");
+    home.nanohost(["log", "checkpoint"]).exits(5).says("log_key_missing");
+    assert!(!home.path("config/keys/log.key.pem").exists());
+    for name in ["log.key.pem", "log.pub.pem"] {
+        fs::rename(home.path(name), home.path("config/keys").join(name)).expect("it is there");
+    }
+    a_run(&home);
+    home.nanohost(["verify", &run]).exits(0);
+}
