@@ -430,7 +430,7 @@ pub struct EvidenceRef {
     /// The run's id, the start of it, or an exported file
     #[arg(value_name = "RUN|FILE")]
     pub evidence: String,
-    /// The public key, or keys, that may sign: PEM, or a trust file [default: this machine's own]
+    /// The public key, or keys, that may sign: PEM or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// Print one JSON document
@@ -466,7 +466,7 @@ pub struct HealthArgs {
     /// All runs of the store, by program and by model
     #[arg(long, conflicts_with_all = ["evidence", "baseline"])]
     pub all: bool,
-    /// The public key, or keys, that may sign: PEM, or a trust file [default: this machine's own]
+    /// The public key, or keys, that may sign: PEM or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     /// Print one JSON document
@@ -490,7 +490,7 @@ pub struct VerifyArgs {
     /// The run's id, the start of it, or an exported file
     #[arg(value_name = "RUN|FILE")]
     pub evidence: String,
-    /// The public key, or keys, that may sign: PEM, or a trust file [default: this machine's own]
+    /// The public key, or keys, that may sign: PEM or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     #[command(flatten)]
@@ -513,7 +513,7 @@ pub struct ReplayArgs {
     /// Which of the program's tools that is [default: the only one that was called]
     #[arg(long, value_name = "NAME", requires = "against")]
     pub tool: Option<String>,
-    /// The public key, or keys, that may sign: PEM, or a trust file [default: this machine's own]
+    /// The public key, or keys, that may sign: PEM or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
     #[command(flatten)]

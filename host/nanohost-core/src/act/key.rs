@@ -19,7 +19,7 @@ pub struct KeyAct {
     pub key: KeyId,
     /// That key itself, where it is introduced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub public: Option<PublicKey>,
+    pub public: Option<Box<PublicKey>>,
     /// Why, in the words of who did it.
     pub reason: Commitment,
 }
@@ -39,7 +39,7 @@ pub enum KeyChange {
 
 impl KeyAct {
     pub(super) fn check(&self) -> Result<(), &'static str> {
-        let named = self.public.as_ref().map(PublicKey::key_id);
+        let named = self.public.as_ref().map(|public| public.key_id());
         match (self.change, named) {
             (KeyChange::Introduced, Some(id)) if id == self.key => Ok(()),
             (KeyChange::Introduced, _) => Err("it introduces a key, and does not hold that key"),
@@ -92,7 +92,8 @@ impl Succession {
                 if *key == act.key {
                     return Err("it introduces the key that signs it");
                 }
-                self.trust = std::mem::take(&mut self.trust).with(public.iter().cloned());
+                self.trust =
+                    std::mem::take(&mut self.trust).with(public.iter().map(|public| (**public).clone()));
                 self.introduced = Some((*key, act.key));
                 Ok(())
             }
@@ -133,7 +134,7 @@ impl KeyChanges {
             let seq = act.predicate.chain.seq;
             match &act.predicate.act {
                 Act::Key(KeyAct { change: KeyChange::Introduced, key, public: Some(public), .. }) => {
-                    changes.introduced.entry(*key).or_insert((public.clone(), seq));
+                    changes.introduced.entry(*key).or_insert(((**public).clone(), seq));
                 }
                 Act::Key(KeyAct { change: KeyChange::Retired, key, .. }) => {
                     changes.retired.entry(*key).or_insert(seq);

@@ -211,7 +211,7 @@ fn succession(acts: &[(u8, KeyChange, u8, bool)]) -> Result<Vec<OpenedAct>, Stri
             Salt::from_bytes([at as u8; 32]),
             (Role::REASON, "a year is over"),
             |reason| {
-                let public = holds.then(|| about.clone());
+                let public = holds.then(|| Box::new(about.clone()));
                 Act::Key(KeyAct { change: *change, key: about.key_id(), public, reason })
             },
         );

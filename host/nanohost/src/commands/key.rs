@@ -143,14 +143,15 @@ fn introduce(old: &Signer, new: Signer, args: &NewKeyArgs, places: &Places) -> a
     let (public, id) = (new.public().clone(), new.public().key_id());
     let words = args.reason.as_str();
     acts.seal(&args.principal, (Role::REASON, words), |reason| {
-        Act::Key(KeyAct { change: KeyChange::Introduced, key: id, public: Some(public), reason })
+        Act::Key(KeyAct { change: KeyChange::Introduced, key: id, public: Some(Box::new(public)), reason })
     })?;
     acts.sign_with(new);
     let old = old.public().key_id();
     acts.seal(&args.principal, (Role::REASON, words), |reason| {
         Act::Key(KeyAct { change: KeyChange::Accepted, key: old, public: None, reason })
     })?;
-    acts.commit()
+    acts.commit()?;
+    Ok(())
 }
 
 fn retire(
