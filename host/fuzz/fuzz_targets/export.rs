@@ -2,12 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nanohost_core::export::Export;
+use nanohost_core::export::{Export, is_begun_by};
 use nanohost_core::trace::{Evidence, verify};
 use nanohost_core::{Signer, TrustRoot};
 
 fuzz_target!(|bytes: &[u8]| {
+    let begun = is_begun_by(bytes).is_ok_and(|begun| begun);
     let Ok(export) = Export::parse(bytes) else { return };
+    assert!(begun, "what is read is one");
     let _ = export.check_places(true).and(export.check_places(false));
     let trust = TrustRoot::new([Signer::from_seed([7; 32]).public().clone()]);
     let evidence = Evidence {

@@ -25,8 +25,11 @@ use base64::engine::general_purpose::STANDARD;
 use crate::digest::hex_array;
 use crate::{Commitment, Encoding, RunId, Salt, commit, dsse, hex};
 
+mod reader;
 #[cfg(test)]
 mod tests;
+
+pub use reader::{ExportReader, Part, ReadError, is_begun_by};
 
 /// The largest export that is read, bytes. Stops a hostile file from filling the memory; whoever
 /// reads the file checks its size against it first.
@@ -235,51 +238,30 @@ struct Place {
 }
 
 impl Export {
-    /// Whether a file is one of an export at all, whole or not: it has its header, or the beginning
-    /// of it, or a line of an envelope. Says nothing of whether the rest is right.
-    pub fn is_begun_by(file: &[u8]) -> bool {
-        let header = &HEADER.as_bytes()[..HEADER.len().min(file.len())];
-        !file.is_empty()
-            && (file.starts_with(header)
-                || file.split(|&b| b == b'\n').any(|line| line.starts_with(dsse::HEAD)))
-    }
-
     /// Splits a file into its parts.
     ///
     /// # Errors
     /// Every file that [`write()`] could not have written, except that envelopes are not opened: one
     /// that is missing, foreign or changed shows when they are verified.
     pub fn parse(file: &[u8]) -> Result<Self, ExportError> {
-        if file.len() > MAX_EXPORT {
-            return Err(ExportError::TooLarge { line: 1, what: "file", limit: MAX_EXPORT });
-        }
-        let mut lines = Lines { rest: file, line: 0 };
-        let no_header = ExportError::Malformed { line: 1, why: "not the header of an export" };
-        let header = lines.next().transpose()?.ok_or(ExportError::CutLine { line: 1 })?;
-        let run = parse_header(header).ok_or(no_header)?;
-
-        let mut export = Self { run, envelopes: Vec::new(), contents: Vec::new(), places: Vec::new() };
-        while let Some(text) = lines.next().transpose()? {
-            let line = lines.line;
-            let malformed = |why| ExportError::Malformed { line, why };
-            if text.starts_with(dsse::HEAD) {
-                if text.len() > dsse::MAX_ENVELOPE {
-                    return Err(ExportError::TooLarge { line, what: "envelope", limit: dsse::MAX_ENVELOPE });
+        // Reading from memory does not fail.
+        let form = |error| match error {
+            ReadError::Form(error) => error,
+            ReadError::Io(_) => ExportError::CutLine { line: 1 },
+        };
+        let mut reader = ExportReader::new(file).map_err(form)?;
+        let (mut envelopes, mut contents, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(part) = reader.next().map_err(form)? {
+            match part {
+                Part::Envelope(envelope) => envelopes.push(envelope.to_vec()),
+                Part::Content(content) => {
+                    contents.push(content);
+                    places
+                        .push(Place { line: reader.line, follows: (envelopes.len() as u64).checked_sub(1) });
                 }
-                export.envelopes.push(text.to_vec());
-            } else if text.starts_with(CONTENT.as_bytes()) {
-                let content = parse_content(text, &export.run).map_err(malformed)?;
-                if export.contents.last().is_some_and(|last| place(last) >= place(&content)) {
-                    return Err(malformed("this content is repeated or not in its place"));
-                }
-                export.contents.push(content);
-                let follows = (export.envelopes.len() as u64).checked_sub(1);
-                export.places.push(Place { line, follows });
-            } else {
-                return Err(malformed("neither an envelope nor a content in its canonical form"));
             }
         }
-        Ok(export)
+        Ok(Self { run: reader.run, envelopes, contents, places })
     }
 
     /// Checks that every content follows the envelope it names. To be called once the envelopes
@@ -291,18 +273,37 @@ impl Export {
     /// [`ExportError::Malformed`] where the content was moved or its ref changed.
     pub fn check_places(&self, closed: bool) -> Result<(), ExportError> {
         let count = self.envelopes.len() as u64;
-        for (content, place) in self.contents.iter().zip(&self.places) {
-            if place.follows == Some(content.seq) {
-                continue;
-            }
-            return Err(if content.seq >= count && !closed {
-                ExportError::OrphanContent { reference: content.reference(&self.run) }
-            } else {
-                let why = "this content does not follow the envelope it names";
-                ExportError::Malformed { line: place.line, why }
-            });
+        let mut placed = self.contents.iter().zip(&self.places);
+        match placed.find(|(content, place)| place.follows != Some(content.seq)) {
+            Some((content, place)) => Err(Misplaced::at(content, place.line, &self.run).error(count, closed)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+}
+
+/// A content that does not follow the envelope it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misplaced {
+    reference: String,
+    seq: u64,
+    line: usize,
+}
+
+impl Misplaced {
+    /// It stands in that line of the export of `run`.
+    pub fn at(content: &Content, line: usize, run: &RunId) -> Self {
+        Self { reference: content.reference(run), seq: content.seq, line }
+    }
+
+    /// What that says of a file with so many envelopes, which are genuine and numbered from 0 without
+    /// a gap. `closed`: whether the last of them ends the run.
+    pub fn error(self, envelopes: u64, closed: bool) -> ExportError {
+        if self.seq >= envelopes && !closed {
+            ExportError::OrphanContent { reference: self.reference }
+        } else {
+            let why = "this content does not follow the envelope it names";
+            ExportError::Malformed { line: self.line, why }
+        }
     }
 }
 
@@ -374,39 +375,6 @@ pub fn write<'a>(
         return refuse("a content has no envelope");
     }
     Ok(())
-}
-
-/// The lines of a file without their line feeds, each looked at only after its bounds hold.
-struct Lines<'a> {
-    rest: &'a [u8],
-    /// Number of the line given out last, from 1.
-    line: usize,
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = Result<&'a [u8], ExportError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        self.line += 1;
-        let line = self.line;
-        if line > MAX_LINES {
-            return Some(Err(ExportError::TooLarge { line, what: "number of lines", limit: MAX_LINES }));
-        }
-        let window = &self.rest[..self.rest.len().min(MAX_LINE + 1)];
-        let Some(end) = window.iter().position(|&byte| byte == b'\n') else {
-            return Some(Err(if self.rest.len() > MAX_LINE {
-                ExportError::TooLarge { line, what: "line", limit: MAX_LINE }
-            } else {
-                ExportError::CutLine { line }
-            }));
-        };
-        let text = &self.rest[..end];
-        self.rest = &self.rest[end + 1..];
-        Some(Ok(text))
-    }
 }
 
 fn parse_header(line: &[u8]) -> Option<RunId> {

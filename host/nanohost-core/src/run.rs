@@ -199,6 +199,12 @@ impl Run {
         &self.records
     }
 
+    /// Gives up the records of the steps so far, which no transition depends on: a run of any length
+    /// then takes the memory of its program.
+    pub fn forget_records(&mut self) {
+        self.records.clear();
+    }
+
     /// What the budgets count.
     pub fn tally(&self) -> Tally {
         self.tally

@@ -1,24 +1,48 @@
-//! An exported file, judged. Believes nothing in it.
+//! An exported file, judged line by line in the memory of its longest one. Believes nothing in it.
 
+use std::io::{BufReader, Seek as _};
 use std::path::Path;
 
-use nanohost_core::export::{self, Export};
-use nanohost_core::trace::{CheckName, Evidence, Fault, FaultKind, Report, RunState, Trace, verify};
+use nanohost_core::export::{self, ExportReader, Misplaced, Part, ReadError};
+use nanohost_core::trace::{
+    CheckName, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Trace, Verified, Verifier,
+};
 use nanohost_core::{Diagnostic, ExportError, RunId, TrustRoot};
 
 use crate::called::program_name;
 use crate::failure::Failure;
-use crate::read::read_bounded;
+use crate::read::open_bounded;
 
 /// Evidence as it was judged.
 #[derive(Debug)]
 pub struct Judged {
     /// What was found.
     pub report: Report,
-    /// The run, where nothing is wrong and its program is disclosed.
+    /// The run, where nothing is wrong, its program is disclosed, and it was asked for.
     pub trace: Option<Trace>,
-    /// Its envelopes, as they lie there.
-    pub envelopes: Vec<Vec<u8>>,
+    /// How it ended, or `suspended`, or `open`; where nothing is wrong and its program is disclosed.
+    pub status: Option<String>,
+    /// How far it reaches.
+    pub reach: Reach,
+}
+
+impl Judged {
+    fn of_form(run: &RunId, error: &ExportError) -> Self {
+        let kind = match error {
+            ExportError::OrphanContent { .. } | ExportError::CutLine { .. } => FaultKind::Truncated,
+            _ => FaultKind::Tampered,
+        };
+        let fault = Fault { kind, check: CheckName::Sequence, envelope: None, message: error.to_string() };
+        let report = Report::of_fault(run.clone(), fault);
+        Self { report, trace: None, status: None, reach: Reach::default() }
+    }
+}
+
+impl From<Verified> for Judged {
+    fn from(verified: Verified) -> Self {
+        let Verified { report, trace, status, reach, .. } = verified;
+        Self { report, trace, status, reach }
+    }
 }
 
 /// Stands where a file does not say which run it is of.
@@ -26,47 +50,70 @@ pub(crate) fn nobody() -> RunId {
     RunId::from_random([0; 16])
 }
 
-/// Judges an exported file.
+/// Judges an exported file. `seen`: what was seen before and is to be compared with it.
 ///
 /// # Errors
 /// `export_unreadable` where it cannot be read, `not_an_export` where it is none; whatever is wrong
 /// with the evidence stands in the report.
-pub fn judge(path: &Path, trust: &TrustRoot) -> anyhow::Result<Judged> {
+pub fn judge(path: &Path, trust: &TrustRoot, keep: Keep, seen: Option<&SeenHeads>) -> anyhow::Result<Judged> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
-    let bytes = read_bounded(path, export::MAX_EXPORT as u64).map_err(io)?;
-    if !Export::is_begun_by(&bytes) {
+    let mut file = BufReader::new(open_bounded(path, export::MAX_EXPORT as u64).map_err(io)?);
+    if !export::is_begun_by(&mut file).map_err(io)? {
         let message = format!("{} is not an export of a run", path.display());
         let help = format!("`{} export RUN -o FILE` writes one", program_name());
         return Err(Failure::usage(Diagnostic::error("not_an_export", message).help(help)));
     }
-    let of_form = |run: &RunId, error: &ExportError| {
-        let kind = match error {
-            ExportError::OrphanContent { .. } | ExportError::CutLine { .. } => FaultKind::Truncated,
-            _ => FaultKind::Tampered,
-        };
-        let fault = Fault { kind, check: CheckName::Sequence, envelope: None, message: error.to_string() };
-        Judged { report: Report::of_fault(run.clone(), fault), trace: None, envelopes: Vec::new() }
-    };
-    let export = match Export::parse(&bytes) {
-        Ok(export) => export,
-        Err(error) => return Ok(of_form(&nobody(), &error)),
-    };
-    let evidence = Evidence {
-        run: &export.run,
-        envelopes: &export.envelopes,
-        contents: &[],
-        expected: None,
-        complete: false,
-    };
-    // Envelopes first: whether a value's envelope is missing or its ref was changed shows only then.
-    let (report, _) = verify(evidence, trust);
-    if report.fault.is_some() {
-        return Ok(Judged { report, trace: None, envelopes: Vec::new() });
+    file.rewind().map_err(io)?;
+    match read(file, trust, keep, seen) {
+        Ok(judged) => Ok(judged),
+        Err(ReadError::Form(error)) => Ok(Judged::of_form(&nobody(), &error)),
+        Err(ReadError::Io(error)) => Err(io(error)),
     }
-    // A suspended run may go on to an envelope that was cut off.
-    if let Err(error) = export.check_places(report.state == Some(RunState::Closed)) {
-        return Ok(of_form(&export.run, &error));
+}
+
+fn read(
+    file: impl std::io::BufRead,
+    trust: &TrustRoot,
+    keep: Keep,
+    seen: Option<&SeenHeads>,
+) -> Result<Judged, ReadError> {
+    let mut reader = ExportReader::new(file)?;
+    let run = reader.run().clone();
+    let mut verifier = Verifier::new(run.clone(), trust, keep);
+    if let Some(at) = seen.and_then(|seen| seen.last_of(&run)) {
+        verifier.watch(at);
     }
-    let (report, trace) = verify(Evidence { contents: &export.contents, ..evidence }, trust);
-    Ok(Judged { report, trace, envelopes: export.envelopes })
+    let mut envelopes = 0u64;
+    let mut misplaced = None;
+    while let Some(part) = reader.next()? {
+        match part {
+            Part::Envelope(envelope) => {
+                verifier.envelope(envelope);
+                envelopes += 1;
+            }
+            Part::Content(content) if envelopes.checked_sub(1) == Some(content.seq) => {
+                verifier.content(&content);
+            }
+            Part::Content(content) => {
+                misplaced.get_or_insert(Misplaced::at(&content, reader.line(), &run));
+            }
+        }
+    }
+    let verified = verifier.finish(None);
+    // Whether a value's envelope is missing or its ref was changed shows only where the envelopes are
+    // whole. A suspended run may go on to an envelope that was cut off.
+    let whole = verified.report.fault.as_ref().is_none_or(|fault| {
+        !matches!(
+            fault.check,
+            CheckName::Signatures
+                | CheckName::Canonical
+                | CheckName::Sequence
+                | CheckName::Chain
+                | CheckName::Closed
+        )
+    });
+    Ok(match misplaced.filter(|_| whole) {
+        Some(misplaced) => Judged::of_form(&run, &misplaced.error(envelopes, verified.closed)),
+        None => verified.into(),
+    })
 }

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 use nanohost_core::log::policy::{LogPolicyError, MAX_POLICY};
 use nanohost_core::log::proof::InclusionProof;
 use nanohost_core::log::{Checkpoint, LogPolicy, NoteVerifier};
-use nanohost_core::trace::{Report, SeenHeads, Standing, check_log, check_signer, check_witnesses};
+use nanohost_core::trace::{Standing, check_log, check_signer, check_witnesses};
 use nanohost_core::{Diagnostic, KeyTrust, MAX_PEM, RunId, TrustRoot, Validity, source_from_bytes};
 
 use crate::Judged;
@@ -53,7 +53,7 @@ impl Asked {
     /// `proof_unreadable`, `proof_invalid`, and those of [`log_policy`].
     pub fn check_log(&self, judged: &mut Judged, trusted: &KeyTrust) -> anyhow::Result<()> {
         let policy = self.log_policy.as_deref().map(log_policy).transpose()?;
-        let Judged { report, envelopes, .. } = judged;
+        let Judged { report, reach, .. } = judged;
         let proof = self.log_proof.as_deref().map(log_proof).transpose()?;
         // The policy's key of this log, where none is named.
         let origin = proof.as_ref().and_then(|proof| proof.checkpoint.text().parse::<Checkpoint>().ok());
@@ -65,7 +65,7 @@ impl Asked {
         let key = self.log_key.clone().or(by_file);
         let mut index = None;
         if let Some(proof) = &proof {
-            let head = check_log(report, envelopes, &Standing::Proven(Box::new(proof.clone())), key.as_ref());
+            let head = check_log(report, reach, &Standing::Proven(Box::new(proof.clone())), key.as_ref());
             index = head.map(|_| proof.index);
         }
         if proof.is_some() && key.is_none() && policy.is_none() {
@@ -73,9 +73,9 @@ impl Asked {
             let help = "give it with --log-key, with --log-policy, or in the trust file";
             return Err(Failure::usage(Diagnostic::error("log_key_unknown", message).help(help)));
         }
-        check_signer(report, envelopes, index, |key| trusted.validity(key).unwrap_or(Validity::ALL));
+        check_signer(report, reach, index, |key| trusted.validity(key).unwrap_or(Validity::ALL));
         if let Some(policy) = &policy {
-            check_witnesses(report, envelopes, proof.as_ref(), policy, key.as_ref());
+            check_witnesses(report, reach, proof.as_ref(), policy, key.as_ref());
         }
         Ok(())
     }
@@ -92,27 +92,19 @@ impl Asked {
     ) -> anyhow::Result<()> {
         let Some(path) = &self.log_policy else { return Ok(()) };
         let policy = log_policy(path)?;
-        let Judged { report, envelopes, .. } = judged;
-        let (proof, own) = find(&report.run, envelopes.len() as u64)?;
+        let Judged { report, reach, .. } = judged;
+        let (proof, own) = find(&report.run, reach.envelopes)?;
         let key = self.log_key.as_ref().or(own.as_ref());
-        check_witnesses(report, envelopes, proof.as_ref(), &policy, key);
+        check_witnesses(report, reach, proof.as_ref(), &policy, key);
         Ok(())
     }
 
-    /// Compares with what was seen before, and remembers it. `also`: what else is compared with it.
+    /// What was seen before, where it is to be compared.
     ///
     /// # Errors
-    /// Those of [`Remembered`].
-    pub fn compare(
-        &self,
-        judged: &mut Judged,
-        also: impl FnOnce(&mut SeenHeads, &mut Report) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let Some(path) = &self.state else { return Ok(()) };
-        let mut remembered = Remembered::read(path)?;
-        remembered.heads.compare(&mut judged.report, &judged.envelopes);
-        also(&mut remembered.heads, &mut judged.report)?;
-        remembered.keep()
+    /// Those of [`Remembered::read`].
+    pub fn remembered(&self) -> anyhow::Result<Option<Remembered<'_>>> {
+        self.state.as_deref().map(Remembered::read).transpose()
     }
 }
 

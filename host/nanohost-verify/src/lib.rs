@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nanohost_core::trace::Keep;
 use nanohost_core::{Diagnostic, Diagnostics};
 
 use console::{Colour, Console};
@@ -67,9 +68,14 @@ pub fn main() -> ExitCode {
 
 fn verify(cli: &Cli, console: Console) -> anyhow::Result<Exit> {
     let trust = trust_file(&cli.trust)?;
-    let mut judged = judge(&cli.evidence, &trust.root())?;
+    let mut seen = cli.asked.remembered()?;
+    let heads = seen.as_ref().map(|seen| &seen.heads);
+    let mut judged = judge(&cli.evidence, &trust.root(), Keep::Verdict, heads)?;
     cli.asked.check_log(&mut judged, &trust)?;
-    cli.asked.compare(&mut judged, |_, _| Ok(()))?;
+    if let Some(seen) = &mut seen {
+        seen.compare(&mut judged);
+        seen.keep()?;
+    }
     cli.asked.say(&judged, console)
 }
 

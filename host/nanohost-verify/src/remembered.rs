@@ -7,6 +7,7 @@ use std::path::Path;
 use nanohost_core::Diagnostic;
 use nanohost_core::trace::SeenHeads;
 
+use crate::Judged;
 use crate::failure::Failure;
 use crate::read::read_bounded;
 
@@ -43,6 +44,11 @@ impl<'a> Remembered<'a> {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?,
         };
         Ok(Self { path, before: heads.clone(), heads })
+    }
+
+    /// Compares evidence with what was seen of it, and remembers that.
+    pub fn compare(&mut self, judged: &mut Judged) {
+        self.heads.compare(&mut judged.report, &judged.reach);
     }
 
     /// Writes it, where something was seen that it did not hold.

@@ -2,7 +2,6 @@
 //! evidence was judged.
 
 use anyhow::Context as _;
-use nanohost_core::receipt::Receipt;
 use nanohost_core::trace::{FaultKind, Report};
 use serde_json::Value;
 
@@ -42,17 +41,17 @@ impl Asked {
     /// Those of standard output.
     pub fn say(&self, judged: &Judged, console: Console) -> anyhow::Result<Exit> {
         let report = &judged.report;
-        let status = judged.trace.as_ref().map(|trace| Receipt::from(trace).status);
+        let status = judged.status.as_deref();
         let exit = self.exit(report);
         if self.json {
             console.json(&self.document(report, status, exit)?)?;
         } else {
-            console.print(&console::report(report, status.as_deref(), self.strict))?;
+            console.print(&console::report(report, status, self.strict))?;
         }
         Ok(exit)
     }
 
-    fn document(&self, report: &Report, status: Option<String>, exit: Exit) -> anyhow::Result<Value> {
+    fn document(&self, report: &Report, status: Option<&str>, exit: Exit) -> anyhow::Result<Value> {
         let mut document = serde_json::to_value(report).context("a report has a JSON form")?;
         document["good"] = (report.is_good() && !self.falls_short(report)).into();
         document["strict"] = self.strict.into();

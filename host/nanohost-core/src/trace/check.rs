@@ -236,6 +236,18 @@ impl Report {
         self.set(name, CheckResult::NotChecked, why.to_owned());
     }
 
+    /// Says where the run stands.
+    pub(super) fn closed(&mut self, state: RunState) {
+        self.state = Some(state);
+        match state {
+            RunState::Closed => self.pass(CheckName::Closed, "the run is over"),
+            RunState::Suspended => self.pass(CheckName::Closed, "the run is suspended"),
+            RunState::Open => {
+                self.open("the run has no end: it goes on, or was interrupted, or its tail was cut");
+            }
+        }
+    }
+
     pub(super) fn open(&mut self, detail: &str) {
         self.open = true;
         self.set(CheckName::Closed, CheckResult::Fail, detail.to_owned());

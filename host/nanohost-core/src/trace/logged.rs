@@ -2,6 +2,7 @@
 //! log's key signed, and the log knows of none beyond it. A chain alone cannot show either.
 //! Knows no store: whoever has one says where the run stands.
 
+use super::Reach;
 use super::check::{CheckName, Fault, FaultKind, Report};
 use crate::log::proof::InclusionProof;
 use crate::log::{Checkpoint, NoteVerifier};
@@ -27,12 +28,12 @@ pub enum Standing {
 /// Makes the check, where nothing was wrong so far; returns the head that the run stands under.
 pub fn check_log(
     report: &mut Report,
-    envelopes: &[Vec<u8>],
+    reach: &Reach,
     standing: &Standing,
     log: Option<&NoteVerifier>,
 ) -> Option<Checkpoint> {
-    let last = envelopes.last().filter(|_| report.fault.is_none())?;
-    let at = envelopes.len() - 1;
+    let at = reach.envelopes.checked_sub(1).filter(|_| report.fault.is_none())?;
+    let last = &reach.last;
     let Some(log) = log else {
         report.skip(CheckName::Log, "NOT CHECKED: the key of the log is not here (--log-key)");
         return None;
@@ -65,6 +66,6 @@ pub fn check_log(
                 .to_owned(),
         ),
     };
-    report.fail(Fault { kind, check: CheckName::Log, envelope: Some(at), message });
+    report.fail(Fault { kind, check: CheckName::Log, envelope: usize::try_from(at).ok(), message });
     None
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Reach;
 use super::check::{CheckName, Fault, FaultKind, Report};
 use crate::log::{Checkpoint, tree};
 use crate::{Digest, RunId};
@@ -39,17 +40,23 @@ pub struct SeenHeads {
 }
 
 impl SeenHeads {
+    /// The envelope of a run that was the last one when it was seen: the one to
+    /// [watch](super::Verifier::watch).
+    pub fn last_of(&self, run: &RunId) -> Option<u64> {
+        self.runs.get(run)?.envelopes.checked_sub(1)
+    }
+
     /// Compares evidence that verified with what was seen of its run before, and remembers it.
+    /// [`SeenHeads::last_of`] its run has to have been watched.
     ///
     /// Evidence that is shorter, or another one at the place that was seen, is rolled back or
     /// forked: the report then says so, and what is remembered stays.
-    pub fn compare(&mut self, report: &mut Report, envelopes: &[Vec<u8>]) {
+    pub fn compare(&mut self, report: &mut Report, reach: &Reach) {
         if report.fault.is_some() {
             return;
         }
-        let now = envelopes
-            .last()
-            .map(|last| SeenHead { envelopes: envelopes.len() as u64, head: Digest::of(last) });
+        let now = (reach.envelopes > 0)
+            .then(|| SeenHead { envelopes: reach.envelopes, head: Digest::of(&reach.last) });
         let Some(seen) = self.runs.get(&report.run) else {
             if let Some(now) = now {
                 report.pass(CheckName::Rollback, "seen for the first time, and remembered");
@@ -57,9 +64,9 @@ impl SeenHeads {
             }
             return;
         };
-        let at = usize::try_from(seen.envelopes).unwrap_or(usize::MAX);
-        let message = match at.checked_sub(1).and_then(|last| envelopes.get(last)) {
-            Some(envelope) if Digest::of(envelope) == seen.head => {
+        let at = seen.envelopes.saturating_sub(1);
+        let message = match reach.watched {
+            Some(digest) if digest == seen.head => {
                 report.pass(
                     CheckName::Rollback,
                     format!("the same as when seen before, with {} envelopes", seen.envelopes),
@@ -67,15 +74,15 @@ impl SeenHeads {
                 self.runs.extend(now.map(|now| (report.run.clone(), now)));
                 return;
             }
-            Some(_) => format!("envelope {} is another one than was seen before", at - 1),
+            Some(_) => format!("envelope {at} is another one than was seen before"),
             None => {
-                format!("{} envelopes were seen before, and {} are here", seen.envelopes, envelopes.len())
+                format!("{} envelopes were seen before, and {} are here", seen.envelopes, reach.envelopes)
             }
         };
         report.fail(Fault {
             kind: FaultKind::RolledBack,
             check: CheckName::Rollback,
-            envelope: at.checked_sub(1),
+            envelope: usize::try_from(at).ok(),
             message,
         });
     }

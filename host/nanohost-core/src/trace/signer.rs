@@ -1,6 +1,7 @@
 //! The key of a run against the part of the log for which it counts: a key that was retired signs
 //! nothing any more. Where the run stands is for somebody else to show.
 
+use super::Reach;
 use super::check::{CheckName, Fault, FaultKind, Report};
 use crate::dsse::Unverified;
 use crate::{KeyId, Validity};
@@ -12,13 +13,13 @@ mod tests;
 /// where that was shown; `validity` gives the part of the log for which a key counts.
 pub fn check_signer(
     report: &mut Report,
-    envelopes: &[Vec<u8>],
+    reach: &Reach,
     index: Option<u64>,
     validity: impl FnOnce(&KeyId) -> Validity,
 ) {
-    let Some(last) = envelopes.last().filter(|_| report.fault.is_none()) else { return };
+    let Some(at) = reach.envelopes.checked_sub(1).filter(|_| report.fault.is_none()) else { return };
     // Verified before: it has a key.
-    let Ok(key) = Unverified::parse(last).map(|envelope| envelope.key_id()) else { return };
+    let Ok(key) = Unverified::parse(&reach.last).map(|envelope| envelope.key_id()) else { return };
     let counts = validity(&key);
     let message = match (counts, index) {
         (Validity::ALL, _) => return,
@@ -36,7 +37,7 @@ pub fn check_signer(
     report.fail(Fault {
         kind: FaultKind::UntrustedKey,
         check: CheckName::Signatures,
-        envelope: Some(envelopes.len() - 1),
+        envelope: usize::try_from(at).ok(),
         message,
     });
 }

@@ -1,6 +1,7 @@
 //! Witnesses as a check of one run: as many as somebody wants signed a head of the log that the run
 //! stands under. A log's own key cannot show that everybody is shown the same log. Knows no network.
 
+use super::Reach;
 use super::check::{CheckName, Fault, FaultKind, Report};
 use crate::log::checkpoint::CheckpointError;
 use crate::log::policy::Uncounted;
@@ -14,15 +15,15 @@ mod tests;
 /// newest head that witnesses signed, where there is one that reaches as far. Returns that head.
 pub fn check_witnesses(
     report: &mut Report,
-    envelopes: &[Vec<u8>],
+    reach: &Reach,
     proof: Option<&InclusionProof>,
     policy: &LogPolicy,
     log: Option<&NoteVerifier>,
 ) -> Option<Checkpoint> {
-    let last = envelopes.last().filter(|_| report.fault.is_none())?;
-    let at = envelopes.len() - 1;
+    let at = reach.envelopes.checked_sub(1).filter(|_| report.fault.is_none())?;
+    let at = usize::try_from(at).ok();
     let mut fail = |kind, message| {
-        report.fail(Fault { kind, check: CheckName::Witnesses, envelope: Some(at), message });
+        report.fail(Fault { kind, check: CheckName::Witnesses, envelope: at, message });
         None
     };
     let Some(proof) = proof else {
@@ -46,7 +47,7 @@ pub fn check_witnesses(
         }
         Err(error) => return fail(FaultKind::Tampered, error.to_string()),
     };
-    if let Err(error) = proof.holds(last, &head) {
+    if let Err(error) = proof.holds(&reach.last, &head) {
         return fail(
             FaultKind::Tampered,
             format!("it is not shown to stand under the witnessed head: {error}"),

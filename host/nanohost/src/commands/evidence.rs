@@ -1,91 +1,30 @@
-//! Commands about runs that were: list, trace, verify, export. They read the store, or a file, and
-//! believe neither; so do `receipt` and `health`, through what stands here.
+//! Commands about runs that were: trace, verify, export. They read the store, or a file, and
+//! believe neither; so do `receipt`, `report`, `list` and `health`, through what stands here.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
 use nanohost_core::export::{self, Content};
 use nanohost_core::log::{Checkpoint, NoteVerifier};
-use nanohost_core::run::SuspensionCause;
+use nanohost_core::receipt::Receipt;
 use nanohost_core::trace::{
-    CheckName, Evidence, Fault, FaultKind, Report, Standing, Trace, check_log, check_signer, verify,
+    CheckName, Evidence, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Standing, Trace, check_log,
+    check_signer, verify,
 };
 use nanohost_core::{AdmissionRecord, Diagnostic, KeyTrust, Role, RunId, Target, TrustRoot, Validity};
-use nanohost_store::{
-    Found, Logged, OpenOptions, Records, RunRecord, RunState, RunSummary, SqliteReader, VaultError,
-};
+use nanohost_store::{Found, Logged, OpenOptions, Records, RunRecord, SqliteReader, VaultError};
 pub use nanohost_verify::exit_of;
 use nanohost_verify::{Judged, Remembered, trust_file};
 
 use super::log;
-use crate::cli::{Disclose, ExportArgs, ListArgs, TraceArgs, VerifyArgs};
+use crate::cli::{Disclose, ExportArgs, TraceArgs, VerifyArgs};
 use crate::console::{self, Console, Sight};
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, quoted};
 pub use crate::signing::own_trust;
 use crate::{acts, signing, store_failure};
-
-/// `nanohost list`.
-pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let (runs, in_doubt) = match SqliteReader::open(&places.store, &OpenOptions::default()) {
-        Ok(store) => {
-            let runs = store.runs().map_err(store_failure)?;
-            let in_doubt = in_doubt(&store, &runs, places)?;
-            (runs, in_doubt)
-        }
-        // Nothing has run yet: that is an empty list, not an error.
-        Err(nanohost_store::StoreError::NoStore { dir }) => {
-            console.note(&format!("there is no store in {}", console::path(&dir)));
-            (Vec::new(), HashSet::new())
-        }
-        Err(error) => return Err(store_failure(error)),
-    };
-    if args.json {
-        let runs: Vec<_> = runs
-            .iter()
-            .map(|run| {
-                serde_json::json!({
-                    "run": run.run,
-                    "program": run.program,
-                    "opened": run.opened,
-                    "envelopes": run.len,
-                    "state": run.state.as_str(),
-                    "deadline": run.state.deadline(),
-                    "inDoubt": in_doubt.contains(&run.run),
-                })
-            })
-            .collect();
-        console.json(&serde_json::json!({ "runs": runs }))?;
-    } else {
-        console.print(&console::list(&runs, &in_doubt))?;
-    }
-    Ok(Exit::Success)
-}
-
-/// Those of the runs that wait for no event, but for somebody to settle a call: the listing does not
-/// say, so the evidence is asked, of those alone that are suspended without a deadline.
-fn in_doubt(store: &SqliteReader, runs: &[RunSummary], places: &Places) -> anyhow::Result<HashSet<RunId>> {
-    let waits = |run: &&RunSummary| matches!(run.state, RunState::Suspended { deadline: None });
-    let mut waiting = runs.iter().filter(waits).peekable();
-    if waiting.peek().is_none() {
-        return Ok(HashSet::new());
-    }
-    // Where nobody is trusted nothing is said beyond what the listing holds.
-    let Ok(trust) = own_trust(places) else { return Ok(HashSet::new()) };
-    let mut found = HashSet::new();
-    for run in waiting {
-        // What cannot be read is listed as the listing has it.
-        let Ok(Some(record)) = store.load(&run.run) else { continue };
-        let (_, trace) = verify_record(&record, &trust);
-        let suspension = trace.as_ref().and_then(|trace| trace.machine()?.suspension());
-        if suspension.is_some_and(|at| at.cause == SuspensionCause::InDoubt) {
-            found.insert(run.run.clone());
-        }
-    }
-    Ok(found)
-}
 
 /// `nanohost trace`.
 pub fn trace(args: &TraceArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -109,21 +48,26 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
     if let Some(path) = &asked.state {
         is_still_here(&args.evidence, path, places)?;
     }
+    let mut seen = asked.remembered()?;
+    let heads = seen.as_ref().map(|seen| &seen.heads);
+    let key = asked.log_key.as_ref();
     let (mut judged, trusted, kept) =
-        judge(&args.evidence, args.trust.as_deref(), asked.log_key.as_ref(), places)?;
+        judge(&args.evidence, args.trust.as_deref(), key, (Keep::Verdict, heads), places)?;
     match &kept {
         None => asked.check_log(&mut judged, &trusted)?,
         Some(Kept { store, .. }) => asked.check_witnesses(&mut judged, |run, envelopes| {
             Ok((log::under_witnesses(store, run, envelopes)?, log::own_key(store, places)?))
         })?,
     }
-    asked.compare(&mut judged, |seen, report| {
+    if let Some(seen) = &mut seen {
+        seen.compare(&mut judged);
         if let Some(Kept { store, head: Some(head) }) = &kept {
-            let before = seen.log(head.origin.as_str()).map_or(0, |log| log.size);
-            seen.compare_log_of(report, head, &log::growth(store, before, head)?);
+            let before = seen.heads.log(head.origin.as_str()).map_or(0, |log| log.size);
+            let growth = log::growth(store, before, head)?;
+            seen.heads.compare_log_of(&mut judged.report, head, &growth);
         }
-        Ok(())
-    })?;
+        seen.keep()?;
+    }
     asked.say(&judged, *console)
 }
 
@@ -132,7 +76,14 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
     let (store, record) = load(&args.run, places)?;
     let own = own_trust(places)?;
     let (mut report, trace) = verify_record(&record, &own);
-    check_standing(&mut report, &record.envelopes, &store, None, &KeyTrust::keys(&own), places)?;
+    check_standing(
+        &mut report,
+        &Reach::of(&record.envelopes, None),
+        &store,
+        None,
+        &KeyTrust::keys(&own),
+        places,
+    )?;
     let trace = good(&args.run, None, &report, trace, console)?;
     let mut withheld: BTreeMap<Withheld, Vec<String>> = BTreeMap::new();
     let mut contents: Vec<Content> = Vec::new();
@@ -291,7 +242,7 @@ fn is_still_here(evidence: &str, state: &Path, places: &Places) -> anyhow::Resul
 /// named; without one nothing can be said. Returns the head that it stands under.
 pub(super) fn check_standing<S: Records + Logged>(
     report: &mut Report,
-    envelopes: &[Vec<u8>],
+    reach: &Reach,
     store: &S,
     key: Option<&NoteVerifier>,
     trusted: &KeyTrust,
@@ -301,14 +252,14 @@ pub(super) fn check_standing<S: Records + Logged>(
         Some(key) => Some(key.clone()),
         None => log::own_key(store, places)?,
     };
-    if envelopes.is_empty() || report.fault.is_some() {
+    if reach.envelopes == 0 || report.fault.is_some() {
         return Ok(None);
     }
-    let standing = log::standing(store, &report.run, envelopes.len() as u64)?;
-    if standing == Standing::Longer && went_on(store, &report.run, envelopes.len())? {
+    let standing = log::standing(store, &report.run, reach.envelopes)?;
+    if standing == Standing::Longer && went_on(store, &report.run, reach.envelopes)? {
         return Ok(None);
     }
-    let head = check_log(report, envelopes, &standing, key.as_ref());
+    let head = check_log(report, reach, &standing, key.as_ref());
     if report.fault.is_none() {
         let index = match &standing {
             Standing::Proven(proof) => Some(proof.index),
@@ -317,9 +268,7 @@ pub(super) fn check_standing<S: Records + Logged>(
         // The keys of this machine have signed its acts, whoever is trusted with its runs.
         let own = signing::public_keys(places).map_err(store_failure)?;
         match acts::keys(store, &trusted.root().with(own)).map_err(store_failure)? {
-            Ok(keys) => {
-                check_signer(report, envelopes, index, |key| keys.bounded(key, trusted.validity(key)))
-            }
+            Ok(keys) => check_signer(report, reach, index, |key| keys.bounded(key, trusted.validity(key))),
             Err(bad) => report.blame(CheckName::Signatures, bad.kind(), bad.to_string()),
         }
     }
@@ -327,9 +276,9 @@ pub(super) fn check_standing<S: Records + Logged>(
 }
 
 /// Whether the run, which is under way then, has more envelopes by now.
-fn went_on(store: &impl Records, run: &RunId, envelopes: usize) -> anyhow::Result<bool> {
+fn went_on(store: &impl Records, run: &RunId, envelopes: u64) -> anyhow::Result<bool> {
     let now = store.load(run).map_err(store_failure)?;
-    Ok(now.is_some_and(|record| record.envelopes.len() > envelopes))
+    Ok(now.is_some_and(|record| record.envelopes.len() as u64 > envelopes))
 }
 
 /// Where in its store evidence lies.
@@ -344,22 +293,39 @@ fn judge(
     evidence: &str,
     trust: Option<&Path>,
     log_key: Option<&NoteVerifier>,
+    (keep, seen): (Keep, Option<&SeenHeads>),
     places: &Places,
 ) -> anyhow::Result<(Judged, KeyTrust, Option<Kept>)> {
     let file = Path::new(evidence);
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
     if file.is_file() || evidence.contains(['/', '.', '\\']) {
         let trusted = trusted(trust, places)?;
-        return Ok((nanohost_verify::judge(file, &trusted.root())?, trusted, None));
+        return Ok((nanohost_verify::judge(file, &trusted.root(), keep, seen)?, trusted, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
     let (store, record) = load(evidence, places)?;
     let trusted = trusted(trust, places)?;
     let (mut report, trace) =
         verify_record(&record, &acts::followed(&store, &trusted).map_err(store_failure)?);
-    let envelopes = record.envelopes;
-    let head = check_standing(&mut report, &envelopes, &store, log_key, &trusted, places)?;
-    Ok((Judged { report, trace, envelopes }, trusted, Some(Kept { store, head })))
+    let reach = Reach::of(&record.envelopes, seen.and_then(|seen| seen.last_of(&record.summary.run)));
+    let head = check_standing(&mut report, &reach, &store, log_key, &trusted, places)?;
+    let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
+    Ok((Judged { report, trace, status, reach }, trusted, Some(Kept { store, head })))
+}
+
+/// Judges evidence to tell what happened; whether it lies in the store.
+pub(super) fn judge_whole(
+    evidence: &str,
+    trust: Option<&Path>,
+    places: &Places,
+) -> anyhow::Result<(Judged, bool)> {
+    let (mut judged, trusted, kept) = judge(evidence, trust, None, (Keep::Trace, None), places)?;
+    if kept.is_none() {
+        // A file alone does not show where in the log it stands.
+        let validity = |key: &nanohost_core::KeyId| trusted.validity(key).unwrap_or(Validity::ALL);
+        check_signer(&mut judged.report, &judged.reach, None, validity);
+    }
+    Ok((judged, kept.is_some()))
 }
 
 /// A run whose evidence is good, its end apart; anything else is shown and refused.
@@ -369,11 +335,7 @@ pub(super) fn verified(
     places: &Places,
     console: &Console,
 ) -> anyhow::Result<Trace> {
-    let (Judged { mut report, trace, envelopes }, trusted, kept) = judge(evidence, trust, None, places)?;
-    if kept.is_none() {
-        // A file alone does not show where in the log it stands.
-        check_signer(&mut report, &envelopes, None, |key| trusted.validity(key).unwrap_or(Validity::ALL));
-    }
+    let (Judged { report, trace, .. }, _) = judge_whole(evidence, trust, places)?;
     good(evidence, trust, &report, trace, console)
 }
 

@@ -9,7 +9,7 @@ use nanohost_core::envelope::{Chain, Kind, Observed, ResolverRef, TakeOver};
 use nanohost_core::export::Role;
 use nanohost_core::resume::{STARTER, entitled};
 use nanohost_core::run::{Denial, Event, Run, Slot};
-use nanohost_core::trace::{RunState, Trace};
+use nanohost_core::trace::{Reach, RunState, Trace};
 use nanohost_core::{
     AdmissionRecord, Diagnostic, Digest, Held, KeyTrust, Plan, Principal, Refusal, RunId, StepIndex, Target,
     Timestamp, ToolName, admit,
@@ -114,7 +114,7 @@ pub fn take(store: &SqliteStore, id: &RunId, places: &Places) -> anyhow::Result<
     let (mut report, trace) = evidence::verify_record(&record, &evidence::own_trust(places)?);
     // An end that was cut off would let a call be made again.
     let own = KeyTrust::keys(&evidence::own_trust(places)?);
-    evidence::check_standing(&mut report, &record.envelopes, store, None, &own, places)?;
+    evidence::check_standing(&mut report, &Reach::of(&record.envelopes, None), store, None, &own, places)?;
     match trace {
         Some(trace) if report.fault.is_none() => {
             Ok(Took::Owned(Box::new(Reopened { id: id.clone(), trace, fence, head })))

@@ -18,7 +18,8 @@ fn proven(entry: &[u8]) -> Standing {
 
 fn judged(standing: &Standing) -> (Option<Checkpoint>, Report) {
     let mut report = Report::new(RunId::from_random([1; 16]), 1);
-    let head = check_log(&mut report, &[b"envelope".to_vec()], standing, Some(log().verifier()));
+    let head =
+        check_log(&mut report, &Reach::of(&[b"envelope".to_vec()], None), standing, Some(log().verifier()));
     (head, report)
 }
 
@@ -33,7 +34,10 @@ fn the_last_envelope_stands_under_a_signed_head() {
 #[test]
 fn without_the_key_of_the_log_nothing_is_said() {
     let mut report = Report::new(RunId::from_random([1; 16]), 1);
-    assert_eq!(check_log(&mut report, &[b"envelope".to_vec()], &proven(b"another"), None), None);
+    assert_eq!(
+        check_log(&mut report, &Reach::of(&[b"envelope".to_vec()], None), &proven(b"another"), None),
+        None
+    );
     let check = report.checks.iter().find(|check| check.name == CheckName::Log).expect("it is listed");
     assert_eq!((check.result, report.fault), (CheckResult::NotChecked, None));
 }

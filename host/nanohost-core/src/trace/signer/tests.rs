@@ -4,7 +4,7 @@ use crate::{RunId, Signer};
 fn judged(index: Option<u64>, validity: Validity) -> Option<FaultKind> {
     let mut report = Report::new(RunId::from_random([1; 16]), 1);
     let envelope = crate::dsse::seal(b"{}", &Signer::from_seed([1; 32]));
-    check_signer(&mut report, &[envelope], index, |_| validity);
+    check_signer(&mut report, &Reach::of(&[envelope], None), index, |_| validity);
     report.fault.map(|fault| fault.kind)
 }
 

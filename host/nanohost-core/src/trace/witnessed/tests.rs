@@ -33,7 +33,7 @@ fn proof(entry: &[u8], by: &NoteSigner, witnesses: &[u8]) -> InclusionProof {
 
 fn judged(proof: Option<&InclusionProof>, policy: &LogPolicy) -> Report {
     let mut report = Report::new(RunId::from_random([1; 16]), 1);
-    check_witnesses(&mut report, &[b"envelope".to_vec()], proof, policy, None);
+    check_witnesses(&mut report, &Reach::of(&[b"envelope".to_vec()], None), proof, policy, None);
     report
 }
 
