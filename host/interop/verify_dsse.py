@@ -4,7 +4,7 @@
     verify_dsse.py [--flip] EXPORT PUBLIC_KEY.pem
 
 `securesystemslib` checks every DSSE signature, `rfc8785` that every payload is in its canonical
-form. With `--flip` it also changes single bytes of every payload and signature in memory and
+form, `in-toto-attestation` that it is a statement. With `--flip` it also changes single bytes of every payload and signature in memory and
 demands that each change is refused. Exit 0: all hold. Exit 1: the first failure, on stderr.
 
 It knows nothing of what envelopes say: chain, sequence and transitions are `nanohost verify`'s.
@@ -18,6 +18,9 @@ import sys
 
 import rfc8785
 from cryptography.hazmat.primitives import serialization
+from google.protobuf import json_format
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
@@ -65,7 +68,27 @@ def verify(document, key):
     envelope.verify([key], threshold=1)
     if rfc8785.dumps(load_json(envelope.payload)) != envelope.payload:
         raise Refused("the payload is not in its RFC 8785 form")
+    check_statement(load_json(envelope.payload))
     return envelope
+
+
+def check_statement(document):
+    # The wrapper's own would already say its type.
+    statement = json_format.ParseDict(document, statement_pb2.Statement())
+    Statement.copy_from_pb(statement).validate()
+    if not statement.predicate_type.startswith("https://nanohost.dev/"):
+        raise Refused(f"unexpected predicate type {statement.predicate_type!r}")
+
+
+def damaged_statements(envelope):
+    """The statement with what in-toto demands taken out, or said wrongly."""
+    document = load_json(envelope.payload)
+    for member in ("_type", "subject", "predicateType", "predicate"):
+        yield f"no {member}", {key: value for key, value in document.items() if key != member}
+    yield "another type", document | {"_type": "https://in-toto.io/Statement/v0.1"}
+    yield "no subjects", document | {"subject": []}
+    yield "a subject without a digest", document | {"subject": [{"name": "x"}]}
+    yield "an unknown member", document | {"note": "x"}
 
 
 def flipped(envelope):
@@ -84,9 +107,9 @@ def flipped(envelope):
             yield f"byte {at} of the {part}", other.to_dict()
 
 
-def refuses(document, key):
+def raises(check, *arguments):
     try:
-        verify(document, key)
+        check(*arguments)
     except Exception:  # whatever the libraries raise, they did not accept it
         return True
     return False
@@ -106,8 +129,11 @@ def main():
             envelope = verify(document, key)
             count += 1
             if arguments.flip:
+                for what, changed in damaged_statements(envelope):
+                    if not raises(check_statement, changed):
+                        raise Refused(f"accepted as a statement: {what}")
                 for what, changed in flipped(envelope):
-                    if not refuses(changed, key):
+                    if not raises(verify, changed, key):
                         raise Refused(f"accepted although {what} was changed")
                     flips += 1
         if count == 0:

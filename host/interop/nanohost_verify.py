@@ -1,0 +1,639 @@
+#!/usr/bin/env python3
+"""A second verifier of nanohost's exports, for auditors: one file, to be read before it is used.
+
+    nanohost_verify.py EXPORT --trust KEY.pem [--log-proof FILE --log-key KEY] [--strict] [--json]
+
+It was written from host/docs/envelope.md and shares no code with the host. It needs Python 3.9 and
+the package `cryptography`, and nothing else: no network, no store, no nanohost.
+
+What it checks: that every envelope is in its one form and signed by a key you trust, that every
+payload is canonical, that the numbers have no gap, that each envelope names the one before it and
+all agree on run, program, table and state, that every value that is disclosed is the one that was
+committed to, that the run has its end, and, given a proof, that its last envelope stands in the log.
+
+What it does NOT check, and says so: whether the decision what the tools may do follows from the
+recorded policy (admission), whether the program allows each step (transitions), whether each call
+had the authority of its row (authority), who else signed the log's head (witnesses), and whether
+something was cut off since an earlier look (rollback). `nanohost-verify` checks these.
+
+Exit codes are nanohost's: 0 verified, as far as this goes; 2 wrong usage, or no export; 10 tampered;
+11 truncated; 13 a key that is not trusted; 14 the run has no end.
+"""
+
+import argparse
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import sys
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+OK, USAGE, TAMPERED, TRUNCATED, UNTRUSTED, OPEN = 0, 2, 10, 11, 13, 14
+KINDS = {TAMPERED: "tampered", TRUNCATED: "truncated", UNTRUSTED: "untrusted-key"}
+VERDICTS = {TAMPERED: "TAMPERED", TRUNCATED: "TRUNCATED", UNTRUSTED: "UNTRUSTED KEY"}
+
+# Bounds that stop a hostile file from filling memory or time.
+MAX_FILE = 512 << 20
+MAX_LINE = 48 << 20
+MAX_LINES = 1 << 20
+MAX_ENVELOPE = 8 << 20
+MAX_PAYLOAD = 4 << 20
+MAX_CONTENT = 32 << 20
+MAX_DEPTH = 120
+MAX_INTEGER = 2**53 - 1
+MAX_PROOF = 320 << 10
+
+CHECKS = [
+    "signatures",
+    "canonical",
+    "sequence",
+    "chain",
+    "commitments",
+    "admission",
+    "transitions",
+    "authority",
+    "closed",
+    "log",
+    "witnesses",
+    "rollback",
+]
+# Values that serve only to go on with a run: nothing is withheld where they are not.
+SECRET_ROLES = {"seed", "launch"}
+
+HEADER = re.compile(rb'\{"nanohostExport":1,"run":"([0-9a-f]{32})"\}')
+ENVELOPE = re.compile(
+    rb'\{"payload":"([A-Za-z0-9+/=]*)","payloadType":"application/vnd\.in-toto\+json",'
+    rb'"signatures":\[\{"keyid":"([0-9a-f]{64})","sig":"([A-Za-z0-9+/]{86}==)"\}\]\}'
+)
+CONTENT = re.compile(
+    rb'\{"bytes":"([A-Za-z0-9+/=]*)","encoding":"(json|text|bytes)",'
+    rb'"ref":"run/([0-9a-f]{32})/(0|[1-9][0-9]{0,15})/([a-z][a-z0-9_./-]{0,63})","salt":"([0-9a-f]{64})"\}'
+)
+DIGEST = re.compile(r"[0-9a-f]{64}")
+ROLE = re.compile(r"[a-z][a-z0-9_./-]{0,63}")
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+STATEMENT = {"_type", "predicate", "predicateType", "subject"}
+REQUIRED = {"kind", "principal", "run", "time"}
+OPTIONAL = {
+    "authority", "call", "close", "denials", "failure", "host", "model", "models",
+    "policies", "resolver", "signer", "step", "usage", "used",
+}  # fmt: skip
+RUN_REQUIRED = {"id", "program", "seq", "state"}
+RUN_OPTIONAL = {"plan", "prev"}
+EVENTS = {"run-open", "plan", "intent", "result", "denied", "transition", "resume", "run-close"}
+
+
+class Fault(Exception):
+    """The first thing that is wrong: exit code, check, position of the envelope, words."""
+
+    def __init__(self, code, check, at, message):
+        super().__init__(message)
+        self.code, self.check, self.at, self.message = code, check, at, message
+
+
+class Unusable(Exception):
+    """Nothing can be judged: a file cannot be read, or is not what it should be."""
+
+
+def unbase64(text):
+    """The bytes, if the text is their one form: standard alphabet, padded, no stray bits."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return data if base64.b64encode(data) == text else None
+
+
+# --- JSON ------------------------------------------------------------------------------------
+
+
+class Number(str):
+    """A number that is no integer, as it is written."""
+
+
+def load_json(data):
+    """JSON with every key once; no NaN or infinity, which are no JSON."""
+
+    def once(pairs):
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            raise ValueError("an object has the same key twice")
+        return members
+
+    def refuse(text):
+        raise ValueError(f"{text} is no JSON")
+
+    return json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_float=Number, parse_constant=refuse)
+
+
+def write_json(value, sort, depth=0):
+    """The compact text of a value; with `sort` its RFC 8785 form, narrowed to what is signed."""
+    if sort and depth > MAX_DEPTH:
+        raise ValueError("it is nested too deeply")
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, Number):
+        if sort:
+            raise ValueError("it holds a number that is no integer")
+        return str(value)
+    if isinstance(value, int):
+        if sort and abs(value) > MAX_INTEGER:
+            raise ValueError("it holds an integer beyond 2^53")
+        return str(value)
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return "[" + ",".join(write_json(item, sort, depth + 1) for item in value) + "]"
+    # By UTF-16 code units, as RFC 8785 sorts.
+    keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass")) if sort else value
+    members = (json.dumps(key, ensure_ascii=False) + ":" + write_json(value[key], sort, depth + 1) for key in keys)
+    return "{" + ",".join(members) + "}"
+
+
+# --- keys and envelopes ----------------------------------------------------------------------
+
+
+def read_bounded(path, bound):
+    try:
+        with open(path, "rb") as file:
+            data = file.read(bound + 1)
+    except OSError as error:
+        raise Unusable(f"{path}: {error.strerror}") from None
+    if len(data) > bound:
+        raise Unusable(f"{path}: it is too long")
+    return data
+
+
+def key_id(key):
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
+
+
+def read_trust(path):
+    """The public keys of a PEM file, by their names."""
+    pem = read_bounded(path, 1 << 20)
+    blocks = re.findall(rb"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", pem, re.DOTALL)
+    keys = {}
+    for block in blocks:
+        try:
+            key = serialization.load_pem_public_key(block)
+        except ValueError as error:
+            raise Unusable(f"{path}: {error}") from None
+        if not isinstance(key, Ed25519PublicKey):
+            raise Unusable(f"{path}: not an Ed25519 key")
+        keys[key_id(key)] = key
+    if not keys:
+        raise Unusable(f"{path}: there is no public key in it")
+    return keys
+
+
+def verifies(key, signature, message):
+    try:
+        key.verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+class Envelope:
+    """An envelope whose signature and form are good."""
+
+    def __init__(self, at, line, trust):
+        def tampered(check, why):
+            return Fault(TAMPERED, check, at, why)
+
+        parts = ENVELOPE.fullmatch(line) if len(line) <= MAX_ENVELOPE else None
+        payload = unbase64(parts[1]) if parts else None
+        signature = unbase64(parts[3]) if parts else None
+        if payload is None or signature is None:
+            raise tampered("signatures", "not an envelope in its canonical form")
+        named = parts[2].decode()
+        message = b"DSSEv1 28 application/vnd.in-toto+json %d " % len(payload) + payload
+        if named not in trust:
+            # The name is only a hint, and not signed: where a trusted key did sign, it was changed.
+            if any(verifies(key, signature, message) for key in trust.values()):
+                raise tampered("signatures", "its key id is not that of the key that signed it")
+            raise Fault(UNTRUSTED, "signatures", at, f"signed by key {named}, which is not trusted")
+        if not verifies(trust[named], signature, message):
+            raise tampered("signatures", "the signature does not fit the bytes")
+        self.key = named
+        self.digest = hashlib.sha256(line).hexdigest()
+        try:
+            if len(payload) > MAX_PAYLOAD:
+                raise ValueError("it is too long")
+            statement = load_json(payload)
+            if write_json(statement, sort=True).encode("utf-8") != payload:
+                raise ValueError("it is not in its RFC 8785 form")
+            self.read(statement)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise tampered("canonical", f"the payload is not evidence in its canonical form: {error}") from None
+
+    def read(self, statement):
+        def need(holds, what):
+            if not holds:
+                raise ValueError(what)
+
+        need(set(statement) == STATEMENT, "it has other members than a statement")
+        need(statement["_type"] == "https://in-toto.io/Statement/v1", "it is of another type")
+        need(statement["predicateType"] == "https://nanohost.dev/evidence/v1", "it is of another type or version")
+        predicate = statement["predicate"]
+        need(REQUIRED <= set(predicate) <= REQUIRED | OPTIONAL, "its predicate has other members")
+        run = predicate["run"]
+        need(RUN_REQUIRED <= set(run) <= RUN_REQUIRED | RUN_OPTIONAL, "its run has other members")
+        need(predicate["kind"] in EVENTS, "it is of an unknown kind")
+        need(isinstance(run["seq"], int) and not isinstance(run["seq"], bool) and run["seq"] >= 0, "a bad number")
+        need(RUN_ID.fullmatch(run["id"]), "a bad run")
+        need(TIME.fullmatch(predicate["time"]), "a bad time")
+        for member in ("program", "state", "prev", "plan"):
+            need(member not in run or DIGEST.fullmatch(run[member]), f"a bad {member}")
+        self.predicate, self.run, self.seq = predicate, run["id"], run["seq"]
+        self.kind, self.time = predicate["kind"], predicate["time"]
+        first, *rest = statement["subject"]
+        need(set(first) == {"digest", "name"} and first["name"] == f"run/{self.run}", "its first subject is not its run")
+        need(set(first["digest"]) == {"sha256"} and DIGEST.fullmatch(first["digest"]["sha256"]), "a bad anchor")
+        self.anchor = first["digest"]["sha256"]
+        self.commitments = {}
+        before = ""
+        for subject in rest:
+            need(set(subject) == {"digest", "name"}, "a subject has other members")
+            prefix = f"run/{self.run}/{self.seq}/"
+            role = subject["name"][len(prefix) :] if subject["name"].startswith(prefix) else ""
+            digest = subject["digest"]
+            need(ROLE.fullmatch(role) and role > before, "its subjects are not its commitments in order")
+            need(set(digest) == {"nanohostCommitV1"}, "a commitment under another name")
+            need(DIGEST.fullmatch(digest["nanohostCommitV1"]), "a bad commitment")
+            self.commitments[role] = digest["nanohostCommitV1"]
+            before = role
+
+
+# --- the file --------------------------------------------------------------------------------
+
+
+class Content:
+    """A value that is disclosed."""
+
+    def __init__(self, number, follows, line, run):
+        def malformed(why):
+            return Fault(TAMPERED, "sequence", None, f"line {number}: {why}")
+
+        parts = CONTENT.fullmatch(line)
+        if not parts:
+            raise malformed("not a content in its canonical form")
+        if parts[3].decode() != run:
+            raise malformed("this content is of another run")
+        self.bytes, self.encoding = unbase64(parts[1]), parts[2].decode()
+        self.seq, self.role, self.salt = int(parts[4]), parts[5].decode(), bytes.fromhex(parts[6].decode())
+        if self.bytes is None or len(self.bytes) > MAX_CONTENT or self.seq > MAX_INTEGER:
+            raise malformed("bytes or a number that are not in their canonical form")
+        self.number, self.follows = number, follows
+
+    def commitment(self):
+        message = b"nanohost/commit/v1\0" + self.encoding.encode() + b"\0" + len(self.bytes).to_bytes(8, "big")
+        return hmac.new(self.salt, message + self.bytes, hashlib.sha256).hexdigest()
+
+    def is_in_its_form(self):
+        """JSON that two readers could take for different values is no value."""
+        if self.encoding == "bytes":
+            return False
+        try:
+            text = self.bytes.decode("utf-8")
+            return self.encoding == "text" or write_json(load_json(self.bytes), sort=False) == text
+        except (ValueError, RecursionError):
+            return False
+
+
+def split(data):
+    """The run that the header names, the lines of the envelopes, and the values."""
+    head = b'{"payload":"'
+    begins = data and b'{"nanohostExport":1,"run":"'.startswith(data[:27])
+    if not begins and not data.startswith(head) and b"\n" + head not in data:
+        raise Unusable("this is not an export of a run")
+
+    def fault(code, number, why):
+        return Fault(code, "sequence", None, f"line {number}: {why}")
+
+    lines = data.split(b"\n")
+    # What stands after the last line feed is a line that was cut.
+    rest = lines.pop()
+    run, envelopes, contents, last = None, [], [], None
+    for number, line in enumerate(lines, start=1):
+        if number > MAX_LINES or len(line) > MAX_LINE:
+            raise fault(TAMPERED, number, "the file is larger than any export")
+        if number == 1:
+            header = HEADER.fullmatch(line)
+            if not header:
+                raise fault(TAMPERED, 1, "not the header of an export")
+            run = header[1].decode()
+        elif line.startswith(head):
+            if len(line) > MAX_ENVELOPE:
+                raise fault(TAMPERED, number, "the envelope is too large")
+            envelopes.append(line)
+        elif line.startswith(b'{"bytes":"'):
+            content = Content(number, len(envelopes) - 1, line, run)
+            if last is not None and last >= (content.seq, content.role):
+                raise fault(TAMPERED, number, "this content is repeated or not in its place")
+            last = (content.seq, content.role)
+            contents.append(content)
+        else:
+            raise fault(TAMPERED, number, "neither an envelope nor a content in its canonical form")
+    if rest or run is None:
+        raise fault(TRUNCATED, len(lines) + 1, "the line does not end: the file was cut")
+    return run, envelopes, contents
+
+
+# --- the checks ------------------------------------------------------------------------------
+
+
+class Report:
+    def __init__(self):
+        self.run, self.count, self.fault, self.open, self.withheld = None, 0, None, False, 0
+        self.checks = {name: ("not-checked", "not reached") for name in CHECKS}
+        beyond = "NOT CHECKED by this verifier: `nanohost-verify` does"
+        for name in ("admission", "transitions", "authority", "witnesses"):
+            self.checks[name] = ("not-checked", beyond)
+        self.checks["log"] = ("not-checked", "NOT CHECKED: no proof was given (--log-proof)")
+        self.checks["rollback"] = ("not-checked", "NOT CHECKED: this verifier remembers nothing")
+
+    def passes(self, name, detail):
+        self.checks[name] = ("pass", detail)
+
+    def exit_code(self, strict):
+        if self.fault:
+            return self.fault.code
+        if self.open:
+            return OPEN
+        # What this verifier does not check has not been checked.
+        return TRUNCATED if strict else OK
+
+
+def sequence(run, envelopes):
+    seen = {}
+    for at, envelope in enumerate(envelopes):
+        if envelope.run != run:
+            raise Fault(TAMPERED, "sequence", at, f"it belongs to run {envelope.run}")
+        if envelope.seq in seen:
+            raise Fault(TAMPERED, "sequence", at, f"envelope {envelope.seq} stands here again")
+        seen[envelope.seq] = at
+    for expected, seq in enumerate(sorted(seen)):
+        if seq != expected:
+            raise Fault(TRUNCATED, "sequence", seen[seq], f"envelope {expected} is missing")
+    for at, envelope in enumerate(envelopes):
+        if envelope.seq != at:
+            raise Fault(TAMPERED, "sequence", at, f"envelope {envelope.seq} stands at position {at}")
+
+
+def chain(envelopes):
+    first, before = envelopes[0], None
+    program = first.predicate["run"]["program"]
+    state, plan, time = hashlib.sha256(b"").digest(), None, first.time
+    if first.kind != "run-open" or first.predicate.get("signer", {}).get("key") != first.key:
+        raise Fault(TAMPERED, "chain", 0, "it does not open a run with the key that signs it")
+    for at, envelope in enumerate(envelopes):
+
+        def need(holds, what):
+            if not holds:
+                raise Fault(TAMPERED, "chain", at, what)
+
+        run = envelope.predicate["run"]
+        need(envelope.time >= time, "it is older than the one before it")
+        need(run.get("prev") == (before.digest if before else None), "it names another envelope as the one before it")
+        need(run["program"] == program, "it belongs to another program")
+        need(envelope.anchor == (first.digest if at else program), "it belongs to another beginning")
+        need(envelope.key == first.key, "it is signed by another key than the first")
+        if envelope.kind == "plan":
+            plan = run.get("plan")
+        need(run.get("plan") == plan, "it is bound to another capability table")
+        if envelope.commitments:
+            block = state + b"".join(
+                role.encode() + b"\0" + bytes.fromhex(commitment)
+                for role, commitment in sorted(envelope.commitments.items())
+            )
+            state = hashlib.sha256(block).digest()
+        need(run["state"] == state.hex(), "its state digest is not that of the commitments so far")
+        before, time = envelope, envelope.time
+
+
+def closed(envelopes):
+    """Whether the run is over; raises where it says so wrongly."""
+    for at, envelope in enumerate(envelopes):
+        if envelope.kind == "run-close":
+            if at != len(envelopes) - 1:
+                raise Fault(TAMPERED, "closed", at, "the run goes on after its end")
+            if envelope.predicate.get("close", {}).get("count") != len(envelopes):
+                raise Fault(TAMPERED, "closed", at, "it counts another number of envelopes")
+            return True
+    return False
+
+
+def suspended(envelopes):
+    steps = [envelope.predicate["step"] for envelope in envelopes if "step" in envelope.predicate]
+    return bool(steps) and steps[-1].get("to") == "suspended"
+
+
+def places(contents, count, over):
+    for content in contents:
+        if content.follows != content.seq:
+            if content.seq >= count and not over:
+                raise Fault(TRUNCATED, "sequence", None, f"a value of envelope {content.seq} has no envelope")
+            why = "this content does not follow the envelope it names"
+            raise Fault(TAMPERED, "sequence", None, f"line {content.number}: {why}")
+
+
+def commitments(contents, envelopes):
+    """How many values are withheld."""
+    here = set()
+    for content in contents:
+        committed = envelopes[content.seq].commitments.get(content.role)
+        if committed is None or not hmac.compare_digest(committed, content.commitment()):
+            raise Fault(TAMPERED, "commitments", content.seq, f"its {content.role} is not what was committed to")
+        if not content.is_in_its_form():
+            raise Fault(TAMPERED, "commitments", content.seq, f"its {content.role} is not valid {content.encoding}")
+        here.add((content.seq, content.role))
+    return sum(
+        (envelope.seq, role) not in here and role not in SECRET_ROLES
+        for envelope in envelopes
+        for role in envelope.commitments
+    )
+
+
+# --- the log: RFC 9162 tree, C2SP signed notes, checkpoints and proofs ---------------------------
+
+
+def read_log_key(text):
+    name, digest, key = (text.split("+", 2) + ["", ""])[:3]
+    key = unbase64(key.encode())
+    if key is None or len(key) != 33 or key[0] != 1:
+        raise Unusable("--log-key: not the key of a log")
+    expected = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
+    if expected.hex() != digest:
+        raise Unusable("--log-key: its name, hash and key do not fit")
+    return name, expected, Ed25519PublicKey.from_public_bytes(key[1:])
+
+
+def read_proof(path):
+    """Index, hashes and checkpoint of a proof, none of it believed."""
+    try:
+        text = read_bounded(path, MAX_PROOF).decode("utf-8")
+        lines, note = text.removeprefix("c2sp.org/tlog-proof@v1\n").split("\n\n", 1)
+        first, *hashes = lines.split("\n")
+        hashes = [unbase64(line.encode()) for line in hashes]
+        if text == lines or not re.fullmatch(r"index (0|[1-9][0-9]{0,18})", first):
+            raise ValueError("no header or index")
+        if not text.startswith("c2sp.org/tlog-proof@v1\n") or len(hashes) > 64:
+            raise ValueError("no header, or too many hashes")
+        if any(digest is None or len(digest) != 32 for digest in hashes):
+            raise ValueError("a line that is not a hash")
+        body, signatures = note.rsplit("\n\n", 1)
+        if not signatures.endswith("\n") or not all(line.startswith("\u2014 ") for line in signatures[:-1].split("\n")):
+            raise ValueError("its checkpoint is no signed note")
+        return int(first[6:]), hashes, body + "\n", signatures[:-1].split("\n")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise Unusable(f"{path}: not a proof: {error}") from None
+
+
+def logged(last, at, proof, log):
+    def need(holds, what):
+        if not holds:
+            raise Fault(TAMPERED, "log", at, f"it is not shown to stand in the log: {what}")
+
+    index, hashes, text, signatures = proof
+    name, digest, key = log
+    signed = False
+    for line in signatures:
+        signer, _, signature = line[2:].partition(" ")
+        signature = unbase64(signature.encode()) or b""
+        if signer == name and signature[:4] == digest:
+            need(verifies(key, signature[4:], text.encode()), "the signature of the checkpoint does not verify")
+            signed = True
+    need(signed, "the log did not sign the checkpoint")
+    head = re.fullmatch(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:[^\n]+\n)*", text)
+    need(head and head[1] == name, "the checkpoint is another log's, or none")
+    size, root = int(head[2]), unbase64(head[3].encode())
+    # RFC 9162, section 2.1.3.2.
+    need(index < size, "the index lies beyond the tree")
+    node, last_node = index, size - 1
+    value = hashlib.sha256(b"\0" + last).digest()
+    for other in hashes:
+        need(last_node > 0, "the proof is too long")
+        if node & 1 or node == last_node:
+            value = hashlib.sha256(b"\1" + other + value).digest()
+            while not node & 1 and node:
+                node, last_node = node >> 1, last_node >> 1
+        else:
+            value = hashlib.sha256(b"\1" + value + other).digest()
+        node, last_node = node >> 1, last_node >> 1
+    need(last_node == 0 and value == root, "its hashes do not lead to the root")
+    return f"envelope {at} stands at index {index} of {name}, which has {size} entries"
+
+
+# --- all of it --------------------------------------------------------------------------------
+
+
+def judge(data, trust, proof, log, report):
+    run, lines, contents = split(data)
+    report.run, report.count = run, len(lines)
+    if not lines:
+        raise Fault(TRUNCATED, "sequence", 0, "there are no envelopes")
+    envelopes = [Envelope(at, line, trust) for at, line in enumerate(lines)]
+    report.passes("signatures", f"{len(lines)} envelopes")
+    report.passes("canonical", "every payload is in its one form")
+    sequence(run, envelopes)
+    report.passes("sequence", f"0 to {len(lines) - 1}")
+    chain(envelopes)
+    report.passes("chain", "every envelope names the one before it")
+    over = closed(envelopes)
+    places(contents, len(envelopes), over)
+    report.withheld = commitments(contents, envelopes)
+    report.passes("commitments", f"{len(contents)} of {len(contents) + report.withheld} values are here")
+    if over:
+        report.passes("closed", "the run is over")
+    elif suspended(envelopes):
+        report.passes("closed", "the run is suspended")
+    else:
+        report.open = True
+        report.checks["closed"] = ("fail", "the run has no end: it goes on, or was interrupted, or its tail was cut")
+    if proof is not None:
+        report.passes("log", logged(lines[-1], len(lines) - 1, proof, log))
+
+
+def shown(text):
+    """Text from the file, with nothing in it that moves a cursor or hides."""
+    return "".join(c if c.isprintable() else f"\\u{{{ord(c):x}}}" for c in str(text))
+
+
+def tell(report, code, strict, as_json):
+    if as_json:
+        fault = report.fault and {
+            "kind": KINDS[report.fault.code],
+            "check": report.fault.check,
+            "envelope": report.fault.at,
+            "message": report.fault.message,
+        }
+        checks = [{"name": name, "result": result, "detail": detail} for name, (result, detail) in report.checks.items()]
+        document = {
+            "run": report.run,
+            "envelopes": report.count,
+            "checks": checks,
+            "fault": fault,
+            "open": report.open,
+            "withheld": report.withheld,
+            "partial": True,
+            "strict": strict,
+            "good": code == OK,
+            "exitCode": code,
+        }
+        print(json.dumps(document, indent=2))
+        return
+    if report.fault:
+        at = f"envelope {report.fault.at}: " if report.fault.at is not None else ""
+        print(f"{VERDICTS[report.fault.code]} {at}{shown(report.fault.message)}")
+    elif report.open:
+        print("OPEN the run has no end: it goes on, was interrupted, or its tail was cut")
+    else:
+        print("VERIFIED IN PART what is here is good; what this verifier does not check is said below")
+    if report.run:
+        print(f"run {report.run} · {report.count} envelopes")
+    print()
+    words = {"pass": "pass", "fail": "FAIL", "not-checked": "not checked"}
+    for name, (result, detail) in report.checks.items():
+        print(f"  {name:<12} {words[result]:<12} {shown(detail)}".rstrip())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=__doc__.split("\n\n", 4)[4],
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("export")
+    parser.add_argument("--trust", required=True, metavar="PEM", help="the public key, or keys, that may sign")
+    parser.add_argument("--log-proof", metavar="FILE", help="what `nanohost log prove` wrote")
+    parser.add_argument("--log-key", metavar="KEY", help="what `nanohost log key` prints")
+    parser.add_argument("--strict", action="store_true", help="count what was not checked as missing: 11")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    asked = parser.parse_args()
+    if bool(asked.log_proof) != bool(asked.log_key):
+        parser.error("--log-proof and --log-key go together")
+    report = Report()
+    try:
+        trust = read_trust(asked.trust)
+        log = read_log_key(asked.log_key) if asked.log_key else None
+        proof = read_proof(asked.log_proof) if asked.log_proof else None
+        judge(read_bounded(asked.export, MAX_FILE), trust, proof, log, report)
+    except Unusable as error:
+        print(f"nanohost_verify: {shown(error)}", file=sys.stderr)
+        return USAGE
+    except Fault as fault:
+        report.fault = fault
+        at = f"envelope {fault.at}: " if fault.at is not None else ""
+        report.checks[fault.check] = ("fail", at + fault.message)
+    code = report.exit_code(asked.strict)
+    tell(report, code, asked.strict, asked.json)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,358 @@
+#!/usr/bin/env python3
+"""Writes `nanohost-core/tests/vectors/evidence/runs.json`: whole exports, most of which must fail.
+
+    run_vectors.py DIRECTORY
+
+DIRECTORY holds `sort-mail.jsonl`, an export that nanohost wrote once. It is sealed again here with a
+key that everybody knows, so that a holder of the trusted key can be played who signs what is not
+true. Signatures, hashes and canonical JSON come from libraries that are not the host's own.
+Rerunning changes nothing.
+"""
+
+import base64
+import copy
+import hashlib
+import json
+import pathlib
+import sys
+
+import rfc8785
+from evidence_vectors import KEY, OTHER_KEY, OTHER_RUN, b64, commit, key_id, pae, pem
+from cryptography.hazmat.primitives import serialization
+
+TYPE = "application/vnd.in-toto+json"
+LOG = "log.example/vectors"
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+class Export:
+    """An export in its parts, all of which can be changed."""
+
+    def __init__(self, path):
+        self.statements, self.contents = [], []
+        for line in path.read_bytes().splitlines()[1:]:
+            document = json.loads(line)
+            if "payload" in document:
+                self.statements.append(json.loads(base64.b64decode(document["payload"])))
+                self.contents.append({})
+            else:
+                role = document["ref"].split("/", 3)[3]
+                self.contents[-1][role] = document
+        self.run = self.statements[0]["predicate"]["run"]["id"]
+        self.keys = [KEY] * len(self.statements)
+
+    def predicate(self, at):
+        return self.statements[at]["predicate"]
+
+    def commit_again(self, at, role, data):
+        """Another value, and the envelope commits to it."""
+        content = self.contents[at][role]
+        content["bytes"] = b64(data)
+        digest = commit(bytes.fromhex(content["salt"]), content["encoding"], data).hex()
+        before = {}
+        for subject in self.statements[at]["subject"][1:]:
+            if subject["name"].endswith(f"/{at}/{role}"):
+                before = subject["digest"]
+        old = before["nanohostCommitV1"]
+        before["nanohostCommitV1"] = digest
+        text = json.dumps(self.predicate(at)).replace(old, digest)
+        self.statements[at]["predicate"] = json.loads(text)
+
+    def sealed(self, fix=("prev", "anchor", "state", "seq", "signer"), payload=lambda at, data: data):
+        """The lines, signed again; `fix` says what is put right on the way."""
+        lines = [f'{{"nanohostExport":1,"run":"{self.run}"}}']
+        prev, first, state = None, None, sha256(b"")
+        for at, statement in enumerate(self.statements):
+            statement = copy.deepcopy(statement)
+            predicate = statement["predicate"]
+            run = predicate["run"]
+            if at == 0 and "signer" in fix:
+                predicate["signer"]["key"] = key_id(self.keys[0])
+            if "seq" in fix:
+                for subject in statement["subject"][1:]:
+                    subject["name"] = subject["name"].replace(f"/{run['seq']}/", f"/{at}/")
+                run["seq"] = at
+            if at and "prev" in fix:
+                run["prev"] = prev
+            if at and "anchor" in fix:
+                statement["subject"][0]["digest"]["sha256"] = first
+            if "state" in fix:
+                block = state
+                for subject in statement["subject"][1:]:
+                    role = subject["name"].split("/", 3)[3]
+                    block += role.encode() + b"\0" + bytes.fromhex(subject["digest"].get("nanohostCommitV1", ""))
+                state = sha256(block) if block != state else state
+                run["state"] = state.hex()
+            line = envelope(payload(at, rfc8785.dumps(statement)), self.keys[at])
+            prev = sha256(line.encode()).hex()
+            first = first or prev
+            lines.append(line)
+            for _, content in sorted(self.contents[at].items()):
+                content = dict(content)
+                if "seq" in fix:
+                    name, run_id, _, role = content["ref"].split("/", 3)
+                    content["ref"] = f"{name}/{run_id}/{at}/{role}"
+                lines.append(rfc8785.dumps(content).decode())
+        return lines
+
+
+def envelope(payload, key, name=None):
+    signature = key.sign(pae(payload))
+    document = {
+        "payload": b64(payload),
+        "payloadType": TYPE,
+        "signatures": [{"keyid": name or key_id(key), "sig": b64(signature)}],
+    }
+    return rfc8785.dumps(document).decode()
+
+
+def signed_note(text, key, name=LOG):
+    raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    digest = sha256(name.encode() + b"\n\x01" + raw)[:4]
+    return f"{text}\n\u2014 {name} {b64(digest + key.sign(text.encode()))}\n"
+
+
+def vkey(key, name=LOG):
+    raw = b"\x01" + key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    digest = sha256(name.encode() + b"\n" + raw)[:4]
+    return f"{name}+{digest.hex()}+{b64(raw)}"
+
+
+def tree(leaves):
+    """Root of the tree, RFC 9162 section 2.1.1."""
+    if len(leaves) == 1:
+        return leaves[0]
+    half = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return sha256(b"\1" + tree(leaves[:half]) + tree(leaves[half:]))
+
+
+def path(index, leaves):
+    if len(leaves) == 1:
+        return []
+    half = 1 << ((len(leaves) - 1).bit_length() - 1)
+    if index < half:
+        return path(index, leaves[:half]) + [tree(leaves[half:])]
+    return path(index - half, leaves[half:]) + [tree(leaves[:half])]
+
+
+def proof(entries, index, key=OTHER_KEY, size=None, hashes=None, root=None, at=None, origin=LOG):
+    leaves = [sha256(b"\0" + entry.encode()) for entry in entries]
+    hashes = path(index, leaves) if hashes is None else hashes
+    text = f"{origin}\n{size or len(leaves)}\n{b64(root or tree(leaves))}\n"
+    lines = "".join(b64(one) + "\n" for one in hashes)
+    return f"c2sp.org/tlog-proof@v1\nindex {index if at is None else at}\n{lines}\n{signed_note(text, key)}"
+
+
+def is_envelope(line):
+    return line.startswith('{"payload"')
+
+
+def main():
+    directory = pathlib.Path(sys.argv[1])
+    base = Export(directory / "sort-mail.jsonl")
+    good = base.sealed()
+    cases = []
+
+    def case(name, lines, exit_code, check=None, *, without=None, cut=0, **more):
+        """`without`: the exit code of a verifier that repeats neither admission nor transitions."""
+        case = {"name": name, "lines": list(lines), "exit": exit_code, "check": check}
+        if without is not None:
+            case["exitWithoutMachine"] = without
+        if cut:
+            case["cut"] = cut
+        cases.append(case | more)
+
+    def changed(change, **how):
+        export = copy.deepcopy(base)
+        change(export)
+        return export.sealed(**how)
+
+    def predicate(at, change, **how):
+        return changed(lambda export: change(export.predicate(at)), **how)
+
+    envelopes = [at for at, line in enumerate(good) if is_envelope(line)]
+    values = [at for at, line in enumerate(good) if line.startswith('{"bytes"')]
+    second, third, last = envelopes[1], envelopes[2], envelopes[-1]
+
+    def edited(at, change):
+        lines = list(good)
+        lines[at] = change(lines[at])
+        return lines
+
+    # Good.
+    case("a whole run", good, 0)
+    case("no values", [line for at, line in enumerate(good) if at not in values], 0)
+    case("no values, strictly", [line for at, line in enumerate(good) if at not in values], 11, strict=True)
+    case("a value withheld", good[: values[2]] + good[values[2] + 1 :], 0)
+    case("the admission withheld", good[: values[0]] + good[values[0] + 1 :], 0)
+    case("signed by the second of two trusted keys", changed(lambda e: setattr(e, "keys", [OTHER_KEY] * 6)), 0, trust="both")
+    # No export.
+    case("an empty file", [], 2)
+    case("another file", ["# notes", "nothing of a run"], 2)
+    # Trust.
+    case("signed by a stranger", changed(lambda e: setattr(e, "keys", [OTHER_KEY] * 6)), 13, "signatures")
+    case("one envelope signed by a stranger", changed(lambda e: e.keys.__setitem__(3, OTHER_KEY)), 13, "signatures")
+    # Bytes.
+    flip = lambda line: line[:40] + ("B" if line[40] != "B" else "C") + line[41:]
+    case("a payload changed", edited(third, flip), 10, "signatures")
+    case("a signature changed", edited(third, lambda line: line[:-30] + ("A" if line[-30] != "A" else "B") + line[-29:]), 10, "signatures")
+    case("a key id changed to one that nobody has", edited(third, lambda line: line.replace(key_id(KEY), "0" * 64)), 10, "signatures")
+    case("a stranger under a trusted name", edited(third, lambda line: envelope(base64.b64decode(json.loads(line)["payload"]), OTHER_KEY, key_id(KEY))), 10, "signatures")
+
+    def other_signature(line):
+        return line[: line.index('"sig"')] + good[second][good[second].index('"sig"') :]
+
+    case("the signature of another envelope", edited(third, other_signature), 10, "signatures")
+
+    def without_pae(line):
+        document = json.loads(line)
+        document["signatures"][0]["sig"] = b64(KEY.sign(base64.b64decode(document["payload"])))
+        return rfc8785.dumps(document).decode()
+
+    case("signed without its type", edited(third, without_pae), 10, "signatures")
+    case("a space in an envelope", edited(third, lambda line: line.replace('","payloadType"', '", "payloadType"')), 10, "signatures")
+    case("a member more in an envelope", edited(third, lambda line: line[:-1] + ',"x":1}'), 10, "signatures")
+
+    def two(line):
+        document = json.loads(line)
+        document["signatures"] *= 2
+        return rfc8785.dumps(document).decode()
+
+    case("two signatures", edited(third, two), 10, "signatures")
+    # Payloads that the trusted key signed.
+    third_payload = lambda change: lambda at, data: change(data) if at == 2 else data
+    case("a payload with a space", base.sealed(payload=third_payload(lambda data: data.replace(b'":"', b'": "', 1))), 10, "canonical")
+    case("a payload with a key twice", base.sealed(payload=third_payload(lambda data: data.replace(b'"principal":', b'"principal":"x","principal":', 1))), 10, "canonical")
+    case("a payload with a fraction", base.sealed(payload=third_payload(lambda data: data.replace(b'"estimatedTokens":9', b'"estimatedTokens":9.5'))), 10, "canonical")
+    case("a payload with an integer beyond 2^53", base.sealed(payload=third_payload(lambda data: data.replace(b'"estimatedTokens":9', b'"estimatedTokens":9007199254740993'))), 10, "canonical")
+    case("a payload that is no JSON", base.sealed(payload=third_payload(lambda data: data[:-1])), 10, "canonical")
+    case("a payload that is not UTF-8", base.sealed(payload=third_payload(lambda data: data.replace(b"local", b"loc\xff"))), 10, "canonical")
+    case("a statement of another type", changed(lambda e: e.statements[2].update(_type="https://in-toto.io/Statement/v0.1")), 10, "canonical")
+    case("a predicate of another version", changed(lambda e: e.statements[2].update(predicateType="https://nanohost.dev/evidence/v2")), 10, "canonical")
+    case("a member more in a predicate", predicate(2, lambda p: p.update(note="trust me")), 10, "canonical")
+    case("an unknown kind", predicate(2, lambda p: p.update(kind="approval")), 10, "canonical")
+    case("a commitment named as a digest", changed(lambda e: e.statements[2]["subject"][1].update(digest={"sha256": "0" * 64})), 10, "canonical")
+    case("commitments in another order", changed(lambda e: e.statements[2]["subject"].append(e.statements[2]["subject"].pop(1)), fix=("prev", "anchor", "seq", "signer")), 10, "canonical")
+    # Order.
+    case("an envelope missing", good[:third] + good[envelopes[3] :], 11, "sequence")
+    case("the first envelope missing", [good[0]] + good[second:], 11, "sequence")
+    case("no envelopes", good[:1], 11, "sequence")
+    case("an envelope twice", good[: second + 1] + [good[second]] + good[second + 1 :], 10, "sequence")
+    swapped = good[:second] + good[third : envelopes[3]] + [good[second]] + good[envelopes[3] :]
+    case("envelopes swapped", swapped, 10, "sequence")
+    case("an envelope of another run", predicate(3, lambda p: p["run"].update(id=OTHER_RUN), payload=lambda at, data: data.replace(base.run.encode(), OTHER_RUN.encode()) if at == 3 else data), 10, "sequence")
+    case("a header of another run", edited(0, lambda line: line.replace(base.run, OTHER_RUN)), 10, "sequence")
+    case("the last line feed missing", good, 11, "sequence", cut=1)
+    case("cut within a line", good, 11, "sequence", cut=40)
+    case("an unknown line", good + ['{"note":"all is well"}'], 10, "sequence")
+    # Chain, by a holder of the key.
+    forget = ("anchor", "state", "seq", "signer")
+    case("another envelope before it", predicate(3, lambda p: p["run"].update(prev="0" * 64), fix=forget), 10, "chain")
+    case("another beginning", changed(lambda e: e.statements[3]["subject"][0]["digest"].update(sha256="0" * 64), fix=("prev", "state", "seq", "signer")), 10, "chain")
+    case("another program", predicate(3, lambda p: p["run"].update(program="0" * 64)), 10, "chain")
+    case("another table", predicate(3, lambda p: p["run"].update(plan="0" * 64)), 10, "chain")
+    case("another state", predicate(3, lambda p: p["run"].update(state="0" * 64), fix=("prev", "anchor", "seq", "signer")), 10, "chain")
+    case("time runs backwards", predicate(3, lambda p: p.update(time="2020-01-01T00:00:00.000Z")), 10, "chain")
+    case("a second trusted key goes on", changed(lambda e: setattr(e, "keys", [KEY] * 3 + [OTHER_KEY] * 3)), 10, "chain", trust="both")
+    case("it names another key than its own", predicate(0, lambda p: p["signer"].update(key=key_id(OTHER_KEY)), fix=("prev", "anchor", "state", "seq")), 10, "chain")
+    # Values.
+    content = lambda at, change: edited(at, lambda line: rfc8785.dumps(change(json.loads(line))).decode())
+    answer = next(at for at in values if "/2/answer" in good[at])
+    case("a value changed", content(answer, lambda d: d | {"bytes": b64(b'"other"')}), 10, "commitments")
+    case("a salt changed", content(answer, lambda d: d | {"salt": "0" * 64}), 10, "commitments")
+    case("a value read as something else", content(answer, lambda d: d | {"encoding": "text"}), 10, "commitments")
+    case("a value under another role", content(answer, lambda d: d | {"ref": d["ref"].replace("answer", "asked")}), 10, "commitments")
+    prompt = next(at for at in values if "/2/prompt" in good[at])
+    exchanged = list(good)
+    one, other = json.loads(good[answer]), json.loads(good[prompt])
+    exchanged[answer] = rfc8785.dumps(other | {"ref": one["ref"]}).decode()
+    exchanged[prompt] = rfc8785.dumps(one | {"ref": other["ref"]}).decode()
+    case("two values exchanged", exchanged, 10, "commitments")
+    case("a value twice", good[: answer + 1] + [good[answer]] + good[answer + 1 :], 10, "sequence")
+    case("a value after another envelope", good[:answer] + good[prompt + 1 : envelopes[3] + 1] + [good[answer]] + good[envelopes[3] + 1 :], 10, "sequence")
+    case("a value of no envelope", good + [good[values[-1]].replace(f"/{base.run}/4/", f"/{base.run}/9/")], 10, "sequence")
+    case("a value of an envelope that was cut off", good[: envelopes[3] + 1] + [good[at] for at in values if "/4/prompt" in good[at]], 11, "sequence")
+    case("a value that is no JSON", changed(lambda e: e.commit_again(2, "answer", b"refund")), 10, "commitments")
+    case("a value with a space", changed(lambda e: e.commit_again(0, "input", b'{"text": "my kettle broke"}')), 10, "commitments")
+    case("a value with a key twice", changed(lambda e: e.commit_again(0, "input", b'{"text":"a","text":"b"}')), 10, "commitments")
+    # The end.
+    case("the tail cut off", good[:last], 14, "closed")
+    case("cut after the first envelope", good[: envelopes[1]], 14, "closed")
+    case("it counts wrongly", predicate(5, lambda p: p["close"].update(count=7)), 10, "closed")
+
+    def goes_on(export):
+        export.statements.insert(5, copy.deepcopy(export.statements[5]))
+        export.contents.insert(5, {})
+        export.keys.append(KEY)
+
+    case("it goes on after its end", changed(goes_on), 10, "closed")
+
+    # What only the machine can tell.
+    def admission(change):
+        def apply(export):
+            record = json.loads(base64.b64decode(export.contents[0]["admission"]["bytes"]))
+            change(record)
+            export.commit_again(0, "admission", json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode())
+
+        return apply
+
+    case("another program was recorded", changed(admission(lambda r: r["program"].update(text=r["program"]["text"].replace("Thank", "Curse")))), 10, "admission", without=0)
+    case("another policy was recorded", changed(admission(lambda r: r["policies"][0]["source"].update(text="# another\n"))), 10, "admission", without=0)
+    case("it was admitted on another day", changed(admission(lambda r: r.update(today="2027-01-01T00:00:00.000Z"))), 10, "admission", without=0)
+    case("a model says what it may not say", changed(lambda e: e.commit_again(2, "answer", b'"wire_transfer"')), 10, "transitions", without=0)
+    case("a guard decides otherwise", predicate(3, lambda p: p["step"].update(event="otherwise")), 10, "transitions", without=0)
+    case("a step leads elsewhere", predicate(3, lambda p: p["step"].update(to="step:classify")), 10, "transitions", without=0)
+    case("a step that the program does not have", predicate(3, lambda p: p["step"].update(id="approve")), 10, "transitions", without=0)
+
+    def skips(export):
+        for parts in (export.statements, export.contents, export.keys):
+            parts.pop(3)
+        export.predicate(4)["close"]["count"] = 5
+
+    case("a step left out", changed(skips), 10, "transitions", without=0)
+    case("it ends otherwise", predicate(5, lambda p: p["close"].update(status="failed", error="step_failed")), 10, "transitions", without=0)
+    case("another model was asked", predicate(2, lambda p: p["model"].update(host="https://elsewhere.example:443")), 10, "authority", without=0)
+    # The log.
+    entries = ["first", "second", "third"] + [line for line in good if is_envelope(line)] + ["one more"]
+    at = len(entries) - 2
+    whole = proof(entries, at)
+    case("it stands in the log", good, 0, logProof=whole)
+    case("a proof of another envelope", good, 10, "log", logProof=proof(entries, at - 1))
+    case("a proof under another log's key", good, 10, "log", logProof=proof(entries, at, KEY))
+    case("a proof of another log", good, 10, "log", logProof=proof(entries, at, origin="log.example/another"))
+    case("a proof at another index", good, 10, "log", logProof=proof(entries, at, at=at - 1))
+    case("a proof beyond the tree", good, 10, "log", logProof=proof(entries, at, at=len(entries)))
+    case("a proof with a hash left out", good, 10, "log", logProof=proof(entries, at, hashes=path(at, [sha256(b"\0" + one.encode()) for one in entries])[:-1]))
+    case("a proof with a hash too many", good, 10, "log", logProof=proof(entries, at, hashes=path(at, [sha256(b"\0" + one.encode()) for one in entries]) + [bytes(32)]))
+    case("a proof under another root", good, 10, "log", logProof=proof(entries, at, root=bytes(32)))
+    case("a checkpoint changed after it was signed", good, 10, "log", logProof=whole.replace(f"\n{len(entries)}\n", f"\n{len(entries) + 1}\n"))
+    case("a leaf hashed as a node", good, 10, "log", logProof=proof(entries[:at] + [entries[at]], at, root=sha256(b"\1" + entries[at].encode()), hashes=[]))
+    case("a proof without its checkpoint", good, 2, logProof=whole.split("\n\n")[0] + "\n")
+    case("no proof at all", good, 2, logProof="it stands there\n")
+    case("the tail cut off, and a proof of the whole", good[:last], 10, "log", logProof=whole)
+
+    pool = {}
+    for one in cases:
+        one["lines"] = [pool.setdefault(line, len(pool)) for line in one["lines"]]
+    assert len({one["name"] for one in cases}) == len(cases), "a name stands twice"
+    document = {
+        "about": "Whole exports. A case's file is the pool's lines that it names, each with a line feed, less the last "
+        "`cut` bytes. `exit` and `check`: how a verifier ends, and the check that fails. `exitWithoutMachine`: how one "
+        "ends that repeats neither the admission nor the transitions, where that differs. `trust`: `both` where the "
+        "second key is trusted too. `logProof`: a proof, to be checked with `logKey`.",
+        "publicKey": pem(KEY),
+        "secondKey": pem(OTHER_KEY),
+        "logKey": vkey(OTHER_KEY),
+        "cases": cases,
+        "pool": list(pool),
+    }
+    text = json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+    (directory / "runs.json").write_text(text, encoding="ascii", newline="\n")
+    print(f"{len(cases)} cases, {len(text)} bytes")
+
+
+if __name__ == "__main__":
+    main()
