@@ -2,6 +2,7 @@
 
 mod key;
 mod log;
+mod recall;
 mod witness;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use nanohost_verify::console::Colour;
 
 pub use key::{KeyArgs, KeyCommand, NewKeyArgs};
 pub use log::{LogArgs, LogCommand};
+pub use recall::{ListArgs, Recall, ReportArgs};
 pub use witness::{WitnessArgs, WitnessCommand};
 
 /// Models propose, the runtime governs.
@@ -68,12 +70,14 @@ pub enum Command {
     Graph(GraphArgs),
     /// Pin a program's tools in the lock beside it, or move what it pins; shows what changes
     Update(UpdateArgs),
-    /// List runs
+    /// List runs: all, or those whose verified evidence says what is asked
     List(ListArgs),
     /// Show what a run did, step by step, from its verified evidence
     Trace(TraceArgs),
     /// Compute the receipt of a run from its verified evidence; sign it, or check a signed one
     Receipt(ReceiptArgs),
+    /// Write what a run did, and what of it is proven, as one page for a person who audits
+    Report(ReportArgs),
     /// Measure how a run went, or all of them: retries, failures, the paths they took
     Health(HealthArgs),
     /// Verify the evidence of a run, or of an exported file
@@ -122,6 +126,7 @@ impl Command {
             Self::List(args) => args.json,
             Self::Trace(args) => args.evidence.json,
             Self::Receipt(args) => args.evidence.json,
+            Self::Report(args) => args.json,
             Self::Health(args) => args.json,
             Self::Verify(args) => args.asked.json,
             Self::Replay(args) => args.json,
@@ -388,14 +393,6 @@ pub struct UpdateArgs {
 
 fn tool_name(text: &str) -> Result<ToolName, String> {
     ToolName::new(text).map_err(|error| error.to_string())
-}
-
-/// `nanohost list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// Print one JSON document
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// `nanohost graph`.

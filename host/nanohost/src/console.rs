@@ -8,6 +8,7 @@ mod lock;
 mod plan;
 mod policy;
 mod progress;
+mod recall;
 mod replay;
 mod runs;
 mod sight;
@@ -26,6 +27,7 @@ pub use nanohost_verify::console::{Console, findings_json, misused, render, repo
 pub use plan::{plan, plan_json, whole};
 pub use policy::{difference, difference_json, difference_markdown, explanation, explanation_json};
 pub use progress::Progress;
+pub use recall::{Recalled, RecalledRun, recalled, recalled_json};
 pub use replay::{Replayed, replay, replay_json};
 pub use runs::{list, receipt, trace, trace_json};
 pub use sight::{REVEALS, Sight};

@@ -1,0 +1,200 @@
+//! `nanohost list`: the listing of the store, or, where something is asked of the runs, those whose
+//! verified evidence says so. One run after the other: none is held while the next is read.
+
+use std::collections::{HashMap, HashSet};
+
+use nanohost_core::envelope::{Kind, Predicate};
+use nanohost_core::receipt::Receipt;
+use nanohost_core::run::SuspensionCause;
+use nanohost_core::trace::Trace;
+use nanohost_core::{RunId, StepId, StepKind, ToolName};
+use nanohost_store::{OpenOptions, Records as _, RunState, RunSummary, SqliteReader, StoreError};
+
+use super::evidence::{exit_of_bad, own_trust, trusted, verify_record, why_bad};
+use crate::cli::{ListArgs, Recall};
+use crate::console::{self, Console, Recalled, RecalledRun};
+use crate::failure::Exit;
+use crate::project::Places;
+use crate::store_failure;
+
+/// No more envelopes of one run are named: what says so a thousand times says it no better.
+const MAX_NAMED: usize = 1000;
+
+/// `nanohost list`.
+pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let store = match SqliteReader::open(&places.store, &OpenOptions::default()) {
+        Ok(store) => Some(store),
+        // Nothing has run yet: that is an empty list, not an error.
+        Err(StoreError::NoStore { dir }) => {
+            console.note(&format!("there is no store in {}", console::path(&dir)));
+            None
+        }
+        Err(error) => return Err(store_failure(error)),
+    };
+    let runs = store.as_ref().map(|store| store.runs().map_err(store_failure)).transpose()?;
+    let runs = runs.unwrap_or_default();
+    if !args.which.is_all() {
+        let recalled = match &store {
+            Some(store) => recall(args, &runs, store, places)?,
+            None => Recalled::default(),
+        };
+        if args.json {
+            console.json(&console::recalled_json(&recalled))?;
+        } else {
+            console.print(&console::recalled(&recalled))?;
+        }
+        return Ok(recalled.worst.unwrap_or(Exit::Success));
+    }
+    let in_doubt =
+        store.as_ref().map(|store| in_doubt(store, &runs, places)).transpose()?.unwrap_or_default();
+    if args.json {
+        let runs: Vec<_> = runs
+            .iter()
+            .map(|run| {
+                serde_json::json!({
+                    "run": run.run,
+                    "program": run.program,
+                    "opened": run.opened,
+                    "envelopes": run.len,
+                    "state": run.state.as_str(),
+                    "deadline": run.state.deadline(),
+                    "inDoubt": in_doubt.contains(&run.run),
+                })
+            })
+            .collect();
+        console.json(&serde_json::json!({ "runs": runs }))?;
+    } else {
+        console.print(&console::list(&runs, &in_doubt))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Those of the runs that wait for no event, but for somebody to settle a call: the listing does not
+/// say, so the evidence is asked, of those alone that are suspended without a deadline.
+fn in_doubt(store: &SqliteReader, runs: &[RunSummary], places: &Places) -> anyhow::Result<HashSet<RunId>> {
+    let waits = |run: &&RunSummary| matches!(run.state, RunState::Suspended { deadline: None });
+    let mut waiting = runs.iter().filter(waits).peekable();
+    if waiting.peek().is_none() {
+        return Ok(HashSet::new());
+    }
+    // Where nobody is trusted nothing is said beyond what the listing holds.
+    let Ok(trust) = own_trust(places) else { return Ok(HashSet::new()) };
+    let mut found = HashSet::new();
+    for run in waiting {
+        // What cannot be read is listed as the listing has it.
+        let Ok(Some(record)) = store.load(&run.run) else { continue };
+        let (_, trace) = verify_record(&record, &trust);
+        let suspension = trace.as_ref().and_then(|trace| trace.machine()?.suspension());
+        if suspension.is_some_and(|at| at.cause == SuspensionCause::InDoubt) {
+            found.insert(run.run.clone());
+        }
+    }
+    Ok(found)
+}
+
+/// Those of the runs whose verified evidence says what is asked for. What the listing says of them is
+/// signed by nobody, so each is verified; those that are not good are named.
+fn recall(
+    args: &ListArgs,
+    runs: &[RunSummary],
+    store: &SqliteReader,
+    places: &Places,
+) -> anyhow::Result<Recalled> {
+    let mut recalled = Recalled { looked: runs.len(), ..Recalled::default() };
+    if runs.is_empty() {
+        return Ok(recalled);
+    }
+    let trust = trusted(args.trust.as_deref(), places)?.root();
+    for run in runs {
+        let Some(record) = store.load(&run.run).map_err(store_failure)? else {
+            recalled.bad(&run.run, Exit::Truncated, "it was there a moment ago and is gone".to_owned());
+            continue;
+        };
+        let (report, trace) = verify_record(&record, &trust);
+        match trace {
+            Some(trace) if report.fault.is_none() => {
+                if let Some(found) = answers(&trace, &args.which) {
+                    recalled.runs.push(found);
+                }
+            }
+            None if report.fault.is_none() && report.open => recalled.empty.push(run.run.clone()),
+            _ => recalled.bad(&run.run, exit_of_bad(&report), why_bad(&report)),
+        }
+    }
+    Ok(recalled)
+}
+
+/// The run, where it is meant, and the envelopes that say so.
+fn answers(trace: &Trace, which: &Recall) -> Option<RecalledRun> {
+    if which.since.is_some_and(|since| trace.opened() < since.0) {
+        return None;
+    }
+    let of_calls = which.tool.is_some() || which.rule.is_some() || which.denied;
+    let mut tools = Tools::of(trace);
+    let (mut envelopes, mut more) = (Vec::new(), 0u64);
+    let (mut called, mut asked, mut acted) = (!of_calls, which.model.is_none(), which.principal.is_none());
+    for predicate in trace.predicates() {
+        let call = of_calls && tools.speaks_of(predicate, which);
+        let model = which.model.as_ref().is_some_and(|name| {
+            predicate.model.as_ref().is_some_and(|model| model.alias == *name || model.name == *name)
+        });
+        let principal = which.principal.as_ref().is_some_and(|name| acts(predicate, name));
+        called |= call;
+        asked |= model;
+        acted |= principal;
+        if call || model || principal {
+            if envelopes.len() < MAX_NAMED { envelopes.push(predicate.run.seq) } else { more += 1 }
+        }
+    }
+    (called && asked && acted).then(|| {
+        let Receipt { run, program, status, opened, .. } = Receipt::from(trace);
+        RecalledRun { run, program, status, opened, envelopes, more }
+    })
+}
+
+/// Whether somebody of that name did it. What the machine records on the way stands under the name of
+/// who opened the run, and is nobody's act.
+fn acts(predicate: &Predicate, name: &str) -> bool {
+    let comes_from_outside = matches!(predicate.kind, Kind::RunOpen | Kind::Resume)
+        || predicate.resolver.is_some()
+        || predicate.step.as_ref().is_some_and(|step| step.event == "cancelled");
+    comes_from_outside && predicate.principal == name
+}
+
+/// Which tool each step calls: a refusal names only the step.
+struct Tools(HashMap<StepId, ToolName>);
+
+impl Tools {
+    /// As the program says; what a model proposes shows when it is called.
+    fn of(trace: &Trace) -> Self {
+        let program = trace.machine().map(|run| run.plan().program());
+        let steps = program.into_iter().flat_map(|program| program.steps());
+        Self(
+            steps
+                .filter_map(|step| match &step.kind {
+                    StepKind::Tool(call) => Some((step.id.clone(), call.tool.clone())),
+                    _ => None,
+                })
+                .collect(),
+        )
+    }
+
+    /// Whether an envelope is about a call, or the refusal of one, that is meant.
+    fn speaks_of(&mut self, predicate: &Predicate, which: &Recall) -> bool {
+        if let (Some(step), Some(call)) = (&predicate.step, &predicate.call) {
+            self.0.insert(step.id.clone(), call.tool.clone());
+        }
+        let is_tool = |tool: Option<&ToolName>| which.tool.as_ref().is_none_or(|name| tool == Some(name));
+        let is_rule = |rule: &String| which.rule.as_ref().is_none_or(|id| id == rule);
+        let of_step = predicate.step.as_ref().and_then(|step| self.0.get(&step.id));
+        let refused = predicate
+            .denials
+            .iter()
+            .any(|denial| is_tool(denial.tool.as_ref().or(of_step)) && is_rule(&denial.rule));
+        let mut rules = predicate.authority.iter().flat_map(|row| &row.rules);
+        let called = !which.denied
+            && predicate.call.as_ref().is_some_and(|call| is_tool(Some(&call.tool)))
+            && (which.rule.is_none() || rules.any(is_rule));
+        refused || called
+    }
+}

@@ -1,0 +1,59 @@
+//! `nanohost report`: what a run did and what of it is proven, as a page for a person who audits.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use super::evidence::{exit_of, judge_whole};
+use crate::cli::ReportArgs;
+use crate::console::{self, Console, Sight, program_name};
+use crate::failure::{Exit, Failure};
+use crate::project::{Places, quoted};
+use crate::report::Audit;
+use crate::report::page::{Again, page};
+
+/// `nanohost report`. Evidence that is bad is reported too: that is what the page then says.
+pub fn report(args: &ReportArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let (judged, of_store) = judge_whole(&args.evidence, args.trust.as_deref(), places)?;
+    let exit = exit_of(&judged.report);
+    if args.reveal {
+        console.note(console::REVEALS);
+    }
+    let sight = Sight::of(args.reveal);
+    let audit = Audit::of(&judged.report, judged.trace.as_ref(), exit as u8, sight);
+    if let Some(path) = &args.output {
+        write(path, &page(&audit, &again(args, of_store)))?;
+        if !args.json {
+            console.note(&format!("{}: {}", console::path(path), audit.conclusion.words));
+        }
+    }
+    if args.json {
+        console.json(&serde_json::to_value(&audit).context("a report has a JSON form")?)?;
+    }
+    Ok(exit)
+}
+
+fn again(args: &ReportArgs, of_store: bool) -> Again {
+    let evidence = quoted(Path::new(&args.evidence));
+    let trust = args.trust.as_deref().map_or(String::new(), |path| format!(" --trust {}", quoted(path)));
+    let name = program_name();
+    Again {
+        verify: format!("{name} verify {evidence}{trust}"),
+        export: of_store.then(|| {
+            format!(
+                "{name} export {evidence} -o run.jsonl --disclose public\n{name} key show --public > key.pem\nnanohost verify run.jsonl --trust key.pem"
+            )
+        }),
+    }
+}
+
+fn write(path: &Path, page: &str) -> anyhow::Result<()> {
+    let io = |error: std::io::Error| Failure::io("report_unwritable", "write", path, &error);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    file.write_all(page.as_bytes()).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist_noclobber(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
