@@ -24,6 +24,7 @@ mod model;
 mod prepare;
 mod project;
 mod replay;
+mod report;
 mod signals;
 mod signing;
 mod unseen;
@@ -89,6 +90,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::List(args) => commands::list(args, &places, console),
         Command::Trace(args) => commands::trace(args, &places, console),
         Command::Receipt(args) => commands::receipt(args, &places, console),
+        Command::Report(args) => commands::report(args, &places, console),
         Command::Health(args) => commands::health(args, &places, console),
         Command::Verify(args) => commands::verify_evidence(args, &places, console),
         Command::Replay(args) => commands::replay(args, &places, console),
