@@ -18,6 +18,7 @@ fuzz_target!(|bytes: &[u8]| {
         contents: &export.contents,
         expected: None,
         complete: false,
+        acts: &[],
     };
     let _ = verify(evidence, &trust);
 });

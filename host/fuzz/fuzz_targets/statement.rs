@@ -17,6 +17,6 @@ fuzz_target!(|payloads: &[u8]| {
     let Ok(first) = Opened::open(&envelopes[0], &TRUST) else { return };
     let run = first.predicate.run.id;
     let evidence =
-        Evidence { run: &run, envelopes: &envelopes, contents: &[], expected: None, complete: false };
+        Evidence { run: &run, envelopes: &envelopes, contents: &[], expected: None, complete: false, acts: &[] };
     let _ = verify(evidence, &TRUST);
 });

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! {"nanohostExport":1,"run":"<run>"}
+//! {"act":"<base64>","proof":"<base64>"}                                             an act that bears on the run
 //! {"payload":…}                                                                     an envelope, as stored
 //! {"bytes":"<base64>","encoding":"json","ref":"run/<run>/<seq>/<role>","salt":"<hex>"}  content of that envelope
 //! ```
@@ -13,6 +14,9 @@
 //! Reading takes two steps, so that a line which went missing is told from one that was changed:
 //! [`Export::parse`] checks the form before any signature, and [`Export::check_places`] decides
 //! about contents without their envelope once the envelopes are known to be whole.
+
+mod acts;
+mod reader;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -25,10 +29,10 @@ use base64::engine::general_purpose::STANDARD;
 use crate::digest::hex_array;
 use crate::{Commitment, Encoding, RunId, Salt, commit, dsse, hex};
 
-mod reader;
 #[cfg(test)]
 mod tests;
 
+pub use acts::ExportedAct;
 pub use reader::{ExportReader, Part, ReadError, is_begun_by};
 
 /// The largest export that is read, bytes. Stops a hostile file from filling the memory; whoever
@@ -226,6 +230,8 @@ pub struct Export {
     pub envelopes: Vec<Vec<u8>>,
     /// The disclosed values, ascending by envelope and role.
     pub contents: Vec<Content>,
+    /// The acts that bear on the run, in the order of the file.
+    pub acts: Vec<ExportedAct>,
     /// For each content: its line, and the envelope it follows.
     places: Vec<Place>,
 }
@@ -251,8 +257,10 @@ impl Export {
         };
         let mut reader = ExportReader::new(file).map_err(form)?;
         let (mut envelopes, mut contents, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        let mut acts = Vec::new();
         while let Some(part) = reader.next().map_err(form)? {
             match part {
+                Part::Act(act) => acts.push(act),
                 Part::Envelope(envelope) => envelopes.push(envelope.to_vec()),
                 Part::Content(content) => {
                     contents.push(content);
@@ -261,7 +269,7 @@ impl Export {
                 }
             }
         }
-        Ok(Self { run: reader.run, envelopes, contents, places })
+        Ok(Self { run: reader.run, acts, envelopes, contents, places })
     }
 
     /// Checks that every content follows the envelope it names. To be called once the envelopes
@@ -324,18 +332,33 @@ pub fn write<'a>(
     envelopes: &[impl AsRef<[u8]>],
     contents: impl IntoIterator<Item = &'a Content>,
 ) -> io::Result<()> {
+    write_with_acts(out, run, &[], envelopes, contents)
+}
+
+/// As [`write()`], with the acts that bear on the run. They stand before its envelopes: whoever reads
+/// those one by one knows then what is not missing.
+///
+/// # Errors
+/// Those of [`write()`].
+pub fn write_with_acts<'a>(
+    out: &mut impl Write,
+    run: &RunId,
+    acts: &[ExportedAct],
+    envelopes: &[impl AsRef<[u8]>],
+    contents: impl IntoIterator<Item = &'a Content>,
+) -> io::Result<()> {
     let refuse = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     let mut contents: Vec<&Content> = contents.into_iter().collect();
     contents.sort_by_key(|content| place(content));
     if contents.windows(2).any(|pair| place(pair[0]) == place(pair[1])) {
         return refuse("a content stands twice in the export");
     }
-    if 1 + envelopes.len() + contents.len() > MAX_LINES {
+    if 1 + acts.len() + envelopes.len() + contents.len() > MAX_LINES {
         return refuse("the run has too many envelopes and contents for one export");
     }
 
     writeln!(out, "{HEADER}{run}{HEADER_END}")?;
-    let mut size = 0;
+    let mut size = acts::write(out, acts)?;
     let mut contents = contents.into_iter().peekable();
     let mut buffer = String::new();
     for (seq, envelope) in (0..).zip(envelopes) {

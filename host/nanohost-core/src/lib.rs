@@ -41,6 +41,7 @@ pub mod receipt;
 pub mod resume;
 pub mod review;
 pub mod run;
+mod subject;
 mod template;
 mod time;
 pub mod trace;
@@ -77,6 +78,7 @@ pub use program::{Budgets, GrantTable, InputDecl, Program, ToolOrigin, ToolUse};
 pub use projection::{
     Detector, Held, Known, Personal, Projection, REDACTED, SECRET_TOKEN, TOMBSTONE, Target, View,
 };
+pub use subject::NoSubject;
 pub use template::{
     Reference, Rendered, Resolved, Root, Scope, Template, TemplateError, TextTemplate, Unresolved,
 };

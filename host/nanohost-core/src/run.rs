@@ -328,8 +328,10 @@ impl Run {
             State::Closing(due) if *due == end => true,
             // A run that stalled neither ends by itself there, nor meets the next step's budget.
             State::Closing(due) => stalled && matches!(due.status, Status::Success | Status::BudgetExceeded),
-            State::Active(_) => stalled,
-            State::Suspended(_) | State::Ended(_) => false,
+            State::Active(_) => stalled || end.is_for_want(),
+            // A value that it needs to go on was erased: that ends it wherever it stands.
+            State::Suspended(_) => end.is_for_want(),
+            State::Ended(_) => false,
         };
         if !due {
             return Err(IllegalTransition("the run does not end here, or not so"));

@@ -3,6 +3,7 @@
 
 mod chain;
 mod check;
+mod erased;
 mod logged;
 mod path;
 mod remembered;
@@ -14,6 +15,7 @@ mod witnessed;
 use std::fmt;
 
 pub use check::{Check, CheckName, CheckResult, Fault, FaultKind, Report, RunState};
+pub use erased::check_acts;
 pub use logged::{Standing, check_log};
 pub use remembered::{SeenHead, SeenHeads, SeenLog};
 pub use signer::check_signer;
@@ -25,6 +27,7 @@ use crate::envelope::{Disclosed, Opened, Predicate};
 use crate::export::{Content, Role};
 use crate::run::Run;
 use crate::{Digest, RunId, Timestamp, TrustRoot};
+use erased::Erased;
 
 /// What is to be verified. Nothing of it is believed.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +42,8 @@ pub struct Evidence<'a> {
     pub expected: Option<u64>,
     /// Whether every committed value has to be here, as in the store that wrote them.
     pub complete: bool,
+    /// The acts that bear on the run, in order, as exact bytes: what they erased is not missing.
+    pub acts: &'a [Vec<u8>],
 }
 
 /// A run whose evidence verified: the chain is whole, the signatures are good, every transition
@@ -51,6 +56,7 @@ pub struct Trace {
     /// `None` where admission refused the program.
     machine: Option<Run>,
     values: Vec<Disclosed>,
+    erased: Erased,
     state: RunState,
 }
 
@@ -108,6 +114,21 @@ impl Trace {
         self.values.get(seq)?.get(role)
     }
 
+    /// Whether a committed value was erased.
+    pub fn is_erased(&self, seq: usize, role: &Role) -> bool {
+        self.erased.contains(seq, role)
+    }
+
+    /// How many values were erased.
+    pub fn erased(&self) -> usize {
+        self.erased.len()
+    }
+
+    /// Whether a value was erased that the run needs to go on.
+    pub fn lacks_erased(&self) -> bool {
+        self.erased.needed()
+    }
+
     /// The machine in the state that the evidence leads to; `None` where admission refused.
     pub fn machine(&self) -> Option<&Run> {
         self.machine.as_ref()
@@ -145,6 +166,7 @@ pub fn verify(evidence: Evidence<'_>, trust: &TrustRoot) -> (Report, Option<Trac
     if evidence.complete {
         verifier.wants_every_value();
     }
+    evidence.acts.iter().for_each(|act| verifier.act(act));
     let mut contents: Vec<&Content> = evidence.contents.iter().collect();
     contents.sort_by_key(|content| content.seq);
     let mut contents = contents.into_iter().peekable();

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
-use nanohost_core::{Content, Timestamp, ToolName};
+use nanohost_core::act::ValueRef;
+use nanohost_core::{Content, RunId, Timestamp, ToolName};
 
 use crate::error::StoreError;
 use crate::idempotency::Claim;
@@ -23,6 +24,8 @@ pub struct Batch {
     pub idempotency: Option<Claim>,
     /// How the run is listed from here on, where that changes.
     pub phase: Option<Phase>,
+    /// What the acts among the envelopes erase. From this commit on no reader sees it.
+    pub erases: Vec<Erases>,
 }
 
 impl Batch {
@@ -46,6 +49,9 @@ impl Batch {
                 return Err(StoreError::Misuse { what: "two contents for one place" });
             }
         }
+        if self.erases.iter().any(|erases| !own.contains(&erases.act)) {
+            return Err(StoreError::Misuse { what: "an erasure by an act outside its batch" });
+        }
         let mut keys = BTreeSet::new();
         for write in self.kv.iter().flat_map(|kv| &kv.writes) {
             if !keys.insert(&write.at) {
@@ -54,6 +60,18 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// What one act erases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erases {
+    /// The position of the act in its chain.
+    pub act: u64,
+    /// The values.
+    pub values: Vec<ValueRef>,
+    /// The run whose key-value entries, as far as they are still what it wrote, and whose request to
+    /// stop go with them.
+    pub rest_of: Option<RunId>,
 }
 
 /// How a run is listed.

@@ -1,6 +1,7 @@
 //! What every journal promises, run against each of them. A journal on another database joins
 //! by one line in [`contract`].
 
+use nanohost_core::act::ValueRef;
 use nanohost_core::{Content, Digest, Encoding, Role, RunId, Salt, Timestamp, ToolName};
 
 use crate::*;
@@ -65,6 +66,7 @@ contract! {
     a_run_is_asked_to_stop_until_it_closes
     a_run_that_cannot_stop_is_not_asked
     acts_have_a_chain_of_their_own
+    what_an_act_erases_is_gone_and_told
     misuse_is_refused
 }
 
@@ -73,7 +75,7 @@ pub(crate) fn run(number: u8) -> RunId {
 }
 
 pub(crate) fn opened(millis: i64) -> OpenRun {
-    OpenRun { program: "refund".into(), opened: Timestamp::from_millis(millis), start: None }
+    OpenRun { program: "refund".into(), opened: Timestamp::from_millis(millis), start: None, subject: None }
 }
 
 pub(crate) fn started(principal: &str, key: &str, of: &[u8]) -> OpenRun {
@@ -819,6 +821,56 @@ fn acts_have_a_chain_of_their_own(journal: &dyn Journal) {
     assert_eq!(journal.find(acts.as_str()).expect("the journal reads"), Found::None);
     assert_eq!(journal.find("").expect("the journal reads"), Found::One(run(1)));
     assert_eq!(journal.acts().expect("the journal reads"), acts);
+}
+
+/// The chain of acts, taken.
+pub(crate) fn take_acts(journal: &dyn Journal) -> Fence {
+    let acts = journal.acts().expect("the journal reads");
+    match journal.take(&acts).expect("the journal takes") {
+        Taken::Owned(fence) => fence,
+        other => panic!("it is there and free: {other:?}"),
+    }
+}
+
+/// What an act at `seq` gives up.
+pub(crate) fn erases(act: u64, number: u8, places: &[(u64, &str)], rest: bool) -> Erases {
+    let value = |(seq, role): &(u64, &str)| ValueRef {
+        run: run(number),
+        seq: *seq,
+        role: Role::new(role).expect("a role"),
+    };
+    Erases { act, values: places.iter().map(value).collect(), rest_of: rest.then(|| run(number)) }
+}
+
+fn what_an_act_erases_is_gone_and_told(journal: &dyn Journal) {
+    let fence = begin(journal, 1);
+    let contents = vec![content(0, "admission", b"1"), content(0, "input", b"2"), content(0, "output", b"3")];
+    commit(journal, &fence, &Batch { contents, ..Batch::of(b"zero".to_vec()) });
+    commit(journal, &fence, &kv(&[], &[("total", Some("12"))]));
+    let other = begin(journal, 2);
+    commit(journal, &other, &Batch { contents: vec![content(0, "input", b"4")], ..Batch::of(b"o".to_vec()) });
+    let before = load(journal, &run(1));
+    assert_eq!(before.acts, []);
+
+    let acts = take_acts(journal);
+    let erases = vec![erases(0, 1, &[(0, "input")], false), erases(1, 1, &[(0, "output")], true)];
+    let envelopes = vec![b"act zero".to_vec(), b"act one".to_vec()];
+    let contents = vec![content(0, "reason", b"\"why\"")];
+    commit(journal, &acts, &Batch { envelopes, contents, erases, ..Batch::default() });
+
+    let record = load(journal, &run(1));
+    assert_eq!((&record.envelopes, record.recorded), (&before.envelopes, before.recorded));
+    for role in ["input", "output"] {
+        assert!(matches!(record.content(0, role), Err(VaultError::Erased { .. })), "{role}");
+    }
+    assert_eq!(record.content(0, "admission").expect("it stays").bytes, b"1");
+    let told: Vec<(u64, &[u8])> = record.acts.iter().map(|act| (act.seq, act.envelope.as_slice())).collect();
+    assert_eq!(told, [(0, &b"act zero"[..]), (1, b"act one")]);
+    assert_eq!(value(journal, "total"), None);
+    // What is not named stays, whoever else it is of.
+    let other = load(journal, &run(2));
+    assert_eq!(other.content(0, "input").expect("it stays").bytes, b"4");
+    assert_eq!(other.acts, []);
 }
 
 fn misuse_is_refused(journal: &dyn Journal) {

@@ -204,6 +204,27 @@ impl Database {
         run(&mut self.conn).map_err(|error| self.fail(&error))
     }
 
+    /// Copies everything that was committed into the file and leaves its write-ahead log empty. `false`
+    /// where a reader of an earlier moment stands in the way.
+    pub(crate) fn truncate_log(&self) -> Result<bool, StoreError> {
+        let busy = self
+            .read(|conn| conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)));
+        match busy {
+            Ok(busy) => Ok(busy == 0),
+            Err(StoreError::Busy { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes every page anew. `false` where somebody else is at the file.
+    pub(crate) fn vacuum(&self) -> Result<bool, StoreError> {
+        match self.read(|conn| conn.execute_batch("VACUUM")) {
+            Ok(()) => Ok(true),
+            Err(StoreError::Busy { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What an error of this database means.
     pub(crate) fn fail(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::from_sqlite(&self.path, self.timeout, error)

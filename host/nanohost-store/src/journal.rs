@@ -108,6 +108,30 @@ pub struct OpenRun {
     pub opened: Timestamp,
     /// What makes a second start of the same a question for the first one's result.
     pub start: Option<StartKey>,
+    /// Whose data it holds. Stores keep an HMAC of it.
+    pub subject: Option<Subject>,
+}
+
+/// Whose data a run holds, as its program says.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Subject(String);
+
+impl Subject {
+    /// A subject by the program's word for it; `None` for no word.
+    pub fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// It is personal data, so it is not shown.
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subject(..)")
+    }
 }
 
 /// The idempotency key of a start. Stores keep an HMAC of it: keys are often personal data.
@@ -235,6 +259,11 @@ pub enum Conflict {
     Kv {
         /// Its namespace and key.
         at: KvKey,
+    },
+    /// A legal hold lies on a run that something is to be erased from.
+    Held {
+        /// The run.
+        run: RunId,
     },
     /// The idempotency key is held already.
     Idempotency {

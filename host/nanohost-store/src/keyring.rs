@@ -4,18 +4,19 @@
 //! Destroying a key destroys every copy of its content, backups of the store included: that is
 //! why keys and ciphertexts never share a file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use rusqlite::{OptionalExtension as _, named_params};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::database::{Database, Opened, Schema};
 use crate::error::StoreError;
 use crate::idempotency::IdempotencyScope;
+use crate::journal::Subject;
 use crate::private_file;
 use crate::seal::{self, Key, associated};
 
@@ -204,6 +205,52 @@ impl Keyring {
         let plain = seal::open_key(&owner_key, &data_key_place(&owner), &wrapped)
             .and_then(|key| seal::open(&key, place, &sealed.bytes));
         Ok(plain.ok_or(Unopened::Damaged))
+    }
+
+    /// Destroys data keys: nothing that they opened opens again, wherever copies of it lie.
+    pub(crate) fn destroy(&mut self, keys: &[i64]) -> Result<(), StoreError> {
+        self.database.write(|tx| {
+            let mut delete = tx.prepare_cached("DELETE FROM data_key WHERE id = ?1")?;
+            keys.iter().try_for_each(|key| delete.execute([key]).map(drop))
+        })
+    }
+
+    /// Leaves no copy of a destroyed key in the files. `false` where a reader of another moment stands
+    /// in the way.
+    pub(crate) fn purge(&self) -> Result<bool, StoreError> {
+        // The pages are made anew: what rows left behind when they moved goes with the old ones.
+        self.database.vacuum().and_then(|done| Ok(done && self.database.truncate_log()?))
+    }
+
+    /// Copies the keys, as `copy` does it, and the file that unwraps them.
+    pub(crate) fn copy_to(
+        &self,
+        dir: &Path,
+        copy: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        self.database.read(copy)?;
+        let mut line = seal::key_text(&self.outer);
+        line.push('\n');
+        private_file::write_whole(&outer_path(dir), line.as_bytes())
+    }
+
+    /// The numbers of all data keys.
+    pub(crate) fn numbers(&self) -> Result<HashSet<i64>, StoreError> {
+        self.database
+            .read(|conn| conn.prepare("SELECT id FROM data_key")?.query_map([], |row| row.get(0))?.collect())
+    }
+
+    /// What `look` finds wrong with the file.
+    pub(crate) fn integrity(
+        &self,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<Vec<String>>,
+    ) -> Result<Vec<String>, StoreError> {
+        self.database.read(look)
+    }
+
+    /// The keyed hash of a subject.
+    pub(crate) fn subject(&self, subject: &Subject) -> Result<KeyedHash, StoreError> {
+        self.keyed_hash("nanohost/subject/v1", &[subject.as_str().as_bytes()])
     }
 
     /// Forgets the unused keys of an owner that writes no more for now.

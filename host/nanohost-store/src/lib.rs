@@ -26,6 +26,7 @@ mod batch;
 mod code_key;
 mod database;
 mod error;
+mod hold;
 mod idempotency;
 mod journal;
 mod keyring;
@@ -45,20 +46,23 @@ mod witness_state;
 #[cfg(test)]
 mod contract;
 
-pub use batch::{Batch, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
+pub use batch::{Batch, Erases, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
 pub use code_key::code_key;
 pub use error::StoreError;
+pub use hold::{Hold, HoldOn, Holds};
 pub use idempotency::{CallPlace, Claim, Fate, IdempotencyScope, Reservation, ReservationState};
-pub use journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};
+pub use journal::{
+    Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Subject, Taken,
+};
 pub use lock::SpaceLock;
 pub use log::{LogEntry, LogHead, LogView, Logged};
 pub use made_keys::{MadeKey, MadeKeys, read_passphrase};
 pub use memory::MemoryStore;
-pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredContent, VaultError};
+pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredAct, StoredContent, VaultError};
 pub use resume_token::ResumeToken;
 pub use secrets::Secrets;
 pub use signing_key::{
     DevelopmentKey, PUBLIC_KEY_FILE, development_key, development_public_key, log_key, log_public_key,
 };
-pub use sqlite::{OpenOptions, SqliteReader, SqliteStore};
+pub use sqlite::{OpenOptions, Purge, SqliteReader, SqliteStore, Survey};
 pub use witness_state::{MAX_WITNESSED_LOGS, WitnessState};

@@ -1,16 +1,18 @@
 //! A journal in memory, with the same promises but durability: for tests, and for the proof
 //! that the traits are not SQLite in disguise. Knows no encryption: nothing outlives the process.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nanohost_core::{Content, Digest, Role, RunId, Timestamp};
 
-use crate::batch::{Batch, KvCommit, KvEntry, KvKey, KvScope, Phase};
+use crate::batch::{Batch, Erases, KvCommit, KvEntry, KvKey, KvScope, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyScope, Reservation, settle};
 use crate::journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};
-use crate::record::{Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredContent};
+use crate::record::{
+    Found, MAX_CANDIDATES, Place, RunRecord, RunState, RunSummary, StoredAct, StoredContent, VaultError,
+};
 use crate::resume_token::ResumeToken;
 
 /// A journal in memory.
@@ -24,7 +26,8 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Shelf {
     runs: BTreeMap<RunId, Kept>,
-    kv: BTreeMap<(KvScope, KvKey), KvEntry>,
+    /// Each with the run that wrote it.
+    kv: BTreeMap<(KvScope, KvKey), (RunId, KvEntry)>,
     /// The last version given to a value.
     version: u64,
     reservations: BTreeMap<IdempotencyScope, Reservation>,
@@ -38,6 +41,8 @@ struct Kept {
     phase: Phase,
     envelopes: Vec<Vec<u8>>,
     contents: BTreeMap<(u64, Role), Content>,
+    /// The act that erased a value.
+    erased: BTreeMap<(u64, Role), u64>,
     /// Digests of tokens, by suspension and holder: comparing them tells nothing of a token.
     tokens: BTreeMap<(u64, String), Digest>,
     stop: Option<String>,
@@ -71,6 +76,7 @@ impl Kept {
             phase: Phase::Open,
             envelopes: Vec::new(),
             contents: BTreeMap::new(),
+            erased: BTreeMap::new(),
             tokens: BTreeMap::new(),
             stop: None,
         }
@@ -82,7 +88,8 @@ impl MemoryStore {
     pub fn new() -> Self {
         // It is the only one that anybody here sees: its chain needs no random name.
         let acts = RunId::from_random([0; 16]);
-        let open = OpenRun { program: String::new(), opened: Timestamp::from_millis(0), start: None };
+        let open =
+            OpenRun { program: String::new(), opened: Timestamp::from_millis(0), start: None, subject: None };
         let mut shelf = Shelf::default();
         shelf.runs.insert(acts.clone(), Kept::begun(open));
         Self { acts, shelf: Mutex::new(shelf), owned: Arc::default() }
@@ -108,15 +115,29 @@ impl Records for MemoryStore {
     fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
         let shelf = lock(&self.shelf);
         let Some(kept) = shelf.runs.get(run) else { return Ok(None) };
-        let contents = kept.contents.iter().map(|((seq, role), content)| StoredContent {
-            place: Place { run: run.clone(), seq: *seq, role: role.to_string() },
+        let place = |seq: &u64, role: &Role| Place { run: run.clone(), seq: *seq, role: role.to_string() };
+        let there = kept.contents.iter().map(|((seq, role), content)| StoredContent {
+            place: place(seq, role),
             content: Ok(content.clone()),
+        });
+        let gone = kept.erased.keys().map(|(seq, role)| StoredContent {
+            place: place(seq, role),
+            content: Err(VaultError::Erased { place: place(seq, role) }),
+        });
+        let mut contents: Vec<StoredContent> = there.chain(gone).collect();
+        contents.sort_by(|a, b| a.place.cmp(&b.place));
+        let acts: BTreeSet<u64> = kept.erased.values().copied().collect();
+        let chain = shelf.runs.get(&self.acts).map_or(&[][..], |acts| &acts.envelopes);
+        let acts = acts.into_iter().filter_map(|seq| {
+            let envelope = chain.get(usize::try_from(seq).ok()?)?.clone();
+            Some(StoredAct { seq, envelope })
         });
         Ok(Some(RunRecord {
             summary: self.summary(run, kept)?,
             recorded: kept.head,
             envelopes: kept.envelopes.clone(),
-            contents: contents.collect(),
+            contents,
+            acts: acts.collect(),
         }))
     }
 
@@ -145,19 +166,19 @@ impl Records for MemoryStore {
     }
 
     fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
-        Ok(lock(&self.shelf).kv.get(&(scope.clone(), at.clone())).cloned())
+        Ok(lock(&self.shelf).kv.get(&(scope.clone(), at.clone())).map(|(_, entry)| entry.clone()))
     }
 
     fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let shelf = lock(&self.shelf);
         let entries = shelf.kv.iter().filter(|((s, at), _)| s == scope && at.namespace == namespace);
-        Ok(entries.map(|((_, at), entry)| (at.key.clone(), entry.version)).collect())
+        Ok(entries.map(|((_, at), (_, entry))| (at.key.clone(), entry.version)).collect())
     }
 
     fn kv_held(&self, scope: &KvScope) -> Result<u64, StoreError> {
         let shelf = lock(&self.shelf);
         let entries = shelf.kv.iter().filter(|((own, _), _)| own == scope);
-        Ok(entries.map(|((_, at), entry)| (at.key.len() + entry.value.len()) as u64).sum())
+        Ok(entries.map(|((_, at), (_, entry))| (at.key.len() + entry.value.len()) as u64).sum())
     }
 
     fn recorded(&self, scope: &IdempotencyScope) -> Result<Option<Reservation>, StoreError> {
@@ -252,7 +273,8 @@ impl Journal for MemoryStore {
                 match &write.value {
                     Some(value) => {
                         shelf.version += 1;
-                        shelf.kv.insert(place, KvEntry { value: value.clone(), version: shelf.version });
+                        let entry = KvEntry { value: value.clone(), version: shelf.version };
+                        shelf.kv.insert(place, (run.clone(), entry));
                     }
                     None => drop(shelf.kv.remove(&place)),
                 }
@@ -265,6 +287,7 @@ impl Journal for MemoryStore {
         for content in &batch.contents {
             kept.contents.insert((content.seq, content.role.clone()), content.clone());
         }
+        let erases = &batch.erases;
         if let Some(phase) = &batch.phase {
             kept.phase = phase.clone();
             if matches!(phase, Phase::Open | Phase::Closed(_)) {
@@ -274,7 +297,21 @@ impl Journal for MemoryStore {
                 kept.stop = None;
             }
         }
-        Ok(Appended::Committed(kept.head))
+        let head = kept.head;
+        for Erases { act, values, rest_of } in erases {
+            for value in values {
+                if let Some(kept) = shelf.runs.get_mut(&value.run) {
+                    let place = (value.seq, value.role.clone());
+                    kept.contents.remove(&place);
+                    kept.erased.entry(place).or_insert(*act);
+                }
+            }
+            if let Some(run) = rest_of {
+                shelf.kv.retain(|_, (writer, _)| writer != run);
+                shelf.runs.entry(run.clone()).and_modify(|kept| kept.stop = None);
+            }
+        }
+        Ok(Appended::Committed(head))
     }
 
     fn hand_out_token(
@@ -315,11 +352,14 @@ impl Shelf {
 }
 
 /// The first value that is no longer what the call saw.
-fn changed_read<'kv>(kept: &BTreeMap<(KvScope, KvKey), KvEntry>, kv: &'kv KvCommit) -> Option<&'kv KvKey> {
+fn changed_read<'kv>(
+    kept: &BTreeMap<(KvScope, KvKey), (RunId, KvEntry)>,
+    kv: &'kv KvCommit,
+) -> Option<&'kv KvKey> {
     kv.reads
         .iter()
         .find(|read| {
-            kept.get(&(kv.scope.clone(), read.at.clone())).map(|entry| entry.version) != read.version
+            kept.get(&(kv.scope.clone(), read.at.clone())).map(|(_, entry)| entry.version) != read.version
         })
         .map(|read| &read.at)
 }

@@ -17,6 +17,17 @@ pub struct RunRecord {
     pub envelopes: Vec<Vec<u8>>,
     /// The content of the vault, in the order of its places.
     pub contents: Vec<StoredContent>,
+    /// The acts that erased something of it, in their order.
+    pub acts: Vec<StoredAct>,
+}
+
+/// An act, as it lies there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAct {
+    /// Its position in the chain of acts.
+    pub seq: u64,
+    /// The exact bytes of its envelope.
+    pub envelope: Vec<u8>,
 }
 
 impl RunRecord {
@@ -64,6 +75,12 @@ pub enum VaultError {
     /// It is not there, or its key is gone.
     #[error("the vault has no content for {place}")]
     Missing {
+        /// Where.
+        place: Place,
+    },
+    /// An act erased it, as a row says that nothing signs: the act itself decides.
+    #[error("{place} was erased")]
+    Erased {
         /// Where.
         place: Place,
     },

@@ -1,9 +1,11 @@
 //! The journal on SQLite: what opening a store means, and who does what when it is used.
 //! Reading lies in `read`, the start of a run in `begin`, the one transaction of a commit in `append`,
-//! the log over all runs in `log`, tokens in `token`, requests to stop in `stop`, the tables in `schema`.
+//! the log over all runs in `log`, erasures and holds in `erase`, copies and a look at all rows in `care`, tokens in `token`, requests to stop in `stop`, the tables in `schema`.
 
 mod append;
 mod begin;
+mod care;
+mod erase;
 mod log;
 mod read;
 mod schema;
@@ -32,6 +34,8 @@ use crate::lock::{RunLocks, SpaceLock};
 use crate::private_file;
 use crate::resume_token::ResumeToken;
 use begin::Made;
+pub use care::Survey;
+pub use erase::Purge;
 use schema::SCHEMA;
 
 /// How a store is opened.

@@ -4,8 +4,9 @@ use std::io::{BufReader, Seek as _};
 use std::path::Path;
 
 use nanohost_core::export::{self, ExportReader, Misplaced, Part, ReadError};
+use nanohost_core::log::NoteVerifier;
 use nanohost_core::trace::{
-    CheckName, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Trace, Verified, Verifier,
+    CheckName, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Trace, Verified, Verifier, check_acts,
 };
 use nanohost_core::{Diagnostic, ExportError, RunId, TrustRoot};
 
@@ -50,12 +51,19 @@ pub(crate) fn nobody() -> RunId {
     RunId::from_random([0; 16])
 }
 
-/// Judges an exported file. `seen`: what was seen before and is to be compared with it.
+/// Judges an exported file. `seen`: what was seen before and is to be compared with it; `log_key`: the
+/// key of the log that its acts are to stand in.
 ///
 /// # Errors
 /// `export_unreadable` where it cannot be read, `not_an_export` where it is none; whatever is wrong
 /// with the evidence stands in the report.
-pub fn judge(path: &Path, trust: &TrustRoot, keep: Keep, seen: Option<&SeenHeads>) -> anyhow::Result<Judged> {
+pub fn judge(
+    path: &Path,
+    trust: &TrustRoot,
+    keep: Keep,
+    seen: Option<&SeenHeads>,
+    log_key: Option<&NoteVerifier>,
+) -> anyhow::Result<Judged> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
     let mut file = BufReader::new(open_bounded(path, export::MAX_EXPORT as u64).map_err(io)?);
     if !export::is_begun_by(&mut file).map_err(io)? {
@@ -64,7 +72,7 @@ pub fn judge(path: &Path, trust: &TrustRoot, keep: Keep, seen: Option<&SeenHeads
         return Err(Failure::usage(Diagnostic::error("not_an_export", message).help(help)));
     }
     file.rewind().map_err(io)?;
-    match read(file, trust, keep, seen) {
+    match read(file, trust, keep, seen, log_key) {
         Ok(judged) => Ok(judged),
         Err(ReadError::Form(error)) => Ok(Judged::of_form(&nobody(), &error)),
         Err(ReadError::Io(error)) => Err(io(error)),
@@ -76,6 +84,7 @@ fn read(
     trust: &TrustRoot,
     keep: Keep,
     seen: Option<&SeenHeads>,
+    log_key: Option<&NoteVerifier>,
 ) -> Result<Judged, ReadError> {
     let mut reader = ExportReader::new(file)?;
     let run = reader.run().clone();
@@ -85,8 +94,13 @@ fn read(
     }
     let mut envelopes = 0u64;
     let mut misplaced = None;
+    let mut acts = Vec::new();
     while let Some(part) = reader.next()? {
         match part {
+            Part::Act(act) => {
+                verifier.act(&act.envelope);
+                acts.push(act);
+            }
             Part::Envelope(envelope) => {
                 verifier.envelope(envelope);
                 envelopes += 1;
@@ -99,7 +113,9 @@ fn read(
             }
         }
     }
-    let verified = verifier.finish(None);
+    let mut verified = verifier.finish(None);
+    let acts: Vec<_> = acts.iter().map(|act| (act.envelope.as_slice(), act.proof.as_ref())).collect();
+    check_acts(&mut verified.report, &acts, log_key);
     // Whether a value's envelope is missing or its ref was changed shows only where the envelopes are
     // whole. A suspended run may go on to an envelope that was cut off.
     let whole = verified.report.fault.as_ref().is_none_or(|fault| {

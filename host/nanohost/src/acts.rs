@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nanohost_core::act::{self, Act, ActChain, KeyChanges, OpenedAct};
+use nanohost_core::act::{self, Act, ActChain, Erasure, KeyChanges, OpenedAct};
 use nanohost_core::trace::FaultKind;
 use nanohost_core::{
     Commitment, Diagnostic, KeyId, KeyTrust, Principal, PublicKey, Role, RunId, Salt, Signer, TrustRoot,
     Validity,
 };
 use nanohost_store::{
-    Appended, Batch, Fence, Head, Journal as _, Logged, Records, RunRecord, SqliteStore, StoreError, Taken,
+    Appended, Batch, Conflict, Erases, Fence, Head, Journal as _, Logged, Records, RunRecord, SqliteStore,
+    StoreError, Taken,
 };
 
 use crate::commands::own_trust;
@@ -68,10 +69,28 @@ impl<'s> Acts<'s> {
         self.chain.sign_with(Arc::new(key));
     }
 
-    /// The position of the next act.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for acts that name their own place"))]
-    pub fn next_seq(&self) -> u64 {
-        self.chain.next_seq()
+    /// That this process owns the chain.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
+    }
+
+    /// Seals an act by which values go with the commit of it.
+    pub fn erase(
+        &mut self,
+        principal: &Principal,
+        words: (Role, &str),
+        rest_of: Option<RunId>,
+        erasure: impl FnOnce(Commitment) -> Erasure,
+    ) -> anyhow::Result<()> {
+        let act = self.chain.next_seq();
+        let mut values = Vec::new();
+        self.seal(principal, words, |reason| {
+            let erasure = erasure(reason);
+            values.clone_from(&erasure.refs);
+            Act::Erasure(erasure)
+        })?;
+        self.pending.erases.push(Erases { act, values, rest_of });
+        Ok(())
     }
 
     /// Seals an act. `words` are kept as content, under `role`.
@@ -91,19 +110,21 @@ impl<'s> Acts<'s> {
         Ok(())
     }
 
-    /// Puts everything sealed so far on disk, in one transaction.
-    pub fn commit(&mut self) -> anyhow::Result<()> {
+    /// Puts everything sealed so far on disk, in one transaction; nothing of it where a legal hold lies
+    /// on a run that values were to go of, which is then told.
+    pub fn commit(&mut self) -> anyhow::Result<Option<RunId>> {
         if self.pending.envelopes.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let batch = std::mem::take(&mut self.pending);
         fault::point();
         match self.store.append(&self.fence, self.head, &batch).map_err(store_failure)? {
             Appended::Committed(head) => self.head = head,
+            Appended::Conflict(Conflict::Held { run }) => return Ok(Some(run)),
             Appended::Fenced | Appended::Conflict(_) => return Err(taken()),
         }
         fault::point();
-        Ok(())
+        Ok(None)
     }
 }
 

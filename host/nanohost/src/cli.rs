@@ -1,8 +1,10 @@
 //! The command line: what can be said. Knows nothing of how it is done.
 
+mod erase;
 mod key;
 mod log;
 mod recall;
+mod store;
 mod witness;
 
 use std::path::PathBuf;
@@ -12,9 +14,11 @@ use nanohost_core::{Principal, ToolName};
 use nanohost_verify::Asked;
 use nanohost_verify::console::Colour;
 
+pub use erase::{EraseArgs, HoldArgs, HoldCommand};
 pub use key::{KeyArgs, KeyCommand, NewKeyArgs};
 pub use log::{LogArgs, LogCommand};
 pub use recall::{ListArgs, Recall, ReportArgs};
+pub use store::{StoreArgs, StoreCommand};
 pub use witness::{WitnessArgs, WitnessCommand};
 
 /// Models propose, the runtime governs.
@@ -70,6 +74,12 @@ pub enum Command {
     Graph(GraphArgs),
     /// Pin a program's tools in the lock beside it, or move what it pins; shows what changes
     Update(UpdateArgs),
+    /// Erase values of runs, or of a subject, and leave their evidence as it is
+    Erase(EraseArgs),
+    /// Keep runs from being erased: legal holds
+    Hold(HoldArgs),
+    /// Copy the store, make it anew from a copy, or look at all of it
+    Store(StoreArgs),
     /// List runs: all, or those whose verified evidence says what is asked
     List(ListArgs),
     /// Show what a run did, step by step, from its verified evidence
@@ -123,6 +133,9 @@ impl Command {
             Self::Plan(args) => args.json,
             Self::Check(args) => args.json,
             Self::Update(args) => args.json,
+            Self::Erase(args) => args.json,
+            Self::Hold(HoldArgs { command }) => command.json(),
+            Self::Store(StoreArgs { command }) => command.json(),
             Self::List(args) => args.json,
             Self::Trace(args) => args.evidence.json,
             Self::Receipt(args) => args.evidence.json,

@@ -4,6 +4,7 @@
 //! appears: it must not be able to move the cursor, hide itself or look like the host speaking.
 
 mod health;
+mod holds;
 mod lock;
 mod plan;
 mod policy;
@@ -20,6 +21,7 @@ use std::path::Path;
 use nanohost_verify::console::{escape, table};
 
 pub use health::{Overview, health, health_json, overview, overview_json};
+pub use holds::holds;
 pub use lock::moved;
 pub use nanohost_verify::called::program_name;
 pub use nanohost_verify::console::escape::{escaped, lines, value_text};

@@ -396,6 +396,16 @@ impl<'a> Drive<'a> {
         let output =
             trace.as_ref().and_then(|trace| self.recorded_output(trace, seq, call, held.place.is_some()));
         let Some(output) = output else {
+            if let Ok(at) = usize::try_from(seq)
+                && trace.as_ref().is_some_and(|trace| trace.is_erased(at, &Role::OUTPUT))
+            {
+                // It is not made again either: that it was made stands.
+                let words = format!("run/{} made this call, and its result was erased", held.run);
+                let failure = StepFailure::new(ErrorKind::StepFailed, Code::IDEMPOTENCY_HELD, Retry::Never)
+                    .with_message(Slot::known(words.into()));
+                let failed = Event::Failed { place, failure };
+                return self.journal.record(&mut self.run, failed, Observed::default());
+            }
             let what = format!(
                 "run/{}/{seq} is to hold the result of an earlier call with this idempotency value, and does \
                  not hold one that can be believed",

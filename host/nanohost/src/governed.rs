@@ -59,7 +59,8 @@ impl Governed {
         let opened = ledger::now();
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
-        let open = OpenRun { program: self.plan.program().name().to_owned(), opened, start: None };
+        let program = self.plan.program().name().to_owned();
+        let open = OpenRun { program, opened, start: None, subject: None };
         let begun = self.store.begin(&RunId::from_random(bytes), &open).map_err(store_failure)?;
         let Begun::Owned(fence) = begun else { anyhow::bail!("the run has no start key") };
         let id = fence.run().clone();

@@ -16,6 +16,7 @@ mod console;
 #[cfg(all(test, unix))]
 mod crash;
 mod drive;
+mod erasing;
 mod executable;
 mod fault;
 pub mod governed;
@@ -87,6 +88,9 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Check(args) => commands::check(args, console),
         Command::Graph(args) => commands::graph(args, console),
         Command::Update(args) => commands::update(args, &places, console),
+        Command::Erase(args) => commands::erase(args, &places, console),
+        Command::Hold(args) => commands::hold(args, &places, console),
+        Command::Store(args) => commands::store(args, &places, console),
         Command::List(args) => commands::list(args, &places, console),
         Command::Trace(args) => commands::trace(args, &places, console),
         Command::Receipt(args) => commands::receipt(args, &places, console),
@@ -122,7 +126,9 @@ fn open_store(places: &Places) -> anyhow::Result<SqliteStore> {
         store.sign_log_head()?;
         Ok(store)
     };
-    open().map_err(store_failure)
+    let store = open().map_err(store_failure)?;
+    erasing::roll_forward(&store, places)?;
+    Ok(store)
 }
 
 /// Whether the store is there and its log has a head that somebody signed.

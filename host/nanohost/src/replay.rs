@@ -39,6 +39,8 @@ pub struct Made {
     pub blocked: Vec<(String, Option<Value>)>,
     /// What the world answered.
     pub answers: Told,
+    /// Whether something was erased that it takes to make it again, or to compare it.
+    pub erased: bool,
     /// Fuel that it took.
     pub fuel: Option<u64>,
 }
@@ -164,6 +166,10 @@ fn made(
         None if trace.commits(seq, &Role::ANSWERS) => Told::Withheld,
         None => Told::Nothing,
     };
+    let end = end(trace, seq, predicate)?;
+    let erased = [(from, &Role::INPUT), (seq, &Role::ANSWERS), (seq, &end.role)]
+        .into_iter()
+        .any(|(seq, role)| trace.is_erased(seq, role));
     Some(Made {
         seq,
         place: Place { step: index, visit: step.visit, attempt: step.attempt },
@@ -173,9 +179,10 @@ fn made(
         checks,
         input: trace.value(from, &Role::INPUT).cloned(),
         key,
-        end: end(trace, seq, predicate)?,
+        end,
         blocked,
         answers,
+        erased,
         fuel: predicate.usage.map(|usage| usage.fuel),
     })
 }

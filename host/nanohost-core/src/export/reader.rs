@@ -4,7 +4,8 @@
 use std::io::{self, BufRead, Read as _};
 
 use super::{
-    CONTENT, Content, ExportError, HEADER, MAX_EXPORT, MAX_LINE, MAX_LINES, parse_content, parse_header,
+    CONTENT, Content, ExportError, ExportedAct, HEADER, MAX_EXPORT, MAX_LINE, MAX_LINES, acts, parse_content,
+    parse_header,
 };
 use crate::export::Role;
 use crate::{RunId, dsse};
@@ -12,6 +13,8 @@ use crate::{RunId, dsse};
 /// One line after the header.
 #[derive(Debug)]
 pub enum Part<'r> {
+    /// An act that bears on the run: before all envelopes.
+    Act(ExportedAct),
     /// An envelope, as exact bytes.
     Envelope(&'r [u8]),
     /// A disclosed value.
@@ -37,6 +40,8 @@ pub struct ExportReader<R> {
     pub(super) run: RunId,
     pub(super) line: usize,
     read: usize,
+    /// Whether something else than acts has come.
+    begun: bool,
     /// The place of the content that came last.
     last: Option<(u64, Role)>,
 }
@@ -48,7 +53,8 @@ impl<R: BufRead> ExportReader<R> {
     /// Where there is none.
     pub fn new(file: R) -> Result<Self, ReadError> {
         let nobody = RunId::from_random([0; 16]);
-        let mut reader = Self { file, text: Vec::new(), run: nobody, line: 0, read: 0, last: None };
+        let mut reader =
+            Self { file, text: Vec::new(), run: nobody, line: 0, read: 0, begun: false, last: None };
         if !reader.read_line()? {
             return Err(ExportError::CutLine { line: 1 }.into());
         }
@@ -78,6 +84,13 @@ impl<R: BufRead> ExportReader<R> {
         }
         let line = self.line;
         let malformed = |why| ExportError::Malformed { line, why };
+        if self.text.starts_with(acts::ACT.as_bytes()) {
+            if self.begun {
+                return Err(malformed("an act stands before all envelopes").into());
+            }
+            return Ok(Some(Part::Act(ExportedAct::parse(&self.text).map_err(malformed)?)));
+        }
+        self.begun = true;
         if self.text.starts_with(dsse::HEAD) {
             if self.text.len() > dsse::MAX_ENVELOPE {
                 let (what, limit) = ("envelope", dsse::MAX_ENVELOPE);

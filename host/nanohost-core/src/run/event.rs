@@ -456,6 +456,15 @@ impl End {
     pub(crate) fn of(status: Status, kind: ErrorKind) -> Self {
         Self { status, error: Some(kind), step: None }
     }
+
+    /// The end of a run that cannot go on, since a value it needs was erased.
+    pub fn for_want() -> Self {
+        Self::of(Status::Failed, ErrorKind::Erased)
+    }
+
+    pub(crate) fn is_for_want(&self) -> bool {
+        *self == Self::for_want()
+    }
 }
 
 /// What a model or its provider came back with.

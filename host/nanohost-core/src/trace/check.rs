@@ -20,6 +20,8 @@ pub enum CheckName {
     Chain,
     /// The values that are here are what was committed to.
     Commitments,
+    /// What is gone was erased by acts, and what they erased is gone.
+    Erasures,
     /// The admission, decided again, gives the same table.
     Admission,
     /// Every transition is legal under the program.
@@ -38,12 +40,13 @@ pub enum CheckName {
 
 impl CheckName {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Signatures,
         Self::Canonical,
         Self::Sequence,
         Self::Chain,
         Self::Commitments,
+        Self::Erasures,
         Self::Admission,
         Self::Transitions,
         Self::Authority,
@@ -61,6 +64,7 @@ impl CheckName {
             Self::Sequence => "sequence",
             Self::Chain => "chain",
             Self::Commitments => "commitments",
+            Self::Erasures => "erasures",
             Self::Admission => "admission",
             Self::Transitions => "transitions",
             Self::Authority => "authority",
@@ -179,6 +183,8 @@ pub struct Report {
     /// How many values are committed to and not here, but for those that serve only to go on with
     /// the run.
     pub withheld: usize,
+    /// How many values are gone by an act of erasure.
+    pub erased: usize,
 }
 
 impl Report {
@@ -197,7 +203,7 @@ impl Report {
                 _ => {}
             }
         }
-        Self { run, envelopes, checks, fault: None, open: false, state: None, withheld: 0 }
+        Self { run, envelopes, checks, fault: None, open: false, state: None, withheld: 0, erased: 0 }
     }
 
     /// Says what is wrong, where somebody else found it and nothing was wrong so far.
@@ -230,6 +236,13 @@ impl Report {
 
     pub(super) fn pass(&mut self, name: CheckName, detail: impl Into<String>) {
         self.set(name, CheckResult::Pass, detail.into());
+    }
+
+    /// Says more of a check that was made.
+    pub(super) fn add(&mut self, name: CheckName, detail: &str) {
+        if let Some(check) = self.checks.iter_mut().find(|check| check.name == name) {
+            check.detail.push_str(detail);
+        }
     }
 
     pub(super) fn skip(&mut self, name: CheckName, why: &str) {

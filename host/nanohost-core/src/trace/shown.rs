@@ -9,7 +9,7 @@ use super::Trace;
 use crate::check::StepKind;
 use crate::envelope::Predicate;
 use crate::export::Role;
-use crate::projection::{Held, REDACTED, Target};
+use crate::projection::{Held, REDACTED, TOMBSTONE, Target};
 
 /// The name of an event in what is recorded of its refusal.
 const EVENT: &str = "event";
@@ -18,6 +18,9 @@ impl Trace {
     /// A disclosed value as `target` sees it. Of a run that was refused before it began, whose
     /// marks nobody decided about, only what was refused is seen.
     pub fn shown(&self, seq: usize, role: &Role, target: Target) -> Option<Cow<'_, Value>> {
+        if self.is_erased(seq, role) {
+            return Some(Cow::Owned(TOMBSTONE.into()));
+        }
         let value = self.value(seq, role)?;
         let predicate = &self.envelopes.get(seq)?.predicate;
         let Some(run) = &self.machine else {

@@ -1141,6 +1141,7 @@ fn accepted(file: &[u8]) -> bool {
         contents: &export.contents,
         expected: None,
         complete: false,
+        acts: &[],
     };
     let (report, _) = verify(evidence, &trust());
     report.is_good() && export.check_places(true).is_ok()
@@ -1156,6 +1157,7 @@ fn a_foreign_key_is_told_from_a_changed_hint() {
         contents: &[],
         expected: None,
         complete: false,
+        acts: &[],
     };
     let stranger = TrustRoot::new([crate::Signer::from_seed([8; 32]).public().clone()]);
     let fault = verify(evidence, &stranger).0.fault.expect("a fault");

@@ -5,10 +5,11 @@
 use super::Trace;
 use super::chain::{Chain, Sequence};
 use super::check::{CheckName, Fault, FaultKind, Report, RunState};
+use super::erased::Erased;
 use super::path::{Admitted, Path};
 use crate::dsse;
 use crate::envelope::{Disclosed, Kind, OpenError, Opened};
-use crate::export::Content;
+use crate::export::{Content, Role};
 use crate::{Digest, RunId, TrustRoot};
 
 /// What is kept of the envelopes that went by.
@@ -66,6 +67,7 @@ enum Stage {
     Sequence,
     Chain,
     End,
+    Erasures,
     Values,
     Path,
 }
@@ -84,6 +86,7 @@ pub struct Verifier<'t> {
     end: End,
     path: Path,
     reach: Reach,
+    erased: Erased,
     /// The envelope that went by last, and its values so far.
     current: Option<(Opened, Disclosed)>,
     /// How many values are here; how many are not, and how many of those serve only to go on.
@@ -123,6 +126,7 @@ impl<'t> Verifier<'t> {
             end: End::default(),
             path: Path::Unopened,
             reach: Reach::default(),
+            erased: Erased::default(),
             current: None,
             counts: Counts::default(),
             envelopes: Vec::new(),
@@ -138,6 +142,13 @@ impl<'t> Verifier<'t> {
     /// Remembers the digest of the envelope at that position: of the last one that was seen before.
     pub fn watch(&mut self, at: u64) {
         self.watch = Some(at);
+    }
+
+    /// The next act that bears on the run, as exact bytes: all of them come before its envelopes.
+    pub fn act(&mut self, bytes: &[u8]) {
+        if let Err(fault) = self.erased.add(bytes, &self.run, self.trust) {
+            self.fail(Stage::Erasures, fault);
+        }
     }
 
     /// The next envelope, as exact bytes.
@@ -172,6 +183,11 @@ impl<'t> Verifier<'t> {
         {
             self.fail(Stage::End, fault);
         }
+        if self.matters(Stage::Erasures)
+            && let Err(fault) = self.erased.meet(at, &opened)
+        {
+            self.fail(Stage::Erasures, fault);
+        }
         self.current = Some((opened, Disclosed::default()));
     }
 
@@ -182,6 +198,9 @@ impl<'t> Verifier<'t> {
             return;
         }
         let at = usize::try_from(content.seq).unwrap_or(usize::MAX);
+        if let Err(fault) = self.erased.admits(at, &content.role) {
+            return self.fail(Stage::Erasures, fault);
+        }
         let fault = match &mut self.current {
             Some((opened, values)) if opened.predicate.run.seq == content.seq => if opened.admits(content) {
                 values.insert(content).err().map(|error| error.to_string())
@@ -218,6 +237,11 @@ impl<'t> Verifier<'t> {
         if let Err(fault) = self.end.finish(count) {
             self.fail(Stage::End, fault);
         }
+        if self.matters(Stage::Erasures)
+            && let Err(fault) = self.erased.finish()
+        {
+            self.fail(Stage::Erasures, fault);
+        }
         if self.matters(Stage::Path)
             && let Err(fault) = self.path.finish()
         {
@@ -244,7 +268,8 @@ impl<'t> Verifier<'t> {
         let Some((opened, mut values)) = self.current.take() else { return };
         let at = usize::try_from(opened.predicate.run.seq).unwrap_or(usize::MAX);
         if self.matters(Stage::Values) {
-            let mut missing = opened.roles().filter(|role| values.get(role).is_none()).peekable();
+            let gone = |role: &&Role| values.get(role).is_none() && !self.erased.contains(at, role);
+            let mut missing = opened.roles().filter(gone).peekable();
             if self.complete
                 && let Some(role) = missing.peek()
             {
@@ -276,7 +301,7 @@ impl<'t> Verifier<'t> {
     }
 
     fn verdict(self) -> Verified {
-        let Self { run, fault, counts, end, path, reach, envelopes, values, keep, .. } = self;
+        let Self { run, fault, counts, end, path, reach, erased, envelopes, values, keep, .. } = self;
         let count = usize::try_from(reach.envelopes).unwrap_or(usize::MAX);
         let closed = end.closed.is_some();
         let mut report = Report::new(run.clone(), count);
@@ -299,6 +324,8 @@ impl<'t> Verifier<'t> {
                 detail.push_str(&format!("; {secret} more serve only to go on with the run"));
             }
             report.pass(CheckName::Commitments, detail);
+            report.erased = erased.len();
+            report.pass(CheckName::Erasures, erased.detail());
             tell_path(&path, fault.is_none(), &mut report);
         }
         if let Some((_, fault)) = fault {
@@ -328,8 +355,15 @@ impl<'t> Verifier<'t> {
             (None, RunState::Suspended) => "suspended".to_owned(),
             (None, _) => "open".to_owned(),
         };
-        let trace =
-            (keep == Keep::Trace).then(|| Trace { run, envelopes, admission, machine, values, state });
+        let trace = (keep == Keep::Trace).then(|| Trace {
+            run,
+            envelopes,
+            admission,
+            machine,
+            values,
+            erased,
+            state,
+        });
         Verified { report, trace, status: Some(status), closed, reach }
     }
 }
@@ -346,9 +380,17 @@ fn tell_path(path: &Path, whole: bool, report: &mut Report) {
         Path::Admitted(_) => {
             report.pass(CheckName::Admission, "decided again from the recorded texts, with the same table");
             if whole {
-                let detail = match report.withheld {
-                    0 => "every transition, with its values".to_owned(),
-                    n => format!("every transition; shape only where one of {n} withheld values decides"),
+                let detail = match (report.withheld, report.erased) {
+                    (0, 0) => "every transition, with its values".to_owned(),
+                    (0, n) => format!("every transition; shape only where one of {n} erased values decides"),
+                    (n, 0) => {
+                        format!("every transition; shape only where one of {n} withheld values decides")
+                    }
+                    (n, m) => {
+                        format!(
+                            "every transition; shape only where one of {n} withheld or {m} erased values decides"
+                        )
+                    }
                 };
                 report.pass(CheckName::Transitions, detail);
                 report.pass(CheckName::Authority, "granted ⊆ requested ∩ policy ∩ program in every call");

@@ -1,14 +1,14 @@
 //! One commit: everything is encrypted first, then checked and written in one transaction.
 
 use nanohost_core::log::NoteSigner;
-use nanohost_core::{RunId, Timestamp};
+use nanohost_core::{Content, Digest, RunId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use zeroize::Zeroizing;
 
 use super::read::{FORGED, Key, content_place, count, head, kept_reservation, kv_place, seal_of};
 use super::stop::end_request;
 use super::token::end_tokens;
-use super::{Files, log};
+use super::{Files, erase, log};
 use crate::batch::{Batch, KvCommit, KvKey, KvWrite, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{Claim, Reservation, ReservationState, claimed, settle};
@@ -51,8 +51,9 @@ impl Files {
     ) -> Result<Appended, StoreError> {
         let run = fence.run();
         let missing = || StoreError::VaultKeyMissing { path: self.keys_path.clone() };
+        let owners = self.database.read(|conn| Owners::of(conn, run))?;
         let keyring = self.keyring.as_mut().ok_or_else(missing)?;
-        let prepared = prepare(keyring, run, expected, batch)?;
+        let prepared = prepare(keyring, run, &owners, expected, batch)?;
         let hashing = &*keyring;
         let log_key = self.log_key.as_ref();
         let outcome =
@@ -60,12 +61,12 @@ impl Files {
         Ok(match outcome {
             Ok(()) => {
                 if matches!(batch.phase, Some(Phase::Closed(_) | Phase::Suspended { .. })) {
-                    keyring.forget(&owner(run));
+                    owners.forget(keyring);
                 }
                 Appended::Committed(prepared.head)
             }
             Err(Refused::Fenced) => {
-                keyring.forget(&owner(run));
+                owners.forget(keyring);
                 Appended::Fenced
             }
             Err(Refused::Conflict(conflict)) => Appended::Conflict(conflict),
@@ -75,32 +76,65 @@ impl Files {
     }
 }
 
-/// Whose key wraps what is written in a run.
-pub(super) fn owner(run: &RunId) -> String {
-    format!("run/{run}")
+/// Whose keys wrap what is written in a run.
+pub(super) struct Owners {
+    /// Of the documents, which hold nothing of a run's data: the run.
+    documents: String,
+    /// Of all else: the subject, where the run has one.
+    pub(super) data: String,
+}
+
+impl Owners {
+    pub(super) fn of(conn: &Connection, run: &RunId) -> rusqlite::Result<Self> {
+        let subject: Option<Option<KeyedHash>> = conn
+            .prepare_cached("SELECT subject FROM run WHERE id = ?1")?
+            .query_row([run.as_str()], |row| row.get(0))
+            .optional()?;
+        let documents = format!("run/{run}");
+        let data = match subject.flatten() {
+            Some(hash) => format!("subject/{}", Digest::from_bytes(hash)),
+            None => documents.clone(),
+        };
+        Ok(Self { documents, data })
+    }
+
+    fn of_content(&self, content: &Content) -> &str {
+        if content.role.is_document() { &self.documents } else { &self.data }
+    }
+
+    fn forget(&self, keyring: &mut Keyring) {
+        keyring.forget(&self.documents);
+        keyring.forget(&self.data);
+    }
 }
 
 fn prepare<'a>(
     keyring: &mut Keyring,
     run: &RunId,
+    owners: &Owners,
     expected: Head,
     batch: &'a Batch,
 ) -> Result<Prepared<'a>, StoreError> {
-    let owner = owner(run);
     let values = batch.kv.iter().flat_map(|kv| &kv.writes).filter(|write| write.value.is_some()).count();
-    keyring.prepare(&owner, batch.contents.len() + values)?;
+    if owners.documents == owners.data {
+        keyring.prepare(&owners.data, batch.contents.len() + values)?;
+    } else {
+        let documents = batch.contents.iter().filter(|content| content.role.is_document()).count();
+        keyring.prepare(&owners.documents, documents)?;
+        keyring.prepare(&owners.data, batch.contents.len() - documents + values)?;
+    }
 
     let mut contents = Vec::with_capacity(batch.contents.len());
     for content in &batch.contents {
         let place = Place { run: run.clone(), seq: content.seq, role: content.role.to_string() };
         let place = content_place(&place, content.encoding.as_str());
         let plain = Zeroizing::new([content.salt.as_bytes(), content.bytes.as_slice()].concat());
-        contents.push(keyring.seal(&owner, &place, &plain)?);
+        contents.push(keyring.seal(owners.of_content(content), &place, &plain)?);
     }
     let mut values = Vec::new();
     if let Some(kv) = &batch.kv {
         for write in &kv.writes {
-            let seal = |value| keyring.seal(&owner, &kv_place(&kv.scope, &write.at), value);
+            let seal = |value| keyring.seal(&owners.data, &kv_place(&kv.scope, &write.at), value);
             values.push(write.value.as_deref().map(seal).transpose()?);
         }
     }
@@ -147,6 +181,9 @@ fn commit(
             Err(holder) => return Ok(Err(Refused::Conflict(Conflict::Idempotency { holder }))),
         }
     }
+    if let Some(held) = erase::held(tx, &batch.erases)? {
+        return Ok(Err(Refused::Conflict(Conflict::Held { run: held })));
+    }
     write_envelopes(tx, run, expected, &batch.envelopes)?;
     let log = log::enter(tx, run, expected.len, &batch.envelopes)?;
     if let Some(signer) = log_key {
@@ -161,6 +198,7 @@ fn commit(
     if let Some(phase) = &batch.phase {
         write_phase(tx, run, phase)?;
     }
+    erase::give_up(tx, &batch.erases)?;
     Ok(Ok(()))
 }
 

@@ -44,6 +44,10 @@ impl Files {
             Some(start) => Some(Kept::new(self.keyring()?, start, run)?),
             None => None,
         };
+        let subject = match &open.subject {
+            Some(subject) => Some(self.keyring()?.subject(subject)?),
+            None => None,
+        };
         // Whoever is second waits for the first to commit, and then finds its key.
         let written = self.database.write(|tx| {
             if let Some(start) = &start {
@@ -57,10 +61,10 @@ impl Files {
             }
             let made = tx
                 .prepare_cached(
-                    "INSERT INTO run (id, program, opened, epoch, len, last, phase, status, deadline) \
-                     VALUES (?1, ?2, ?3, 1, 0, NULL, 'open', NULL, NULL) ON CONFLICT (id) DO NOTHING",
+                    "INSERT INTO run (id, program, opened, epoch, len, last, phase, subject) \
+                     VALUES (?1, ?2, ?3, 1, 0, NULL, 'open', ?4) ON CONFLICT (id) DO NOTHING",
                 )?
-                .execute((run.as_str(), &open.program, open.opened.as_millis()))?;
+                .execute((run.as_str(), &open.program, open.opened.as_millis(), subject))?;
             if made == 0 {
                 return Ok(Written::IdTaken);
             }
@@ -90,7 +94,7 @@ impl Files {
                 .prepare_cached("SELECT 1 FROM run WHERE id = ?1 AND epoch = ?2 AND len = 0")?
                 .exists((run, epoch))?;
             if empty {
-                for table in ["start_key", "resume_token", "stop_request"] {
+                for table in ["start_key", "resume_token", "stop_request", "hold"] {
                     tx.execute(&format!("DELETE FROM {table} WHERE run = ?1"), [run])?;
                 }
                 tx.execute("DELETE FROM run WHERE id = ?1", [run])?;

@@ -5,6 +5,7 @@ use nanohost_core::{Content, Digest, Encoding, Role, RunId, Salt, Timestamp};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use super::erase::{self, NOT_GIVEN_UP};
 use super::{Files, HasShelf, Shelf};
 use crate::batch::{KvEntry, KvKey, KvScope, Phase};
 use crate::error::StoreError;
@@ -46,13 +47,22 @@ impl<T: HasShelf> Records for T {
             else {
                 return Ok(None);
             };
-            Ok(Some((row, envelopes(conn, run)?, content_rows(conn, run)?)))
+            let erased = (erase::tombstones(conn, run)?, erase::acts_on(conn, run)?);
+            Ok(Some((row, envelopes(conn, run)?, content_rows(conn, run)?, erased)))
         })?;
-        let Some((row, envelopes, contents)) = rows else { return Ok(None) };
-        let contents =
-            contents.into_iter().map(|row| files.open_content(run, row)).collect::<Result<Vec<_>, _>>()?;
+        let Some((row, envelopes, contents, (tombstones, acts))) = rows else { return Ok(None) };
+        // What an act has given up is gone, whether or not it is still there.
+        let kept = contents.into_iter().filter(|row| !tombstones.contains(&(row.seq, row.role.clone())));
+        let mut contents = kept.map(|row| files.open_content(run, row)).collect::<Result<Vec<_>, _>>()?;
+        if !tombstones.is_empty() {
+            contents.extend(tombstones.into_iter().map(|(seq, role)| {
+                let place = Place { run: run.clone(), seq, role };
+                StoredContent { content: Err(VaultError::Erased { place: place.clone() }), place }
+            }));
+            contents.sort_by(|a, b| a.place.cmp(&b.place));
+        }
         let recorded = row.head;
-        Ok(Some(RunRecord { summary: self.shelf().summary(row)?, recorded, envelopes, contents }))
+        Ok(Some(RunRecord { summary: self.shelf().summary(row)?, recorded, envelopes, contents, acts }))
     }
 
     fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
@@ -92,10 +102,10 @@ impl<T: HasShelf> Records for T {
     fn kv_get(&self, scope: &KvScope, at: &KvKey) -> Result<Option<KvEntry>, StoreError> {
         let files = self.shelf().files();
         let row = files.database.read(|conn| {
-            conn.prepare_cached(
+            conn.prepare_cached(&format!(
                 "SELECT version, data_key, sealed FROM kv \
-                 WHERE program = ?1 AND tool = ?2 AND namespace = ?3 AND key = ?4",
-            )?
+                 WHERE program = ?1 AND tool = ?2 AND namespace = ?3 AND key = ?4 AND {NOT_GIVEN_UP}",
+            ))?
             .query_row((&scope.program, scope.tool.as_str(), &at.namespace, &at.key), |row| {
                 Ok((count(row, 0)?, Sealed { key: row.get(1)?, bytes: row.get(2)? }))
             })
@@ -112,10 +122,10 @@ impl<T: HasShelf> Records for T {
 
     fn kv_list(&self, scope: &KvScope, namespace: &str) -> Result<Vec<(String, u64)>, StoreError> {
         self.shelf().files().database.read(|conn| {
-            conn.prepare_cached(
+            conn.prepare_cached(&format!(
                 "SELECT key, version FROM kv \
-                 WHERE program = ?1 AND tool = ?2 AND namespace = ?3 ORDER BY key",
-            )?
+                 WHERE program = ?1 AND tool = ?2 AND namespace = ?3 AND {NOT_GIVEN_UP} ORDER BY key",
+            ))?
             .query_map((&scope.program, scope.tool.as_str(), namespace), |row| {
                 Ok((row.get(0)?, count(row, 1)?))
             })?

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 use zeroize::Zeroizing;
 
 use super::Files;
-use super::append::owner;
+use super::append::Owners;
+use super::erase::NOT_GIVEN_UP;
 use crate::error::StoreError;
 use crate::keyring::Sealed;
 use crate::seal::associated;
@@ -18,8 +19,9 @@ impl Files {
             return Ok(());
         }
         let missing = || StoreError::VaultKeyMissing { path: self.keys_path.clone() };
+        let owners = self.database.read(|conn| Owners::of(conn, run))?;
         let keyring = self.keyring.as_mut().ok_or_else(missing)?;
-        let sealed = keyring.seal_apart(&owner(run), &place(run), reason.as_bytes())?;
+        let sealed = keyring.seal_apart(&owners.data, &place(run), reason.as_bytes())?;
         // It may have closed since.
         let insert = format!(
             "INSERT INTO stop_request (run, data_key, sealed) SELECT ?1, ?2, ?3 \
@@ -32,7 +34,9 @@ impl Files {
 
     pub(super) fn asked_to_stop(&self, run: &RunId) -> Result<Option<String>, StoreError> {
         let row = self.database.read(|conn| {
-            conn.prepare_cached("SELECT data_key, sealed FROM stop_request WHERE run = ?1")?
+            let select =
+                format!("SELECT data_key, sealed FROM stop_request WHERE run = ?1 AND {NOT_GIVEN_UP}");
+            conn.prepare_cached(&select)?
                 .query_row([run.as_str()], |row| Ok(Sealed { key: row.get(0)?, bytes: row.get(1)? }))
                 .optional()
         })?;

@@ -10,6 +10,7 @@ use nanohost_core::Timestamp;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+mod erase;
 mod log;
 
 use super::*;
@@ -708,6 +709,7 @@ fn tampered_by(file: &str, change: impl FnOnce(&Connection)) -> [Result<(), &'st
         Ok(_) => Ok(()),
         Err(VaultError::Missing { .. }) => Err("missing"),
         Err(VaultError::Damaged { .. }) => Err("damaged"),
+        Err(VaultError::Erased { .. }) => Err("erased"),
     })
 }
 

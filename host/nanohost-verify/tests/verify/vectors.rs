@@ -132,7 +132,8 @@ fn no_single_changed_byte_passes() {
     let path = folder.path().join("run.jsonl");
     let passes = |bytes: &[u8]| {
         fs::write(&path, bytes).expect("the folder is writable");
-        nanohost_verify::judge(&path, &trust, Keep::Verdict, None).is_ok_and(|judged| judged.report.is_good())
+        nanohost_verify::judge(&path, &trust, Keep::Verdict, None, None)
+            .is_ok_and(|judged| judged.report.is_good())
     };
     assert!(passes(&whole), "the file itself passes");
     let mut bytes = whole.clone();

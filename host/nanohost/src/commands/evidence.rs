@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
 
-use nanohost_core::export::{self, Content};
+use nanohost_core::export::{self, Content, ExportedAct};
+use nanohost_core::log::proof::InclusionProof;
 use nanohost_core::log::{Checkpoint, NoteVerifier};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::trace::{
-    CheckName, Evidence, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Standing, Trace, check_log,
-    check_signer, verify,
+    CheckName, Evidence, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Standing, Trace, check_acts,
+    check_log, check_signer, verify,
 };
 use nanohost_core::{AdmissionRecord, Diagnostic, KeyTrust, Role, RunId, Target, TrustRoot, Validity};
-use nanohost_store::{Found, Logged, OpenOptions, Records, RunRecord, SqliteReader, VaultError};
+use nanohost_store::{Found, Logged, OpenOptions, Records, RunRecord, SqliteReader, StoredAct, VaultError};
 pub use nanohost_verify::exit_of;
 use nanohost_verify::{Judged, Remembered, trust_file};
 
@@ -101,7 +102,12 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
     let mut writer = std::io::BufWriter::new(&mut file);
-    export::write(&mut writer, trace.run(), &record.envelopes, contents.iter()).map_err(io)?;
+    let proofs = proofs_of(&record.acts, &store)?.into_iter();
+    let acts = record.acts.iter().zip(proofs);
+    let acts: Vec<ExportedAct> =
+        acts.map(|(act, proof)| ExportedAct { envelope: act.envelope.clone(), proof }).collect();
+    export::write_with_acts(&mut writer, trace.run(), &acts, &record.envelopes, contents.iter())
+        .map_err(io)?;
     writer.flush().map_err(io)?;
     drop(writer);
     file.as_file().sync_all().map_err(io)?;
@@ -116,6 +122,7 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
             "envelopes": record.envelopes.len(),
             "values": contents.len(),
             "withheld": withheld.iter().map(|(why, values)| (why.as_str(), values)).collect::<BTreeMap<_, _>>(),
+            "erased": trace.erased(),
             "holdsEnv": holds_env,
             "key": key,
             "verify": verify,
@@ -136,6 +143,9 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let some = values.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
         console.note(&format!("{}: {some}{more}", why.words()));
+    }
+    if trace.erased() > 0 {
+        console.note(&format!("{} values were erased: the file holds the acts that say so", trace.erased()));
     }
     if holds_env {
         console.note("the file holds the policy, and so the values of its [env]: give it to nobody who may not know them");
@@ -275,6 +285,38 @@ pub(super) fn check_standing<S: Records + Logged>(
     Ok(head)
 }
 
+/// Checks where the acts that bear on a run stand in the log of its store.
+pub(super) fn check_standing_of_acts(
+    report: &mut Report,
+    acts: &[StoredAct],
+    store: &(impl Records + Logged),
+    key: Option<&NoteVerifier>,
+    places: &Places,
+) -> anyhow::Result<()> {
+    if acts.is_empty() {
+        return Ok(());
+    }
+    let own = match key {
+        Some(_) => None,
+        None => log::own_key(store, places)?,
+    };
+    let proofs = proofs_of(acts, store)?;
+    let acts: Vec<_> =
+        acts.iter().zip(&proofs).map(|(act, proof)| (&*act.envelope, proof.as_ref())).collect();
+    check_acts(report, &acts, key.or(own.as_ref()));
+    Ok(())
+}
+
+/// Where acts stand in the log of their store, as far as its signed head reaches.
+fn proofs_of(
+    acts: &[StoredAct],
+    store: &(impl Records + Logged),
+) -> anyhow::Result<Vec<Option<InclusionProof>>> {
+    let chain = store.acts().map_err(store_failure)?;
+    let proof = |act: &StoredAct| log::proof_of(store, &chain, act.seq);
+    acts.iter().map(proof).collect()
+}
+
 /// Whether the run, which is under way then, has more envelopes by now.
 fn went_on(store: &impl Records, run: &RunId, envelopes: u64) -> anyhow::Result<bool> {
     let now = store.load(run).map_err(store_failure)?;
@@ -300,7 +342,7 @@ fn judge(
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
     if file.is_file() || evidence.contains(['/', '.', '\\']) {
         let trusted = trusted(trust, places)?;
-        return Ok((nanohost_verify::judge(file, &trusted.root(), keep, seen)?, trusted, None));
+        return Ok((nanohost_verify::judge(file, &trusted.root(), keep, seen, log_key)?, trusted, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
     let (store, record) = load(evidence, places)?;
@@ -309,6 +351,7 @@ fn judge(
         verify_record(&record, &acts::followed(&store, &trusted).map_err(store_failure)?);
     let reach = Reach::of(&record.envelopes, seen.and_then(|seen| seen.last_of(&record.summary.run)));
     let head = check_standing(&mut report, &reach, &store, log_key, &trusted, places)?;
+    check_standing_of_acts(&mut report, &record.acts, &store, log_key, places)?;
     let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
     Ok((Judged { report, trace, status, reach }, trusted, Some(Kept { store, head })))
 }
@@ -446,6 +489,8 @@ pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<T
                 contents.push(content.clone());
                 continue;
             }
+            // Whether it really was, the acts say.
+            Err(VaultError::Erased { .. }) => continue,
             Err(VaultError::Damaged { .. }) => FaultKind::Tampered,
             Err(VaultError::Missing { .. }) => FaultKind::Truncated,
         };
@@ -456,12 +501,14 @@ pub fn verify_record(record: &RunRecord, trust: &TrustRoot) -> (Report, Option<T
             None,
         );
     }
+    let acts: Vec<Vec<u8>> = record.acts.iter().map(|act| act.envelope.clone()).collect();
     let evidence = Evidence {
         run,
         envelopes: &record.envelopes,
         contents: &contents,
         expected: Some(record.recorded.len),
         complete: true,
+        acts: &acts,
     };
     verify(evidence, trust)
 }

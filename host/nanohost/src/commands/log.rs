@@ -4,6 +4,8 @@
 mod fsck;
 pub mod witnessed;
 
+pub(super) use fsck::look;
+
 use std::io::Write as _;
 use std::path::Path;
 
@@ -98,6 +100,18 @@ fn tail(
         (_, true) => Some(Standing::Torn),
         _ => None,
     })
+}
+
+/// That an envelope stands in the log, where its signed head reaches so far.
+pub(super) fn proof_of(store: &impl Logged, run: &RunId, seq: u64) -> anyhow::Result<Option<InclusionProof>> {
+    let found = store.read_log(|log| {
+        let Some(index) = log.find(run, seq)? else { return Ok(None) };
+        Ok(match inclusion(log, index, LogHead::Signed)? {
+            Standing::Proven(proof) => Some(*proof),
+            _ => None,
+        })
+    });
+    found.map_err(store_failure)
 }
 
 /// The proof of one entry under the newest head of its kind.

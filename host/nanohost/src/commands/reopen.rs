@@ -8,14 +8,14 @@ use std::sync::Arc;
 use nanohost_core::envelope::{Chain, Kind, Observed, ResolverRef, TakeOver};
 use nanohost_core::export::Role;
 use nanohost_core::resume::{STARTER, entitled};
-use nanohost_core::run::{Denial, Event, Run, Slot};
+use nanohost_core::run::{Denial, End, Event, Next, Run, Slot};
 use nanohost_core::trace::{Reach, RunState, Trace};
 use nanohost_core::{
     AdmissionRecord, Diagnostic, Digest, Held, KeyTrust, Plan, Principal, Refusal, RunId, StepIndex, Target,
     Timestamp, ToolName, admit,
 };
 use nanohost_sandbox::{Engine, Tool};
-use nanohost_store::{Fence, Head, Journal as _, Records as _, SqliteStore, Taken};
+use nanohost_store::{Fence, Head, Journal as _, Phase, Records as _, SqliteStore, Taken};
 use serde_json::{Map, Value, json};
 
 use super::driving::{self, Launch, Manner};
@@ -170,7 +170,9 @@ impl Reopened {
         let same = open.is_some_and(|open| {
             open.run.program == prepared.program.digest() && open.principal == principal.as_str()
         });
-        same && self.trace.value(0, &Role::INPUT).and_then(Value::as_object) == Some(inputs)
+        // Erased inputs cannot be compared; the keyed hash of the start key, which led here, is over them.
+        same && (self.trace.is_erased(0, &Role::INPUT)
+            || self.trace.value(0, &Role::INPUT).and_then(Value::as_object) == Some(inputs))
     }
 
     /// The journal at the run's end, in the name of `principal`.
@@ -209,6 +211,34 @@ impl Reopened {
         Ok((self.trace.into_machine(), ledger))
     }
 
+    /// Ends a run that cannot go on, since a value that it needs was erased; what to say of it.
+    fn ended_for_want(
+        self,
+        principal: &Principal,
+        store: &Arc<SqliteStore>,
+        places: &Places,
+    ) -> anyhow::Result<anyhow::Error> {
+        let message = format!(
+            "run {} cannot go on: a value that it needs was erased; it ended failed",
+            self.id.short()
+        );
+        let help = format!("begin anew; `{} trace {}` shows what it did", program_name(), self.id.short());
+        let finding = Diagnostic::error("erased", message).help(help);
+        let (run, mut ledger) = self.close(principal, store, places)?;
+        if let Some(mut run) = run {
+            let end = match run.next() {
+                // Its end was decided before.
+                Next::Record(Event::Closed(end)) => end,
+                _ => End::for_want(),
+            };
+            let status = end.status;
+            ledger.record(&mut run, Event::Closed(end), Observed::default())?;
+            ledger.phase(Phase::Closed(status.to_string()));
+            ledger.commit()?;
+        }
+        Ok(Failure { exit: Exit::RunFailed, findings: finding.into() }.into())
+    }
+
     /// The first run's machine where it is over or waits, to tell of it.
     pub fn into_told(self) -> (RunId, Head, Option<Run>) {
         (self.id, self.head, self.trace.into_machine())
@@ -225,6 +255,9 @@ impl Reopened {
         engine: &Engine,
         progress: &Progress,
     ) -> anyhow::Result<Ready> {
+        if self.trace.lacks_erased() {
+            return Err(self.ended_for_want(principal, store, places)?);
+        }
         let Self { id, trace, fence, head } = self;
         let launch = launch_of(&trace)?;
         let seed = seed_of(&trace)?;

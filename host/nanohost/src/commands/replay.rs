@@ -48,8 +48,9 @@ pub fn replay(args: &ReplayArgs, places: &Places, console: &Console) -> anyhow::
         calls.unended.retain(|(unended, _)| unended == step);
     }
     let against = args.against.as_deref().map(|path| against(path, args, &trace, &mut calls)).transpose()?;
-    let replays = match calls.made.is_empty() {
-        true => Vec::new(),
+    // Of what nothing is left that a call could be made with, no tool has to be here.
+    let replays = match calls.made.iter().all(|made| made.erased) {
+        true => calls.made.iter().map(gone).collect(),
         false => {
             let engine = Engine::new()?;
             let tools = match &against {
@@ -72,6 +73,11 @@ pub fn replay(args: &ReplayArgs, places: &Places, console: &Console) -> anyhow::
         console.print(&console::replay(&told, args.strict))?;
     }
     Ok(exit)
+}
+
+/// A call that cannot be made again, since what it takes was erased.
+fn gone(made: &Made) -> Replay<'_> {
+    Replay { made, verdict: Verdict::NotReplayable(ERASED.to_owned()), fuel: None }
 }
 
 /// Nothing that was not compared is a success, where nothing was.
@@ -303,6 +309,9 @@ fn all<'c>(
     replays
 }
 
+/// Why a call cannot be made again, where what it takes is gone.
+const ERASED: &str = "erased";
+
 async fn one<'c>(
     tools: &Tools,
     trace: &Trace,
@@ -316,6 +325,9 @@ async fn one<'c>(
     let row = plan.row(&made.tool).context("every call names a row of the table")?;
     if let Some(why) = replay::by_chance(&made.end) {
         return not(why);
+    }
+    if made.erased {
+        return Ok(gone(made));
     }
     let Some(input) = &made.input else { return not("its arguments are withheld") };
     let record = match &made.answers {
@@ -332,6 +344,9 @@ async fn one<'c>(
     let random = row.linked.iter().any(|import| import.starts_with("wasi:random/"));
     let seeded = random && row.grants.random() == nanohost_core::Random::Seeded;
     if seed.is_none() && (seeded || !row.grants.secrets().is_empty()) {
+        if trace.is_erased(0, &nanohost_core::Role::SEED) {
+            return not(ERASED);
+        }
         return not("the run's seed, from which its randomness follows, is withheld");
     }
     let identity = match made.checks {

@@ -14,7 +14,7 @@ use nanohost_core::{
     Timestamp, admit, read_json,
 };
 use nanohost_sandbox::Engine;
-use nanohost_store::{Begun, Journal as _, OpenRun, Phase, SqliteStore, StartKey};
+use nanohost_store::{Begun, Journal as _, OpenRun, Phase, SqliteStore, StartKey, Subject};
 use serde_json::{Map, Value};
 
 use super::driving::{self, Driven, Launch, Manner};
@@ -39,6 +39,8 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let engine = Engine::new()?;
     let prepared = Prepared::read_pinned(&args.program, places, &engine, &progress)?;
     let inputs = inputs(args, &prepared.program)?;
+    // Before anything of it is kept.
+    subject(&prepared, &inputs)?;
     let scripted = prepared.scripted(&args.program.program)?;
     let key = signing::current(places)?;
     if key.created && !manner.quiet {
@@ -138,8 +140,19 @@ fn begin(
         let of = Digest::of(format!("nanohost/start/v1\0{}\0{inputs}", prepared.program.digest()).as_bytes());
         StartKey { principal: args.principal.to_string(), key: key.clone(), of }
     });
-    let open = OpenRun { program: prepared.program.name().to_owned(), opened, start };
+    let subject = subject(prepared, inputs)?;
+    let open = OpenRun { program: prepared.program.name().to_owned(), opened, start, subject };
     store.begin(&RunId::from_random(bytes), &open).map_err(store_failure)
+}
+
+/// Whose data the run is going to hold.
+fn subject(prepared: &Prepared, inputs: &Map<String, Value>) -> anyhow::Result<Option<Subject>> {
+    let subject = prepared.program.subject_of(inputs).map_err(|error| {
+        let help =
+            "give the input that it names: what is kept under nobody's name is not erased with the rest";
+        Failure::usage(Diagnostic::error("no_subject", error.to_string()).help(help))
+    })?;
+    Ok(subject.as_deref().and_then(Subject::new))
 }
 
 /// Inputs from the file, then from the command line, as the program declares them.

@@ -31,6 +31,8 @@ impl Sight {
     pub fn value_of<'t>(self, trace: &'t Trace, seq: usize, role: &Role) -> Option<Cow<'t, Value>> {
         match self {
             Self::Projected => trace.shown(seq, role, Target::Trace),
+            // What was erased is not there for anybody.
+            Self::Revealed if trace.is_erased(seq, role) => trace.shown(seq, role, Target::Trace),
             Self::Revealed => trace.value(seq, role).map(Cow::Borrowed),
         }
     }

@@ -49,6 +49,7 @@ fn passes(bytes: &[u8], trust: &TrustRoot) -> bool {
         contents: &[],
         expected: None,
         complete: false,
+        acts: &[],
     };
     // All three have to hold; the last one decides the admission again, which takes longest.
     verify(evidence, trust).0.is_good()

@@ -165,6 +165,7 @@ impl Handed {
             contents: &self.contents,
             expected: None,
             complete,
+            acts: &[],
         };
         verify(evidence, &trust())
     }

@@ -41,6 +41,19 @@ impl Found {
     }
 }
 
+/// What a look at the whole log comes to, for whoever wants no more of it.
+pub(in crate::commands) fn look(places: &Places) -> anyhow::Result<Exit> {
+    examined(None, true, places).map(|looked| looked.found.exit())
+}
+
+/// What a look at the whole log found, and what it looked at.
+struct Looked {
+    found: Found,
+    frontier: Frontier,
+    signed: Option<Checkpoint>,
+    key: Option<NoteVerifier>,
+}
+
 /// Computes the whole tree again from the envelopes.
 pub(super) fn fsck(
     state: Option<&Path>,
@@ -48,11 +61,16 @@ pub(super) fn fsck(
     places: &Places,
     console: &Console,
 ) -> anyhow::Result<Exit> {
+    let Looked { found, frontier, signed, key } = examined(state, json, places)?;
+    tell(&found, &frontier, signed.as_ref(), key.as_ref(), json, console)
+}
+
+fn examined(state: Option<&Path>, quiet: bool, places: &Places) -> anyhow::Result<Looked> {
     let reader = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
     let key = own_key(&reader, places)?;
     let origin = reader.log_origin().map_err(store_failure)?;
     let mut remembered = state.map(Remembered::read).transpose()?;
-    let progress = Progress::new(!json);
+    let progress = Progress::new(!quiet);
     let looked = reader.read_log(|log| {
         let seen = remembered.as_ref().and_then(|seen| seen.heads.log(origin.as_str()));
         let whole = log.size()?;
@@ -87,7 +105,7 @@ pub(super) fn fsck(
             remembered.keep()?;
         }
     }
-    tell(&found, &frontier, signed.as_ref().map(|(_, head)| head), key.as_ref(), json, console)
+    Ok(Looked { found, frontier, signed: signed.map(|(_, head)| head), key })
 }
 
 /// The chain of acts, which no run's verification looks at as a whole.

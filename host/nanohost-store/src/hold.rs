@@ -1,0 +1,58 @@
+//! Legal holds, and whose runs are whose: what says that something has to stay, and what belongs
+//! together when it goes. Knows no rows.
+
+use nanohost_core::{RunId, Timestamp};
+
+use crate::error::StoreError;
+use crate::journal::Subject;
+
+/// What a hold lies on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldOn {
+    /// One run.
+    Run(RunId),
+    /// All runs of a subject, those to come included.
+    Subject(Subject),
+}
+
+/// A legal hold, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// Its number in this store.
+    pub id: u64,
+    /// The run that it lies on; `None`: on a subject, of whom the store keeps no name.
+    pub run: Option<RunId>,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who said so.
+    pub principal: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A store with legal holds.
+pub trait Holds {
+    /// All holds, the oldest first.
+    ///
+    /// # Errors
+    /// Where the store or its keys cannot be read; so for all of these.
+    fn holds(&self) -> Result<Vec<Hold>, StoreError>;
+
+    /// The holds that forbid to erase from a run: on it, or on its subject.
+    ///
+    /// # Errors
+    /// See [`Holds::holds`].
+    fn holds_on(&self, run: &RunId) -> Result<Vec<Hold>, StoreError>;
+
+    /// The runs of a subject, the newest first.
+    ///
+    /// # Errors
+    /// See [`Holds::holds`].
+    fn runs_of(&self, subject: &Subject) -> Result<Vec<RunId>, StoreError>;
+
+    /// How many key-value entries are still what a run wrote.
+    ///
+    /// # Errors
+    /// See [`Holds::holds`].
+    fn kv_of(&self, run: &RunId) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,63 @@
+//! What can be said of the store as a whole.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use nanohost_core::Principal;
+
+/// `nanohost store`.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+/// What to do with the store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Copy the store while it is in use
+    Backup {
+        /// The folder for the store: envelopes, log and ciphertexts. Made where it is not there
+        #[arg(value_name = "DIR")]
+        output: PathBuf,
+        /// Another folder, for the keys: without them nobody can read a value of the copy. Keep it
+        /// apart, and for as short as you can: what is erased later lies open in both together
+        #[arg(long, value_name = "DIR")]
+        keys: Option<PathBuf>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make the store anew from a copy, and erase in it what was erased since
+    Restore {
+        /// The folder of the copy
+        #[arg(value_name = "DIR")]
+        from: PathBuf,
+        /// The folder with the copy of its keys
+        #[arg(long, value_name = "DIR")]
+        keys: PathBuf,
+        /// Take it although the log is known to have had more entries: what they were is gone
+        #[arg(long)]
+        older: bool,
+        /// Who erases again what was erased
+        #[arg(long = "as", value_name = "NAME", default_value = "local")]
+        principal: Principal,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at everything: files, rows, keys, runs, log
+    Doctor {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl StoreCommand {
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Self::Backup { json, .. } | Self::Restore { json, .. } | Self::Doctor { json } => *json,
+        }
+    }
+}
