@@ -12,13 +12,14 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(begun, "what is read is one");
     let _ = export.check_places(true).and(export.check_places(false));
     let trust = TrustRoot::new([Signer::from_seed([7; 32]).public().clone()]);
+    let acts: Vec<Vec<u8>> = export.acts.iter().map(|act| act.envelope.clone()).collect();
     let evidence = Evidence {
         run: &export.run,
         envelopes: &export.envelopes,
         contents: &export.contents,
         expected: None,
         complete: false,
-        acts: &[],
+        acts: &acts,
     };
     let _ = verify(evidence, &trust);
 });
