@@ -9,7 +9,7 @@ the package `cryptography`, and nothing else: no network, no store, no nanohost.
 What it checks: that every envelope is in its one form and signed by a key you trust, that every
 payload is canonical, that the numbers have no gap, that each envelope names the one before it and
 all agree on run, program, table and state, that every value that is disclosed is the one that was
-committed to, that the run has its end, and, given a proof, that its last envelope stands in the log.
+committed to, that what was erased is gone and a trusted key says so, that the run has its end, and, given a proof, that its last envelope stands in the log.
 
 What it does NOT check, and says so: whether the decision what the tools may do follows from the
 recorded policy (admission), whether the program allows each step (transitions), whether each call
@@ -54,6 +54,7 @@ CHECKS = [
     "sequence",
     "chain",
     "commitments",
+    "erasures",
     "admission",
     "transitions",
     "authority",
@@ -74,6 +75,9 @@ CONTENT = re.compile(
     rb'\{"bytes":"([A-Za-z0-9+/=]*)","encoding":"(json|text|bytes)",'
     rb'"ref":"run/([0-9a-f]{32})/(0|[1-9][0-9]{0,15})/([a-z][a-z0-9_./-]{0,63})","salt":"([0-9a-f]{64})"\}'
 )
+ACT = re.compile(rb'\{"act":"([A-Za-z0-9+/=]+)"(?:,"proof":"([A-Za-z0-9+/=]+)")?\}')
+REF = re.compile(r"run/([0-9a-f]{32})/(0|[1-9][0-9]{0,15})/([a-z][a-z0-9_./-]{0,63})")
+BASES = {"request", "no-longer-needed", "consent-withdrawn", "objection", "unlawful", "legal-obligation"}
 DIGEST = re.compile(r"[0-9a-f]{64}")
 ROLE = re.compile(r"[a-z][a-z0-9_./-]{0,63}")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -272,6 +276,48 @@ class Envelope:
             before = role
 
 
+class Act(Envelope):
+    """An act that erased values of a run: an envelope with another predicate."""
+
+    def __init__(self, line, trust):
+        try:
+            super().__init__(None, line, trust)
+        except Fault as fault:
+            raise Fault(fault.code, "erasures", None, f"the act of an erasure: {fault.message}") from None
+
+    def read(self, statement):
+        def need(holds, what):
+            if not holds:
+                raise ValueError(what)
+
+        need(set(statement) == STATEMENT, "it has other members than a statement")
+        need(statement["_type"] == "https://in-toto.io/Statement/v1", "it is of another type")
+        need(statement["predicateType"] == "https://nanohost.dev/act/v1", "it is no act, or of another version")
+        predicate = statement["predicate"]
+        need(set(predicate) == {"act", "chain", "principal", "time"}, "its predicate has other members")
+        act, chain = predicate["act"], predicate["chain"]
+        required = {"basis", "kind", "reason", "refs"}
+        need(act.get("kind") == "erasure", "it erases nothing")
+        need(required <= set(act) <= required | {"approver", "keyValues"}, "it has other members than an erasure")
+        need(act["basis"] in BASES and DIGEST.fullmatch(act["reason"]), "a bad basis or reason")
+        need({"id", "seq"} <= set(chain) <= {"id", "prev", "seq"}, "its place has other members")
+        need(type(chain["seq"]) is int and chain["seq"] >= 0 and RUN_ID.fullmatch(chain["id"]), "a bad place")
+        need((chain["seq"] == 0) == ("prev" not in chain), "only the first act has none before it")
+        need("prev" not in chain or DIGEST.fullmatch(chain["prev"]), "a bad place")
+        need(TIME.fullmatch(predicate["time"]), "a bad time")
+        refs = [REF.fullmatch(ref) for ref in act["refs"]]
+        need(refs and len(refs) <= 4096 and all(refs), "it erases nothing, or more than one act may")
+        self.refs = [(ref[1], int(ref[2]), ref[3]) for ref in refs]
+        need(all(a < b and a[0] == b[0] for a, b in zip(self.refs, self.refs[1:])), "its refs are out of order")
+        first, reason = statement["subject"]
+        name = f"acts/{chain['id']}"
+        need(first["name"] == name and set(first["digest"]) == {"sha256"}, "its first subject is not its chain")
+        expected = {"digest": {"nanohostCommitV1": act["reason"]}, "name": f"{name}/{chain['seq']}/reason"}
+        need(reason == expected, "its commitments are not its subjects")
+        self.chain, self.seq, self.prev = chain["id"], chain["seq"], chain.get("prev")
+        self.anchor, self.time = first["digest"]["sha256"], predicate["time"]
+
+
 # --- the file --------------------------------------------------------------------------------
 
 
@@ -309,7 +355,7 @@ class Content:
 
 
 def split(data):
-    """The run that the header names, the lines of the envelopes, and the values."""
+    """The run that the header names, its acts with their proofs, the envelopes, and the values."""
     head = b'{"payload":"'
     begins = data and b'{"nanohostExport":1,"run":"'.startswith(data[:27])
     if not begins and not data.startswith(head) and b"\n" + head not in data:
@@ -321,7 +367,7 @@ def split(data):
     lines = data.split(b"\n")
     # What stands after the last line feed is a line that was cut.
     rest = lines.pop()
-    run, envelopes, contents, last = None, [], [], None
+    run, acts, envelopes, contents, last = None, [], [], [], None
     for number, line in enumerate(lines, start=1):
         if number > MAX_LINES or len(line) > MAX_LINE:
             raise fault(TAMPERED, number, "the file is larger than any export")
@@ -330,6 +376,15 @@ def split(data):
             if not header:
                 raise fault(TAMPERED, 1, "not the header of an export")
             run = header[1].decode()
+        elif line.startswith(b'{"act":"'):
+            parts = ACT.fullmatch(line)
+            act = unbase64(parts[1]) if parts else None
+            proof = unbase64(parts[2]) if parts and parts[2] else b""
+            if act is None or proof is None:
+                raise fault(TAMPERED, number, "not an act in its canonical form")
+            if envelopes or contents:
+                raise fault(TAMPERED, number, "an act stands before all envelopes")
+            acts.append((act, proof))
         elif line.startswith(head):
             if len(line) > MAX_ENVELOPE:
                 raise fault(TAMPERED, number, "the envelope is too large")
@@ -344,7 +399,7 @@ def split(data):
             raise fault(TAMPERED, number, "neither an envelope nor a content in its canonical form")
     if rest or run is None:
         raise fault(TRUNCATED, len(lines) + 1, "the line does not end: the file was cut")
-    return run, envelopes, contents
+    return run, acts, envelopes, contents
 
 
 # --- the checks ------------------------------------------------------------------------------
@@ -445,10 +500,40 @@ def places(contents, count, over):
             raise Fault(TAMPERED, "sequence", None, f"line {content.number}: {why}")
 
 
-def commitments(contents, envelopes):
+def erasures(run, acts, envelopes, trust):
+    """What acts erased: each by a trusted key, about this run, of what was committed to."""
+    erased, before = {}, None
+
+    def need(holds, at, what):
+        if not holds:
+            raise Fault(TAMPERED, "erasures", at, what)
+
+    for line, _ in acts:
+        act = Act(line, trust)
+        if before:
+            follows = act.chain == before.chain and act.seq > before.seq and act.time >= before.time
+            need(follows, None, f"act {act.seq} does not follow the one before it")
+            next_one = act.seq != before.seq + 1 or act.prev == before.digest
+            same = before.seq == 0 or act.anchor == before.anchor
+            need(next_one and same, None, f"act {act.seq} is of another chain than the one before it")
+        for of, seq, role in act.refs:
+            need(of == run, None, f"act {act.seq} is about another run")
+            known = seq < len(envelopes) and role in envelopes[seq].commitments
+            need(known, None, f"act {act.seq} erases what no envelope commits to")
+            erased.setdefault((seq, role), act.seq)
+        before = act
+    for at, envelope in enumerate(envelopes):
+        if envelope.predicate.get("close", {}).get("error") == "erased":
+            need(erased, at, "it ended for want of an erased value, and no act erased one")
+    return erased
+
+
+def commitments(contents, envelopes, erased):
     """How many values are withheld."""
     here = set()
     for content in contents:
+        if (content.seq, content.role) in erased:
+            raise Fault(TAMPERED, "erasures", content.seq, f"its {content.role} was erased, and is here")
         committed = envelopes[content.seq].commitments.get(content.role)
         if committed is None or not hmac.compare_digest(committed, content.commitment()):
             raise Fault(TAMPERED, "commitments", content.seq, f"its {content.role} is not what was committed to")
@@ -456,7 +541,7 @@ def commitments(contents, envelopes):
             raise Fault(TAMPERED, "commitments", content.seq, f"its {content.role} is not valid {content.encoding}")
         here.add((content.seq, content.role))
     return sum(
-        (envelope.seq, role) not in here and role not in SECRET_ROLES
+        (envelope.seq, role) not in here and (envelope.seq, role) not in erased and role not in SECRET_ROLES
         for envelope in envelopes
         for role in envelope.commitments
     )
@@ -536,7 +621,7 @@ def logged(last, at, proof, log):
 
 
 def judge(data, trust, proof, log, report):
-    run, lines, contents = split(data)
+    run, acts, lines, contents = split(data)
     report.run, report.count = run, len(lines)
     if not lines:
         raise Fault(TRUNCATED, "sequence", 0, "there are no envelopes")
@@ -549,8 +634,11 @@ def judge(data, trust, proof, log, report):
     report.passes("chain", "every envelope names the one before it")
     over = closed(envelopes)
     places(contents, len(envelopes), over)
-    report.withheld = commitments(contents, envelopes)
+    erased = erasures(run, acts, envelopes, trust)
+    report.withheld = commitments(contents, envelopes, erased)
     report.passes("commitments", f"{len(contents)} of {len(contents) + report.withheld} values are here")
+    gone = f"{len(erased)} values are gone, by acts; their place in the log: NOT CHECKED by this verifier"
+    report.passes("erasures", gone if erased else "none is told of")
     if over:
         report.passes("closed", "the run is over")
     elif suspended(envelopes):

@@ -308,6 +308,17 @@ fn the_second_verifier_agrees_about_real_runs() {
         fs::write(&export, cut).expect("it is writable");
         assert_ne!(agree(&export, &[]), Some(0), "its end is cut off");
     }
+    // One that values were erased from, and the same without the act that says so.
+    let run = home.examples().refund(0, &[])["run"].as_str().expect("an id").to_owned();
+    home.nanohost(["erase", &run, "--reason", "asked", "--json"]).exits(0);
+    let path = home.path("erased.jsonl");
+    home.nanohost(["export", &run, "--disclose", "all", "-o", text(&path)]).exits(0);
+    assert_eq!(agree(&path, &[]), Some(0), "erased");
+    let whole = fs::read_to_string(&path).expect("it was written");
+    let changed = whole.replacen("{\"act\":\"e", "{\"act\":\"f", 1);
+    assert_ne!(changed, whole);
+    fs::write(&path, changed).expect("it is writable");
+    assert_eq!(agree(&path, &[]), Some(10), "another act");
     // A run that waits, and one that was refused before it began.
     for (program, exit, more) in
         [("approval/program.toml", 4, &["--as", "agent"][..]), ("import-smuggling/program.toml", 3, &[])]
