@@ -76,6 +76,9 @@ seed("answers", json.dumps({"format": "nanohost/answers/v1", "cut": False, "answ
               "told": {"stat": {"kind": "regular-file", "links": 1, "size": 2}}}},
     {"read": {"path": "/data/a", "offset": 0, "stream": {"bytes": {"text": "ab"}, "pieces": [2], "end": "closed"}}},
     {"poll": {"ready": [0]}},
+    {"tcp": {"ask": "connect", "socket": 0, "with": "127.0.0.1:7", "told": "done"}},
+    {"tcp": {"ask": "remote-address", "socket": 0, "with": "", "told": {"address": "127.0.0.1:7"}}},
+    {"receive": {"socket": 0, "stream": {"bytes": {"text": "ab"}, "pieces": [0, 2], "end": "closed"}}},
 ]}, separators=(",", ":")))
 
 programs = list(ROOT.glob("examples/*/**/program.toml")) + list(ROOT.glob("examples/**/granted.toml"))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nanohost_core::Digest;
 use sha2::{Digest as _, Sha256};
 
-use crate::answers::{Answers, Entry, FileAnswer, MAX_ANSWERS, Sent};
+use crate::answers::{Answers, Entry, FileAnswer, MAX_ANSWERS, Sent, TcpAnswer};
 use crate::halt::Halt;
 use crate::report::FaultCode;
 
@@ -227,7 +227,7 @@ impl Answering {
             let sent = Sent { bytes: sending.bytes, sha256: digest(sending.hash), whole: sending.whole };
             match entries.get_mut(at) {
                 Some(Entry::Http(answer)) => answer.sent = sent,
-                Some(Entry::Write { sent: place, .. }) => *place = sent,
+                Some(Entry::Write { sent: place, .. } | Entry::Send { sent: place, .. }) => *place = sent,
                 _ => {}
             }
         }
@@ -329,7 +329,7 @@ fn differing(then: &[Entry], wanted: &[Entry]) -> Option<Divergence> {
 
 /// Whether bytes of the guest follow.
 fn sends(entry: &Entry) -> bool {
-    matches!(entry, Entry::Http(_) | Entry::Write { .. })
+    matches!(entry, Entry::Http(_) | Entry::Write { .. } | Entry::Send { .. })
 }
 
 /// What was sent along with a question whose bytes come piece by piece.
@@ -337,6 +337,7 @@ fn sent_of(entry: &Entry) -> Option<(Sent, Diverged)> {
     match entry {
         Entry::Http(answer) => Some((answer.sent.clone(), Diverged::Request)),
         Entry::Write { sent, .. } => Some((sent.clone(), Diverged::File)),
+        Entry::Send { sent, .. } => Some((sent.clone(), Diverged::Request)),
         _ => None,
     }
 }
@@ -347,7 +348,8 @@ fn is_effect(entry: &Entry) -> bool {
     const LOOKS: [&str; 9] =
         ["flags", "type", "stat", "list", "read", "read-link", "same", "open", "open-to-read"];
     match entry {
-        Entry::Write { .. } | Entry::Http(_) | Entry::Set { .. } | Entry::Unrecorded { .. } => true,
+        Entry::Write { .. } | Entry::Http(_) | Entry::Set { .. } | Entry::Send { .. } => true,
+        Entry::Tcp(TcpAnswer { ask, .. }) => ask == "connect",
         Entry::File(FileAnswer { ask, .. }) => !LOOKS.contains(&ask.as_str()),
         Entry::Wall { .. }
         | Entry::Monotonic { .. }
@@ -355,6 +357,7 @@ fn is_effect(entry: &Entry) -> bool {
         | Entry::Get { .. }
         | Entry::List { .. }
         | Entry::Read { .. }
+        | Entry::Receive { .. }
         | Entry::Poll { .. }
         | Entry::Ready { .. } => false,
     }
@@ -379,7 +382,10 @@ fn question(entry: &Entry) -> String {
         Entry::Http(answer) => format!("{} headers {}", answer.request, answer.head),
         Entry::Poll { .. } => "poll".to_owned(),
         Entry::Ready { .. } => "ready".to_owned(),
-        Entry::Unrecorded { class } => format!("unrecorded {class}"),
+        Entry::Tcp(TcpAnswer { ask, socket, with, .. }) if with.is_empty() => format!("tcp {ask} #{socket}"),
+        Entry::Tcp(TcpAnswer { ask, socket, with, .. }) => format!("tcp {ask} {with} #{socket}"),
+        Entry::Receive { socket, .. } => format!("tcp receive #{socket}"),
+        Entry::Send { socket, .. } => format!("tcp send #{socket}"),
     }
 }
 

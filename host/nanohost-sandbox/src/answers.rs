@@ -38,11 +38,7 @@ impl Answers {
 
     /// Why the call cannot be replayed from it, if so.
     pub fn incomplete(&self) -> Option<&'static str> {
-        if self.cut {
-            return Some("more was answered than a record holds");
-        }
-        let sockets = |entry: &Entry| matches!(entry, Entry::Unrecorded { .. });
-        self.entries.iter().any(sockets).then_some("what comes over a socket is not recorded")
+        self.cut.then_some("more was answered than a record holds")
     }
 
     /// What other hosts answered, in the order in which they were asked.
@@ -117,8 +113,37 @@ pub(crate) enum Entry {
     Poll { ready: Vec<u32> },
     /// Whether one thing had come.
     Ready { ready: bool },
-    /// Something that is not recorded was used.
-    Unrecorded { class: String },
+    /// Something asked of a TCP socket.
+    Tcp(TcpAnswer),
+    /// What came over a connection.
+    Receive { socket: u32, stream: Pieces },
+    /// What was sent over a connection.
+    Send { socket: u32, sent: Sent, permits: Vec<u64>, end: Option<String> },
+}
+
+/// A question about a TCP socket, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TcpAnswer {
+    /// The host's word for it.
+    pub(crate) ask: String,
+    /// Which socket of the call, counted from 0.
+    pub(crate) socket: u32,
+    /// What else decides: an address, a size.
+    pub(crate) with: String,
+    pub(crate) told: TcpTold,
+}
+
+/// What a network answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum TcpTold {
+    Done,
+    Address(std::net::SocketAddr),
+    Count(u64),
+    Is(bool),
+    /// The name of the error.
+    Failed(String),
 }
 
 /// A question about a file, and its answer.
@@ -316,7 +341,7 @@ impl Entry {
         // Keys, digests, quotation marks.
         const EACH: usize = 64;
         EACH + match self {
-            Self::Wall { .. } | Self::Monotonic { .. } | Self::Ready { .. } | Self::Unrecorded { .. } => 0,
+            Self::Wall { .. } | Self::Monotonic { .. } | Self::Ready { .. } => 0,
             Self::Random { bytes } => bytes.0.len(),
             Self::Get { namespace, key, value, .. } => {
                 namespace.len() + key.len() + value.as_ref().map_or(0, |value| value.0.len())
@@ -344,6 +369,24 @@ impl Entry {
                 answer.request.len() + answer.scope.len() + headers + 6 * EACH
             }
             Self::Poll { ready } => ready.len() * 8,
+            Self::Tcp(TcpAnswer { with, .. }) => with.len() + 2 * EACH,
+            Self::Receive { .. } | Self::Send { .. } => 2 * EACH,
+        }
+    }
+
+    /// What comes through it piece by piece.
+    pub(crate) fn pieces(&mut self) -> Option<&mut Pieces> {
+        match self {
+            Self::Read { stream, .. } | Self::Receive { stream, .. } => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// What the guest sends through it piece by piece: what it was told it may, and how it ended.
+    pub(crate) fn sending(&mut self) -> Option<(&mut Vec<u64>, &mut Option<String>)> {
+        match self {
+            Self::Write { permits, end, .. } | Self::Send { permits, end, .. } => Some((permits, end)),
+            _ => None,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use nanohost_core::{Clock, Grants, Timestamp};
+use nanohost_core::{Clock, Grants, Limits, Timestamp};
 use serde_json::Value;
 use tokio::sync::Notify;
 use wasmtime::component::{ResourceTable, ResourceTableError, Val};
@@ -23,7 +23,7 @@ use crate::capability::kv::{Kv, KvDelta, KvUnavailable, KvView};
 use crate::capability::log::LogBuffer;
 use crate::capability::random::Generator;
 use crate::capability::secrets::Secrets;
-use crate::capability::sockets;
+use crate::capability::sockets::{self, Sockets};
 use crate::capability::stdio::ToLog;
 use crate::halt::Halt;
 use crate::json::{self, JsonError};
@@ -207,6 +207,10 @@ impl Tool {
         };
         let fuel = limits.fuel.saturating_sub(store.get_fuel().unwrap_or(0));
         let mut state = store.into_data();
+        let outcome = match outcome {
+            Outcome::Fault(fault) => Outcome::Fault(fault.bounded(limits, state.kv.exceeded())),
+            other => other,
+        };
         let kv = state.kv.finish();
         let logs = state.log.take();
         let peak_memory = state.memory.peak as u64;
@@ -251,7 +255,7 @@ impl Tool {
             wasi.wall_clock(RealWall { recorder: recorder.clone(), answering: answering.clone() });
             wasi.monotonic_clock(RealMonotonic { recorder, answering, started });
         }
-        sockets::configure(&mut wasi, grants.sockets(), recorder, &answering);
+        sockets::configure(&mut wasi, grants.sockets(), answering.is_recorded());
         let secrets =
             Secrets::new(grants.secrets(), &self.secrets, &context.seed, &context.identity, recorder.clone());
         let mut table = ResourceTable::new();
@@ -285,6 +289,7 @@ impl Tool {
                 recorder.clone(),
                 (halt, answering.clone()),
             ),
+            sockets: Sockets::new(grants.sockets(), recorder.clone(), answering.clone()),
             secrets,
             log,
             context: Context { idempotency_key: context.idempotency_key, attempt: context.attempt },
@@ -442,9 +447,7 @@ impl Fault {
                 "the tool made more requests or moved more bytes than `limits.http_calls` and `limits.http_bytes` allow"
             }
             FaultCode::FileLimit => "the tool wanted to write more than `limits.file_bytes` into its folders",
-            FaultCode::KvLimit => {
-                "the tool wanted to write more than `limits.kv_bytes`, or to keep more than `limits.kv_held`, in its namespaces"
-            }
+            FaultCode::KvLimit => "the tool wanted to write or to keep more in its namespaces than it may",
             FaultCode::SecretMisplaced => {
                 "the tool sent what stands for a secret where its grant does not put the secret"
             }
@@ -458,5 +461,27 @@ impl Fault {
             FaultCode::NotRecorded => "the tool asked for something that the record has no answer to",
         };
         Self { code, message: message.to_owned() }
+    }
+
+    /// With the bound that was met, as it was in force. `kv`: which of those of the namespaces.
+    fn bounded(self, limits: Limits, kv: Option<&'static str>) -> Self {
+        let bound = match (self.code, kv) {
+            (FaultCode::FuelExhausted, _) => format!("it is {}", limits.fuel),
+            (FaultCode::MemoryLimit, _) => format!("it is {} bytes", limits.memory),
+            (FaultCode::Deadline, _) => format!("it is {} ms", limits.deadline.as_millis()),
+            (FaultCode::OutputLimit, _) => format!("it is {} bytes", limits.output),
+            (FaultCode::FileLimit, _) => format!("it is {} bytes", limits.file_bytes),
+            (FaultCode::HttpLimit, _) => {
+                format!("they are {} and {} bytes", limits.http_calls, limits.http_bytes)
+            }
+            (FaultCode::KvLimit, Some("kv_bytes")) => {
+                format!("`limits.kv_bytes`, for one call, is {} bytes", limits.kv_bytes)
+            }
+            (FaultCode::KvLimit, Some(held)) => {
+                format!("`limits.{held}`, for all that is kept, is {} bytes", limits.kv_held)
+            }
+            _ => return self,
+        };
+        Self { message: format!("{}: {bound}", self.message), ..self }
     }
 }

@@ -13,3 +13,4 @@ pub(crate) mod random;
 pub(crate) mod secrets;
 pub(crate) mod sockets;
 pub(crate) mod stdio;
+mod stream;

@@ -16,6 +16,7 @@ use crate::capability::kv::Kv;
 use crate::capability::log::LogBuffer;
 use crate::capability::random::Generator;
 use crate::capability::secrets::Secrets;
+use crate::capability::sockets::Sockets;
 use crate::engine::{MAX_CORE_INSTANCES, MAX_MEMORIES, MAX_TABLE_ELEMENTS, MAX_TABLES};
 
 /// Open files, folders, sockets, streams and pollables of one call. Without a bound a guest holds
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) random: Generator,
     pub(crate) kv: Kv,
     pub(crate) http: Http,
+    pub(crate) sockets: Sockets,
     pub(crate) secrets: Secrets,
     pub(crate) log: LogBuffer,
     pub(crate) context: Context,

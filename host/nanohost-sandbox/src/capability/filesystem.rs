@@ -3,12 +3,10 @@
 //! every host (listings sorted, times absent). In a replay there is no folder: the record answers.
 
 mod folder;
-mod stream;
 mod told;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use nanohost_core::{Class, Limits};
 use wasmtime::Result;
@@ -22,14 +20,13 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+use super::stream::{self, Absent, Owner, Read, RecordedFailure, Room, Written};
 use crate::answering::{Answering, Diverged};
 use crate::answers::{Entry, FileAnswer, Pieces, Sent, Told};
 use crate::record::Recorder;
-use crate::report::{Ended, FaultCode};
 use crate::state::State;
 pub(crate) use folder::OpenFolder;
 pub use folder::{FolderError, RealFolder};
-use stream::{Read, RecordedFailure, Written};
 use told::{Telling, not_recorded, only_end};
 
 /// Entries of one listing; they are held in memory to be sorted.
@@ -50,24 +47,6 @@ pub(crate) struct Files {
     answering: Answering,
 }
 
-/// Bytes that the call may still write, into whatever folder.
-#[derive(Clone)]
-struct Room(Arc<AtomicU64>);
-
-impl Room {
-    /// Takes so many bytes; without them the call ends, before they are written.
-    fn take(&self, bytes: u64) -> std::result::Result<(), Ended> {
-        let taken = |left: u64| left.checked_sub(bytes);
-        match self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, taken) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Ended(FaultCode::FileLimit)),
-        }
-    }
-}
-
-/// Stands in a replay where a descriptor or a listing would stand.
-struct Absent;
-
 /// A descriptor's granted folder and its path as the guest would write it.
 #[derive(Clone)]
 struct Origin {
@@ -82,7 +61,7 @@ impl Files {
         recorder: Recorder,
         answering: Answering,
     ) -> Self {
-        let room = Room(Arc::new(AtomicU64::new(most)));
+        let room = Room::new(most);
         Self { folders, origins: HashMap::new(), listings: HashMap::new(), room, recorder, answering }
     }
 }
@@ -139,6 +118,18 @@ impl View<'_> {
             _ => self.files.recorder.operation(Class::Filesystem, &origin.root),
         }
         result
+    }
+
+    /// Whose a stream below a granted folder is.
+    fn owner(&self, scope: Arc<str>) -> Owner {
+        Owner {
+            class: Class::Filesystem,
+            scope,
+            room: Some(self.files.room.clone()),
+            name: told::name_of,
+            recorder: self.files.recorder.clone(),
+            answering: self.files.answering.clone(),
+        }
     }
 
     /// Takes what an operation may add to the folder.
@@ -230,15 +221,10 @@ impl View<'_> {
         let opened = self.recorded_handle::<()>(asked);
         self.seen(origin.as_ref(), "write", None, opened)?;
         let path = origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default();
-        let root = origin.map(|origin| origin.root).unwrap_or_default();
+        let owner = self.owner(origin.map(|origin| origin.root).unwrap_or_default());
+        let what = path.clone();
         let asked = Entry::Write { path, offset, sent: Sent::nothing(), permits: Vec::new(), end: None };
-        let stream = stream::writing(
-            &asked,
-            root,
-            self.files.room.clone(),
-            &self.files.recorder,
-            &self.files.answering,
-        );
+        let stream = stream::writing(&asked, what, owner);
         Ok(self.wasi.table.push(stream.ok_or_else(not_recorded)?)?)
     }
 
@@ -271,14 +257,7 @@ impl View<'_> {
         let inner = self.wasi.table.delete(stream)?;
         let asked =
             Entry::Write { path: origin.path, offset, sent: Sent::nothing(), permits: Vec::new(), end: None };
-        let stream = Written::new(
-            inner,
-            asked,
-            origin.root,
-            self.files.room.clone(),
-            &self.files.recorder,
-            &self.files.answering,
-        );
+        let stream = Written::new(inner, asked, self.owner(origin.root));
         Ok(self.wasi.table.push(Box::new(stream) as DynOutputStream)?)
     }
 }
@@ -333,7 +312,7 @@ impl types::Host for View<'_> {
 
     fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> Result<Option<ErrorCode>> {
         if let Some(recorded) = self.wasi.table.get(&error)?.downcast_ref::<RecordedFailure>() {
-            return Ok(recorded.0);
+            return Ok(told::code(&recorded.0));
         }
         self.wasi.filesystem_error_code(error)
     }
@@ -610,9 +589,10 @@ impl HostDescriptor for View<'_> {
             let opened = self.recorded_handle::<()>(asked);
             self.seen(origin.as_ref(), "read", None, opened)?;
             let path = origin.as_ref().map(|origin| origin.path.clone()).unwrap_or_default();
-            let root = origin.map(|origin| origin.root).unwrap_or_default();
+            let owner = self.owner(origin.map(|origin| origin.root).unwrap_or_default());
+            let what = path.clone();
             let asked = Entry::Read { path, offset, stream: Pieces::default() };
-            let stream = stream::reading(&asked, root, &self.files.recorder, &self.files.answering);
+            let stream = stream::reading(&asked, what, owner);
             return Ok(self.wasi.table.push(stream.ok_or_else(not_recorded)?)?);
         }
         let result = self.wasi.read_via_stream(fd, offset);
@@ -621,7 +601,7 @@ impl HostDescriptor for View<'_> {
         let Some(origin) = origin else { return Ok(stream) };
         let inner = self.wasi.table.delete(stream)?;
         let asked = Entry::Read { path: origin.path, offset, stream: Pieces::default() };
-        let stream = Read::new(inner, asked, origin.root, &self.files.recorder, &self.files.answering);
+        let stream = Read::new(inner, asked, self.owner(origin.root));
         Ok(self.wasi.table.push(Box::new(stream) as DynInputStream)?)
     }
 

@@ -119,6 +119,8 @@ pub(crate) struct Kv {
     writes: BTreeMap<(String, String), Option<Vec<u8>>>,
     /// Bytes of the keys and values among the writes.
     buffered: u64,
+    /// The limit that a write met, as the manifest names it.
+    exceeded: Option<&'static str>,
     limits: Limits,
     space: Space,
     recorder: Recorder,
@@ -160,10 +162,16 @@ impl Kv {
             listed: 0,
             writes: BTreeMap::new(),
             buffered: 0,
+            exceeded: None,
             limits,
             space: Space::default(),
             recorder,
         }
+    }
+
+    /// The limit that a write met, if one did.
+    pub(crate) fn exceeded(&self) -> Option<&'static str> {
+        self.exceeded
     }
 
     /// What the call did.
@@ -278,8 +286,15 @@ impl Kv {
             self.space.unknown.push(id);
         }
         // What takes away is always let through.
-        if grows && (self.buffered > self.limits.kv_bytes || self.overflows()?) {
-            return Err(Ended(FaultCode::KvLimit).into());
+        if grows {
+            if self.buffered > self.limits.kv_bytes {
+                self.exceeded = Some("kv_bytes");
+            } else if self.overflows()? {
+                self.exceeded = Some("kv_held");
+            }
+            if self.exceeded.is_some() {
+                return Err(Ended(FaultCode::KvLimit).into());
+            }
         }
         self.recorder.written(Class::Kv, namespace, size);
         Ok(Ok(()))

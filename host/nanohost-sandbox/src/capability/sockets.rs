@@ -1,7 +1,12 @@
 //! `wasi:sockets`: TCP connections to the granted addresses. No listening, no UDP, no name lookup.
+//! What the network answers and what comes over a connection is recorded; in a replay there is no
+//! connection, and the record answers (`tcp`).
 
-use std::collections::BTreeSet;
+mod tcp;
+
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use nanohost_core::{Class, Socket};
 use wasmtime::Result;
@@ -12,9 +17,66 @@ use wasmtime_wasi::p2::{DynPollable, SocketError, SocketResult, UdpSocket, subsc
 use wasmtime_wasi::sockets::{SocketAddrUse, WasiSockets, WasiSocketsView as _};
 
 use crate::answering::Answering;
-use crate::answers::Entry;
 use crate::record::Recorder;
 use crate::state::State;
+use tcp::{Tcp, view};
+
+/// The sockets of one call.
+pub(crate) struct Sockets {
+    granted: BTreeSet<Socket>,
+    /// What is known of each socket that the guest holds.
+    open: HashMap<u32, Open>,
+    /// How many there were.
+    opened: u32,
+    recorder: Recorder,
+    answering: Answering,
+}
+
+/// A socket that a guest holds.
+#[derive(Clone)]
+struct Open {
+    /// Counted from 0, in the order in which they were opened.
+    number: u32,
+    ipv6: bool,
+    /// The grant that it is connected under.
+    scope: Option<Arc<str>>,
+}
+
+impl Sockets {
+    pub(crate) fn new(granted: &BTreeSet<Socket>, recorder: Recorder, answering: Answering) -> Self {
+        Self { granted: granted.clone(), open: HashMap::new(), opened: 0, recorder, answering }
+    }
+
+    /// The grant that allows a connection, if one does. Records which it was, or the refusal.
+    fn connects(&self, address: SocketAddr) -> Option<Arc<str>> {
+        match grant(&self.granted, address) {
+            Some(scope) => {
+                self.recorder.operation(Class::Sockets, &scope);
+                Some(scope.into())
+            }
+            None => {
+                self.recorder.denied(Class::Sockets, "connect", &address.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// The granted address that an address is, in the grant's spelling.
+fn grant(granted: &BTreeSet<Socket>, address: SocketAddr) -> Option<String> {
+    // One address must not have two spellings: `::ffff:10.0.0.1` is 10.0.0.1.
+    let ip = match address.ip() {
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
+        ip @ IpAddr::V4(_) => ip,
+    };
+    let socket = Socket { address: ip, port: address.port() };
+    granted.contains(&socket).then(|| SocketAddr::new(ip, address.port()).to_string())
+}
+
+/// Every connection first binds a local address; only one of the host's choosing is harmless.
+fn binds_nothing(address: SocketAddr) -> bool {
+    address.ip().is_unspecified() && address.port() == 0
+}
 
 /// Adds the interfaces, where any address is granted.
 pub(crate) fn link(linker: &mut Linker<State>, granted: &BTreeSet<Socket>) -> Result<()> {
@@ -25,69 +87,26 @@ pub(crate) fn link(linker: &mut Linker<State>, granted: &BTreeSet<Socket>) -> Re
     wasi::network::add_to_linker::<State, WasiSockets>(linker, &options, State::sockets)?;
     wasi::instance_network::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
     wasi::ip_name_lookup::add_to_linker::<State, Refused>(linker, refused)?;
-    wasi::tcp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
-    wasi::tcp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    wasi::tcp::add_to_linker::<State, Tcp>(linker, view)?;
+    wasi::tcp_create_socket::add_to_linker::<State, Tcp>(linker, view)?;
     wasi::udp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
     wasi::udp_create_socket::add_to_linker::<State, Refused>(linker, refused)
 }
 
-/// Sets what the interfaces ask before they touch the network.
-pub(crate) fn configure(
-    wasi: &mut WasiCtxBuilder,
-    granted: &BTreeSet<Socket>,
-    recorder: &Recorder,
-    answering: &Answering,
-) {
-    let (granted, recorder, answering) = (granted.clone(), recorder.clone(), answering.clone());
-    wasi.allow_tcp(!granted.is_empty()).allow_udp(false).allow_ip_name_lookup(false);
+/// What wasmtime's implementation asks before it touches the network: once more what was decided when
+/// the guest asked, and nothing at all in a replay.
+pub(crate) fn configure(wasi: &mut WasiCtxBuilder, granted: &BTreeSet<Socket>, replays: bool) {
+    let granted = granted.clone();
+    wasi.allow_tcp(!granted.is_empty() && !replays).allow_udp(false).allow_ip_name_lookup(false);
     wasi.socket_addr_check(move |address, purpose| {
-        let allowed = allowed(&granted, address, purpose, &recorder);
-        // What comes over a connection is not recorded, and a replay makes none.
-        let unrecorded = Entry::Unrecorded { class: Class::Sockets.as_str().to_owned() };
-        let allowed = match purpose {
-            SocketAddrUse::TcpConnect if allowed && answering.is_recorded() => {
-                answering.ask(&unrecorded);
-                false
-            }
-            SocketAddrUse::TcpConnect if allowed => {
-                answering.tell(unrecorded);
-                true
-            }
-            _ => allowed,
-        };
+        let allowed = !replays
+            && match purpose {
+                SocketAddrUse::TcpBind => binds_nothing(address),
+                SocketAddrUse::TcpConnect => grant(&granted, address).is_some(),
+                _ => false,
+            };
         Box::pin(async move { allowed })
     });
-}
-
-fn allowed(
-    granted: &BTreeSet<Socket>,
-    address: SocketAddr,
-    purpose: SocketAddrUse,
-    recorder: &Recorder,
-) -> bool {
-    let operation = match purpose {
-        // Every connection first binds a local address; only one of the host's choosing is harmless.
-        SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => return true,
-        SocketAddrUse::TcpConnect => {
-            // One address must not have two spellings: `::ffff:10.0.0.1` is 10.0.0.1.
-            let ip = match address.ip() {
-                IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4),
-                ip @ IpAddr::V4(_) => ip,
-            };
-            let socket = Socket { address: ip, port: address.port() };
-            if granted.contains(&socket) {
-                recorder.operation(Class::Sockets, &SocketAddr::new(ip, address.port()).to_string());
-                return true;
-            }
-            "connect"
-        }
-        SocketAddrUse::TcpBind => "bind",
-        SocketAddrUse::TcpListen => "listen",
-        SocketAddrUse::TcpAccept => "accept",
-        _ => "udp",
-    };
-    recorder.denied(Class::Sockets, operation, &address.to_string());
-    false
 }
 
 /// Interfaces that can be imported along with TCP and give nothing: each attempt is recorded.
@@ -103,7 +122,7 @@ struct RefusedView<'a> {
 }
 
 fn refused(state: &mut State) -> RefusedView<'_> {
-    RefusedView { recorder: &state.files.recorder, table: &mut state.table }
+    RefusedView { recorder: &state.sockets.recorder, table: &mut state.table }
 }
 
 impl wasi::network::Host for RefusedView<'_> {

@@ -90,6 +90,15 @@ async fn kv_bomb() {
     success(&set(tight, &[], "a", "123456789").await);
     let report = set(tight, &[], "a", "1234567890").await;
     assert_eq!(fault(&report), FaultCode::KvLimit);
+    let said = |report: &CallReport, bound: &str| {
+        let Outcome::Fault(fault) = &report.outcome else { panic!("{report:?}") };
+        assert!(fault.message.ends_with(bound), "{}", fault.message);
+    };
+    said(&report, "`limits.kv_bytes`, for one call, is 10 bytes");
+    said(
+        &set("kv_held = \"9B\"", &[], "a", "1234567890").await,
+        "`limits.kv_held`, for all that is kept, is 9 bytes",
+    );
     assert_eq!(report.kv, KvDelta::default(), "nothing of it is committed");
     success(&set("", &[], "a", "1234567890").await);
 }

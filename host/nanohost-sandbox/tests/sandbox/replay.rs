@@ -2,8 +2,9 @@
 //! world, nothing of it is touched, and what differs is named.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nanohost_core::Class;
 use nanohost_sandbox::{
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::bench::{
-    Asks, Shelf, call, context, engine, fault, guest, replay_context, replay_tool, success, tool, tool_in,
+    Asks, Shelf, call, context, engine, fault, guest, replay_context, replay_tool, success, tool, tool_error,
+    tool_in,
 };
 use crate::http_server::{Identity, Names, Server, ok};
 
@@ -393,28 +395,79 @@ async fn secrets_are_neither_recorded_nor_needed() {
     }
 }
 
-/// What a socket brings is not recorded, and a record says so.
-#[tokio::test(flavor = "multi_thread")]
-async fn sockets_are_not_recorded() {
+/// A server that says back what it is told, when it was told everything, and how many asked it.
+fn echo_of_connections() -> (u16, Arc<AtomicUsize>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let answering = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept()?;
-        stream.write_all(b"hello")?;
-        std::io::Result::Ok(listener)
+    let port = listener.local_addr().expect("an address").port();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            counts.fetch_add(1, Ordering::SeqCst);
+            let mut told = Vec::new();
+            // A client that went away is no failure of the server.
+            let _ = stream.read_to_end(&mut told).and_then(|_| stream.write_all(&told));
+        }
     });
-    let port = address.port();
+    (port, asked)
+}
+
+fn over_sockets(function: &'static str, port: u16) -> Twice {
     let capabilities = format!("sockets = [{{ address = \"127.0.0.1\", port = {port} }}]");
-    let twice = Twice::new("net", "fetch", Asks { capabilities, ..Asks::default() });
-    let input = json!({ "address": "127.0.0.1", "port": port });
-    let live = twice.live(&input).await;
-    success(&live);
-    assert_eq!(live.answers.incomplete(), Some("what comes over a socket is not recorded"));
-    let listener = answering.join().expect("it ends").expect("a connection");
-    listener.set_nonblocking(true).expect("a listener");
-    let again = twice.again(&input, kept(&live)).await;
-    assert_ne!(again.report.outcome, live.outcome);
-    assert!(listener.accept().is_err(), "nobody connects");
+    Twice::new("net", function, Asks { capabilities, ..Asks::default() })
+}
+
+/// What comes over a connection comes again, and nobody is connected to.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections() {
+    let (port, asked) = echo_of_connections();
+    let twice = over_sockets("talk", port);
+    for text in ["hello", "", &"long ".repeat(100_000)] {
+        asked.store(0, Ordering::SeqCst);
+        let input = json!({ "address": "127.0.0.1", "port": port, "text": text });
+        let live = twice.live(&input).await;
+        assert_eq!(success(&live), &json!(format!("{text} from 127.0.0.1:{port}")));
+        let used = live.used.iter().find(|used| used.class == Class::Sockets).expect("a connection");
+        assert_eq!((used.read, used.written), (text.len() as u64, text.len() as u64));
+        same(&live, &twice.again(&input, kept(&live)).await);
+
+        let other = json!({ "address": "127.0.0.1", "port": port, "text": format!("{text}!") });
+        let again = twice.again(&other, kept(&live)).await;
+        let divergence = again.divergence.expect("something else was sent");
+        // Where nothing was sent then, there is no answer to sending.
+        let (what, detail) = match text {
+            "" => (Diverged::Question, format!("more to 127.0.0.1:{port}")),
+            _ => (Diverged::Request, "tcp send #0".to_owned()),
+        };
+        assert_eq!((divergence.what, divergence.detail), (what, detail));
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+}
+
+/// What was not to be had, and what was refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection() {
+    let (port, asked) = echo_of_connections();
+    let closed =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+    for (granted, wanted, error) in
+        [(closed, closed, "ConnectionRefused"), (port, closed, "PermissionDenied")]
+    {
+        let twice = over_sockets("talk", granted);
+        let input = json!({ "address": "127.0.0.1", "port": wanted, "text": "hello" });
+        let live = twice.live(&input).await;
+        assert_eq!(tool_error(&live), error);
+        same(&live, &twice.again(&input, kept(&live)).await);
+        let input = json!({ "address": "127.0.0.1", "port": granted, "text": "hello" });
+        if granted != wanted {
+            let again = twice.again(&input, kept(&live)).await;
+            assert_eq!(
+                again.divergence.expect("it was not asked").detail,
+                format!("tcp connect 127.0.0.1:{port} #0")
+            );
+        }
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
 
 /// Every value of a record in turn, made into something else.
@@ -453,6 +506,7 @@ async fn no_record_does_harm() {
     let disk = folder();
     let server = echo();
     let http = Asks { capabilities: rule(&server, ""), ..Asks::default() };
+    let (port, asked) = echo_of_connections();
     let limits = "deadline = \"300ms\"\n".to_owned();
     let mut replayed = 0;
     for (twice, input) in [
@@ -464,6 +518,7 @@ async fn no_record_does_harm() {
         ),
         (Twice::new("http", "send", http), json!({ "request": request(&server, "/", "body") })),
         (kv("keys"), json!({ "namespace": "ledger", "extra": [], "gone": [], "limit": 5 })),
+        (over_sockets("talk", port), json!({ "address": "127.0.0.1", "port": port, "text": "hello" })),
     ] {
         let live = twice.live(&input).await;
         let twice = Twice { asks: Asks { limits: limits.clone(), ..twice.asks.clone() }, ..twice };
@@ -476,4 +531,5 @@ async fn no_record_does_harm() {
     }
     assert!(replayed > 100, "{replayed}");
     assert_eq!(server.seen().len(), 1);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

@@ -188,6 +188,14 @@ pub(super) fn name(code: ErrorCode) -> &'static str {
     CODES.iter().find(|(known, _)| *known == code).map_or("io", |(_, name)| name)
 }
 
+/// How a stream ends whose error has no code.
+const FAILED: &str = "failed";
+
+/// The name of a stream's error.
+pub(super) fn name_of(error: &wasmtime::Error) -> &'static str {
+    error.downcast_ref::<std::io::Error>().map_or(FAILED, |error| name(error.into()))
+}
+
 /// The error of a name.
 pub(super) fn code(name: &str) -> Option<ErrorCode> {
     CODES.iter().find(|(_, known)| *known == name).map(|(code, _)| *code)
