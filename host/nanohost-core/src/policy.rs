@@ -353,6 +353,16 @@ impl Policy {
         self.folders.get(&(tool.clone(), guest.to_owned()))
     }
 
+    /// Whether it names any folder for a tool.
+    pub(crate) fn folders_of(&self, tool: &ToolName) -> bool {
+        self.folders.keys().any(|(own, _)| own == tool)
+    }
+
+    /// Whether it names any variable for a tool.
+    pub(crate) fn variables_of(&self, tool: &ToolName) -> bool {
+        self.env.keys().any(|(own, _)| own == tool)
+    }
+
     /// The row of a model, whether or not the policy is trusted.
     pub(crate) fn model(&self, alias: &str) -> Option<&ModelRule> {
         self.models.iter().find(|row| row.alias == alias)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::gap::{Gap, GapCode, Place};
 use super::judge::{Ask, Case};
-use super::remedy::permit_line;
+use super::remedy::ask_for;
 use super::{Admission, Offer, Refusal, admit, mentions};
 use crate::capability::Capability;
 use crate::facts::{Classified, classify};
@@ -150,11 +150,7 @@ pub fn explain(admission: &Admission, name: &str, question: &Question) -> Result
         place: place.or_else(|| manifest.capabilities_place().filter(|_| request.is_none())),
     });
     if request.is_none() {
-        remedies.push(format!(
-            "add to {}:\n\n[capabilities]\n{}",
-            manifest.source().name,
-            permit_line(&asked)
-        ));
+        remedies.push(ask_for(manifest, &asked));
     }
 
     let mut probe = Case::new(program, offer, policies, *today);

@@ -1,22 +1,22 @@
 //! The case of one tool: every import and every request is weighed, and what is missing noted.
 
+mod weigh;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::Path;
 
 use serde_json::Value;
 
 use super::Offer;
 use super::gap::{Gap, GapCode, Place, Withheld};
 use super::plan::{ArgsValidator, Requirement, Row, RuleGrant};
-use super::remedy::{declare, permit_line, quoted};
+use super::remedy::declare;
 use crate::capability::{
-    Access, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host, HttpRule, Random,
-    Together,
+    Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host, HttpRule, Random, Together,
 };
 use crate::check::CheckedProgram;
-use crate::facts::{Classified, Import, ToolExport, classify};
-use crate::policy::{Policy, Rule, Subject, Verdict, Wanted, agree, verdicts};
+use crate::facts::{Classified, ToolExport, classify};
+use crate::policy::{Policy, Rule, Subject, Verdict, Wanted, agree};
 use crate::program::{GrantTable, ToolUse};
 use crate::template::Reference;
 use crate::{Diagnostic, Diagnostics, Timestamp};
@@ -32,6 +32,8 @@ pub(super) struct Case<'a> {
     pub(super) invalid: Diagnostics,
     pub(super) warnings: Diagnostics,
     pub(super) gaps: Vec<Gap>,
+    /// What the program leaves of the manifest's requests.
+    asked: Vec<Capability>,
     /// The function that is called, known also where a call of it is refused.
     pub(super) called: Option<&'a ToolExport>,
     /// What of its requests was granted, known also where something else refuses the tool.
@@ -80,6 +82,7 @@ impl<'a> Case<'a> {
             invalid: Diagnostics::new(),
             warnings: Diagnostics::new(),
             gaps: Vec::new(),
+            asked: Vec::new(),
             called: None,
             granted: Vec::new(),
             weighed: None,
@@ -104,6 +107,7 @@ impl<'a> Case<'a> {
         self.check_callable(subject);
 
         let asks = self.asks();
+        self.asked = asks.iter().map(|ask| ask.capability.clone()).collect();
         let imports = self.imports(subject, &asks);
         let mut granted = Vec::new();
         for ask in asks.iter().filter(|ask| imports.classes.contains_key(&ask.capability.class())) {
@@ -368,338 +372,6 @@ impl<'a> Case<'a> {
             }
         }
         imports
-    }
-
-    fn import_gap(
-        &self,
-        code: GapCode,
-        class: Option<Class>,
-        import: &Import,
-        message: String,
-        help: String,
-    ) -> Gap {
-        Gap {
-            code,
-            tool: Some(self.offer.local.clone()),
-            class,
-            value: import.name.clone(),
-            asks: None,
-            not_granted_by: Some(Withheld {
-                file: self.offer.manifest.source().name.clone(),
-                rule: None,
-                place: self.offer.manifest.capabilities_place(),
-            }),
-            message,
-            help,
-        }
-    }
-
-    fn narrowed_away(&self, class: Class, import: &Import) -> Gap {
-        let asks = self.offer.manifest.asks().iter().find(|ask| ask.capability.class() == class);
-        let place = self.uses.map(|uses| Place::new(&self.program.source, &uses.span));
-        Gap {
-            code: GapCode::NotGranted,
-            tool: Some(self.offer.local.clone()),
-            class: Some(class),
-            value: import.name.clone(),
-            asks: asks.and_then(|ask| Some(Place::new(self.offer.manifest.source(), ask.span.as_ref()?))),
-            message: format!(
-                "the component of `{}` imports {:?}, and the program's grant leaves it no {class}",
-                self.offer.manifest.name(),
-                import.name
-            ),
-            help: format!("name {class} in the `grant` of [tools.{}], or drop the grant", self.offer.local),
-            not_granted_by: Some(Withheld { file: self.program.source.name.clone(), rule: None, place }),
-        }
-    }
-
-    /// Whether every policy lets `import` be a trap.
-    fn decide_stub(&mut self, subject: Subject<'_>, import: &Import) -> bool {
-        let class = match classify(import) {
-            Classified::Authority(class) => class,
-            _ => return false,
-        };
-        let stub = self.offer.manifest.stubs().iter().find(|stub| stub.value.matches(import));
-        let asks = stub.map(|stub| Place::new(self.offer.manifest.source(), &stub.span));
-        let lines =
-            stub.map(|stub| format!("stub = [{}]", quoted(&stub.value.to_string()))).unwrap_or_default();
-        let what = format!("stub {}", import.name);
-        self.weigh(subject, Wanted::Stub(import), class, import.name.clone(), what, asks, &lines)
-    }
-
-    /// Whether the tool gets what `ask` asks for.
-    pub(super) fn decide(&mut self, subject: Subject<'_>, ask: &Ask<'_>) -> bool {
-        let capability = &ask.capability;
-        let asks = ask.span.map(|span| Place::new(self.offer.manifest.source(), span));
-        let host = match capability {
-            Capability::Filesystem(folder) => match self.agreed(Policy::folder, &folder.guest) {
-                Ok(host) => Some(host),
-                Err(conflict) => {
-                    self.gaps.push(self.host_gap(GapCode::FolderConflict, ask, Some(conflict)));
-                    return false;
-                }
-            },
-            _ => None,
-        };
-        let wanted = Wanted::Capability(capability, host.flatten());
-        if !self.weigh(
-            subject,
-            wanted,
-            capability.class(),
-            capability.value(),
-            capability.to_string(),
-            asks,
-            &permit_line(capability),
-        ) {
-            return false;
-        }
-        match capability {
-            Capability::Filesystem(folder) => match host.flatten() {
-                None => {
-                    self.gaps.push(self.host_gap(GapCode::FolderMissing, ask, None));
-                    false
-                }
-                Some(host) if folder.access == Access::Write && self.holds_control_files(host) => {
-                    self.gaps.push(self.host_gap(GapCode::GrantCoversControlFiles, ask, None));
-                    false
-                }
-                Some(_) => true,
-            },
-            Capability::Env(name) => match self.agreed(Policy::variable, name) {
-                Ok(Some(_)) => true,
-                Ok(None) => {
-                    self.gaps.push(self.host_gap(GapCode::EnvMissing, ask, None));
-                    false
-                }
-                Err(conflict) => {
-                    self.gaps.push(self.host_gap(GapCode::EnvConflict, ask, Some(conflict)));
-                    false
-                }
-            },
-            _ => true,
-        }
-    }
-
-    /// `capability` as every policy grants it: a name may lead to the operator's own network where
-    /// each of them says so.
-    fn with_private(&self, subject: Subject<'_>, capability: Capability) -> Capability {
-        let Capability::Http(rule) = capability else { return capability };
-        let wider = Capability::Http(HttpRule { private: true, ..rule.clone() });
-        let wanted = Wanted::Capability(&wider, None);
-        let private = verdicts(self.policies, subject, wanted)
-            .iter()
-            .all(|(_, verdict)| matches!(verdict, Verdict::Permitted(_) | Verdict::Abstains));
-        Capability::Http(HttpRule { private, ..rule })
-    }
-
-    /// Asks every policy, notes which rows grant and every reason against.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one gap, in the order a reader meets them")]
-    fn weigh(
-        &mut self,
-        subject: Subject<'_>,
-        wanted: Wanted<'_>,
-        class: Class,
-        value: String,
-        what: String,
-        asks: Option<Place>,
-        lines: &str,
-    ) -> bool {
-        let inert = matches!(wanted, Wanted::Capability(capability, _) if capability.is_inert());
-        let mut permitted = true;
-        for (policy, verdict) in verdicts(self.policies, subject, wanted) {
-            let file = &policy.source().name;
-            let (code, rule, place, because, help) = match verdict {
-                Verdict::Permitted(rule) => {
-                    if !inert {
-                        self.rules.push(RuleGrant {
-                            rule: rule.id.clone(),
-                            granted: what.clone(),
-                            place: Place::new(policy.source(), &rule.span),
-                        });
-                    }
-                    continue;
-                }
-                Verdict::Forbidden(rule, span) => (
-                    GapCode::Forbidden,
-                    Some(rule),
-                    Some(span),
-                    format!("row `{}` of {file} forbids it{}", rule.id, because(rule)),
-                    format!(
-                        "narrow the manifest or the program's grant, or have the operator narrow row `{}`",
-                        rule.id
-                    ),
-                ),
-                _ if inert => continue,
-                Verdict::Abstains => continue,
-                Verdict::Expired(rule) => (
-                    GapCode::NotGranted,
-                    Some(rule),
-                    Some(&rule.span),
-                    format!("row `{}` of {file}, which permitted it, has expired", rule.id),
-                    format!("renew `expires` of row `{}` in {file}", rule.id),
-                ),
-                Verdict::OtherComponent(rule) => (
-                    GapCode::NotGranted,
-                    Some(rule),
-                    Some(rule.digest.as_ref().map_or(&rule.span, |digest| &digest.span)),
-                    format!("row `{}` of {file} permits it to another component", rule.id),
-                    format!(
-                        "look through what was built; if it is to have this, bind row `{}` of {file} to it:\n\ndigest = \
-                         \"sha256:{}\"",
-                        rule.id, subject.component
-                    ),
-                ),
-                Verdict::Untrusted(rule) => (
-                    GapCode::NotGranted,
-                    Some(rule),
-                    Some(&rule.span),
-                    format!(
-                        "row `{}` of {file} permits it, but nobody has said that policy is to be trusted",
-                        rule.id
-                    ),
-                    format!(
-                        "read {file}; then name it with --policy, or trust its project: nanohost trust DIR"
-                    ),
-                ),
-                Verdict::NoRow(Some(rule)) => (
-                    GapCode::NotGranted,
-                    None,
-                    Some(&rule.span),
-                    format!("no row of {file} permits it"),
-                    format!(
-                        "add to row `{}` of {file}:\n\n{lines}{}",
-                        rule.id,
-                        self.host_lines(wanted, policy)
-                    ),
-                ),
-                Verdict::NoRow(None) => (
-                    GapCode::NotGranted,
-                    None,
-                    policy.near_miss(subject).map(|(rule, ..)| &rule.span),
-                    format!("no row of {file} permits it"),
-                    format!(
-                        "{}{}:\n\n[[permit]]\nid = {}\nprogram = {}\ntool = {}\n{lines}{}",
-                        policy.near_miss(subject).map_or_else(String::new, |(rule, key, says)| format!(
-                            "did you mean row `{}`, which says `{key} = {}`? Otherwise ",
-                            rule.id,
-                            quoted(says)
-                        )),
-                        match policy.is_built_in() {
-                            true => "write a policy, such as policies/local.toml, with".into(),
-                            false => format!("add to {file}"),
-                        },
-                        quoted(&format!("{}-{class}", subject.tool)),
-                        quoted(subject.program),
-                        quoted(subject.tool.as_str()),
-                        self.host_lines(wanted, policy),
-                    ),
-                ),
-            };
-            permitted = false;
-            let place = place.map(|span| Place::new(policy.source(), span));
-            self.gaps.push(Gap {
-                code,
-                tool: Some(self.offer.local.clone()),
-                class: Some(class),
-                value: value.clone(),
-                asks: asks.clone(),
-                message: format!("tool `{}` asks for {what}, and {because}", subject.tool),
-                help,
-                not_granted_by: Some(Withheld {
-                    file: file.clone(),
-                    rule: rule.map(|rule| rule.id.clone()),
-                    place,
-                }),
-            });
-        }
-        permitted
-    }
-
-    /// The lines that say which folder or value stands behind a grant, where none says it yet.
-    fn host_lines(&self, wanted: Wanted<'_>, policy: &Policy) -> String {
-        let tool = self.offer.manifest.name();
-        match wanted {
-            Wanted::Capability(Capability::Filesystem(folder), _)
-                if policy.folder(tool, &folder.guest).is_none() =>
-            {
-                format!("\n\n[folders.{tool}]\n{} = \"<folder of this machine>\"", quoted(&folder.guest))
-            }
-            Wanted::Capability(Capability::Env(name), _) if policy.variable(tool, name).is_none() => {
-                format!("\n\n[env.{tool}]\n{name} = \"<value>\"")
-            }
-            _ => String::new(),
-        }
-    }
-
-    /// What the policies that name a host side for `key` agree on. The error is the place of the
-    /// one that differs.
-    pub(super) fn agreed<'p>(
-        &self,
-        lookup: impl Fn(&'p Policy, &crate::ToolName, &str) -> Option<&'p crate::manifest::Spanned<String>>,
-        key: &str,
-    ) -> Result<Option<&'p str>, Place>
-    where
-        'a: 'p,
-    {
-        let mut agreed: Option<&'p str> = None;
-        for policy in self.policies {
-            let Some(named) = lookup(policy, self.offer.manifest.name(), key) else { continue };
-            match agreed {
-                Some(other) if other != named.value => return Err(Place::new(policy.source(), &named.span)),
-                _ => agreed = Some(&named.value),
-            }
-        }
-        Ok(agreed)
-    }
-
-    /// Whether who writes below `host` could change what governs it, as far as texts show it.
-    /// Whoever knows the paths of programs, tools, keys and the store looks at those.
-    fn holds_control_files(&self, host: &str) -> bool {
-        let host = Path::new(host);
-        self.policies
-            .iter()
-            .any(|policy| !policy.base_dir().is_empty() && Path::new(policy.base_dir()).starts_with(host))
-            || host.components().any(|part| [".git", ".cargo"].iter().any(|name| part.as_os_str() == *name))
-    }
-
-    fn host_gap(&self, code: GapCode, ask: &Ask<'_>, conflict: Option<Place>) -> Gap {
-        let tool = self.offer.manifest.name();
-        let capability = &ask.capability;
-        let policy = &self.policies[0];
-        let because = match code {
-            GapCode::FolderConflict => "two policies name different folders for it",
-            GapCode::EnvConflict => "two policies name different values for it",
-            GapCode::FolderMissing => {
-                "it is permitted, but no policy says which folder of this machine it is"
-            }
-            GapCode::GrantCoversControlFiles => {
-                "the folder that the policy names for it holds, or is, what decides about grants: a policy, `.git` or \
-                 `.cargo`"
-            }
-            _ => "it is permitted, but no policy says what value it has",
-        };
-        let help = match conflict {
-            Some(_) => "let the policies agree, or only one of them name it".into(),
-            None if code == GapCode::GrantCoversControlFiles => {
-                format!("name a folder of its own for it in [folders.{tool}] of {}", policy.source().name)
-            }
-            None => format!(
-                "add to {}:{}",
-                policy.source().name,
-                self.host_lines(Wanted::Capability(capability, None), policy)
-            ),
-        };
-        let file = conflict.as_ref().map_or(&policy.source().name, |place| &place.source.name).clone();
-        Gap {
-            code,
-            tool: Some(self.offer.local.clone()),
-            class: Some(capability.class()),
-            value: capability.value(),
-            asks: ask.span.map(|span| Place::new(self.offer.manifest.source(), span)),
-            message: format!("tool `{tool}` asks for {capability}; {because}"),
-            help,
-            not_granted_by: Some(Withheld { file, rule: None, place: conflict }),
-        }
     }
 
     /// The grants of what was granted.

@@ -6,17 +6,17 @@ use crate::capability::{Capability, Class, Method};
 use crate::facts::Import;
 use crate::manifest::Manifest;
 
-/// The manifest line that declares what `import` needs.
+/// What the author of `manifest` adds to it for `import`.
 pub(super) fn declare(manifest: &Manifest, class: Class, import: &Import) -> String {
     let package = import.name.split('/').next().unwrap_or_default();
-    let stub = format!("stub = [{}]", quoted(&format!("{package}/*")));
-    let file = &manifest.source().name;
+    let mut stubs: Vec<String> = manifest.stubs().iter().map(|stub| stub.value.to_string()).collect();
+    stubs.push(format!("{package}/*"));
     let line = match class {
         Class::Filesystem => "filesystem = [{ guest = \"/data\", access = \"read\" }]",
         Class::Env => "env = [\"NAME\"]",
         Class::Kv => "kv = [\"namespace\"]",
-        Class::Clock => return format!("set in {file}:\n\n[capabilities]\nclock = \"virtual\""),
-        Class::Random => return format!("set in {file}:\n\n[capabilities]\nrandom = \"seeded\""),
+        Class::Clock => return under_capabilities(manifest, "clock = \"virtual\""),
+        Class::Random => return under_capabilities(manifest, "random = \"seeded\""),
         Class::Sockets => "sockets = [{ address = \"127.0.0.1\", port = 7 }]",
         Class::Http => {
             "http = [{ scheme = \"https\", host = \"api.example.com\", methods = [\"GET\"], path = \"/v1/**\" }]"
@@ -26,33 +26,72 @@ pub(super) fn declare(manifest: &Manifest, class: Class, import: &Import) -> Str
         }
     };
     format!(
-        "its author adds to {file}, with what it really needs:\n\n[capabilities]\n{line}\n\nor, above its tables, if the tool never uses it:\n\n{stub}"
+        "its author declares what it really needs: {}\n\nor, above its tables, if the tool never uses it:\n\n{}",
+        under_capabilities(manifest, line),
+        stub_line(&stubs)
     )
 }
 
-/// The line of a policy row that permits `capability`.
-pub(super) fn permit_line(capability: &Capability) -> String {
+/// What the author of `manifest` adds to it so that it asks for `capability` too.
+pub(super) fn ask_for(manifest: &Manifest, capability: &Capability) -> String {
+    under_capabilities(manifest, &permit_line(manifest.asks().iter().map(|ask| &ask.capability), capability))
+}
+
+fn under_capabilities(manifest: &Manifest, line: &str) -> String {
+    let file = &manifest.source().name;
+    // A table has one header, and a key stands in it once.
+    match manifest.capabilities_place() {
+        Some(_) => format!("write under [capabilities] of {file}:\n\n{line}"),
+        None => format!("add to {file}:\n\n[capabilities]\n{line}"),
+    }
+}
+
+/// The line that says `capability`, beside what `present` says of its class: a key stands in a table
+/// once, so that what is there already stands in the line too.
+pub(super) fn permit_line<'c>(
+    present: impl Iterator<Item = &'c Capability>,
+    capability: &Capability,
+) -> String {
+    let class = capability.class();
+    let mut items: Vec<String> =
+        present.filter(|own| own.class() == class && !capability.covers(own)).map(item).collect();
+    items.push(item(capability));
     match capability {
-        Capability::Filesystem(folder) => {
-            format!("filesystem = [{{ guest = {}, access = \"{}\" }}]", quoted(&folder.guest), folder.access)
-        }
-        Capability::Env(name) => format!("env = [{}]", quoted(name)),
-        Capability::Kv(name) => format!("kv = [{}]", quoted(name)),
         Capability::Clock(clock) => format!("clock = \"{clock}\""),
         Capability::Random(random) => format!("random = \"{random}\""),
+        _ => format!("{class} = [{}]", items.join(", ")),
+    }
+}
+
+/// The line of a policy row that permits stubs.
+pub(super) fn stub_line(patterns: &[String]) -> String {
+    let patterns: BTreeSet<&String> = patterns.iter().collect();
+    format!("stub = [{}]", patterns.into_iter().map(|pattern| quoted(pattern)).collect::<Vec<_>>().join(", "))
+}
+
+/// One of what the line of its class lists.
+fn item(capability: &Capability) -> String {
+    match capability {
+        Capability::Filesystem(folder) => {
+            format!("{{ guest = {}, access = \"{}\" }}", quoted(&folder.guest), folder.access)
+        }
+        Capability::Env(name) | Capability::Kv(name) => quoted(name),
+        Capability::Clock(clock) => clock.to_string(),
+        Capability::Random(random) => random.to_string(),
         Capability::Sockets(socket) => {
-            format!("sockets = [{{ address = \"{}\", port = {} }}]", socket.address, socket.port)
+            format!("{{ address = \"{}\", port = {} }}", socket.address, socket.port)
         }
         Capability::Http(rule) => format!(
-            "http = [{{ scheme = \"{}\", host = {}, port = {}, methods = [{}], path = {} }}]",
+            "{{ scheme = \"{}\", host = {}, port = {}, methods = [{}], path = {}{} }}",
             rule.scheme.as_str(),
             quoted(&rule.host.to_string()),
             rule.port,
             methods(&rule.methods),
             quoted(&rule.path.to_string()),
+            if rule.private { ", private = true" } else { "" },
         ),
         Capability::Secrets(rule) => format!(
-            "secrets = [{{ name = {}, header = {}, host = {}, methods = [{}], path = {} }}]",
+            "{{ name = {}, header = {}, host = {}, methods = [{}], path = {} }}",
             quoted(&rule.name),
             quoted(&rule.header),
             quoted(&rule.host.to_string()),

@@ -695,6 +695,77 @@ fn a_row_of_nearly_the_name_is_asked_about() {
     }
 }
 
+/// The policy as somebody leaves it who does what a refusal says, and nothing else.
+fn mended(policy: &str, help: &str) -> String {
+    let mut lines: Vec<String> = policy.lines().map(str::to_owned).collect();
+    let mut header = "tool = \"t\"".to_owned();
+    for said in help.lines().skip(1).filter(|said| !said.is_empty()) {
+        if let Some(under) = said.strip_prefix("under ") {
+            under.trim_end_matches(':').clone_into(&mut header);
+        } else if said.starts_with('[') {
+            lines.extend([String::new(), said.to_owned()]);
+            said.clone_into(&mut header);
+        } else {
+            let key = said.split(" = ").next().expect("a line of TOML");
+            let widened = help.starts_with("widen") && header.starts_with("tool");
+            lines.retain(|line| !(widened && line.starts_with(&format!("{key} = "))));
+            let at = lines.iter().rposition(|line| *line == header).expect("it is there");
+            lines.insert(at + 1, said.replace("<folder of this machine>", "data"));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Each refusal names the file as it has to be: what is there already stands in the line, no key and
+/// no table twice.
+#[test]
+fn the_lines_to_add_can_be_pasted() {
+    let manifest = "stub = [\"wasi:sockets/tcp\", \"wasi:sockets/udp\"]\n[capabilities]\nkv = [\"a\", \"b\", \"c\"]\n\
+        env = [\"A\", \"B\"]\nclock = \"real\"\nfilesystem = [{ guest = \"/data\", access = \"read\" }, { guest = \"/out\", \
+        access = \"write\" }]\nhttp = [{ scheme = \"https\", host = \"a.test\", methods = [\"GET\"], path = \"/**\" }, \
+        { scheme = \"https\", host = \"b.test\", methods = [\"GET\"], path = \"/**\" }]";
+    let imports = [KV, ENV, CLOCK, FILES, HTTP, TCP, "wasi:sockets/udp@0.2.6"];
+    let row = "[[permit]]\nid = \"r\"\nprogram = \"p\"\ntool = \"t\"\n";
+    for (start, rounds) in [
+        (row.to_owned(), 8),
+        (
+            format!(
+                "{row}kv = [\"z\", \"b\"]\nenv = [\"B\"]\n\n[env.t]\nB = \"1\"\n\n[folders.t]\n\"/out\" = \"out\""
+            ),
+            7,
+        ),
+        (
+            format!(
+                "{row}filesystem = [{{ guest = \"/out\", access = \"read\" }}]\nstub = [\"wasi:sockets/udp\"]"
+            ),
+            8,
+        ),
+        (
+            format!(
+                "{row}http = [{{ scheme = \"https\", host = \"b.test\", methods = [\"GET\"], path = \"/**\", private = true }}]\nclock = \"virtual\""
+            ),
+            8,
+        ),
+    ] {
+        let mut policy = start.clone();
+        let mut taken = 0;
+        loop {
+            let denied = match admit(World::new(manifest, &imports, &policy).admission()) {
+                Ok(_) => break,
+                Err(Refusal::Denied(denied)) => denied,
+                Err(other) => panic!("{other:?}\n{policy}"),
+            };
+            policy = mended(&policy, &denied.gaps()[0].help);
+            taken += 1;
+            assert!(taken <= rounds, "{}\n{policy}", denied.gaps()[0].help);
+        }
+        // Nothing that the row said before is lost.
+        for kept in ["\"z\"", "private = true"] {
+            assert_eq!(policy.contains(kept), start.contains(kept), "{policy}");
+        }
+    }
+}
+
 #[test]
 fn a_gap_shows_both_causes() {
     let gap = |policy: &str| World::new(LEDGER, &[KV], policy).denied().gaps()[0].clone();
