@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::admit::{Offer, called, quoted, schema_digest};
 use crate::check::CheckedProgram;
 use crate::document::{self, Entry, Fields, Format, NodeValue, Report};
-use crate::manifest::{read_digest, refuse_unenforceable};
+use crate::manifest::{Manifest, read_digest, refuse_unenforceable, said_limits};
 use crate::program::ToolOrigin;
 use crate::{Diagnostic, Diagnostics, Digest, Source, ToolName};
 
@@ -41,6 +41,8 @@ pub struct Pin {
     /// What the manifest asks for that carries authority: the same as the manifest's digest says, so
     /// that who reads a change of the lock reads what it means.
     pub asks: BTreeSet<String>,
+    /// What else the manifest says that decides about a run, likewise: effects, personal data, limits.
+    pub claims: BTreeSet<String>,
 }
 
 /// The tools of one program, pinned.
@@ -94,6 +96,7 @@ impl Pins {
                 input: schema_digest(&export.input),
                 output: schema_digest(&export.output),
                 asks: asks.map(|ask| ask.capability.to_string()).chain(stubs).collect(),
+                claims: claims(manifest),
             };
             pins.insert(offer.local.clone(), pin);
         }
@@ -123,7 +126,7 @@ impl Pins {
              `nanohost update`: commit it, and read its changes.\nformat = {FORMAT}\n"
         );
         for (local, pin) in &self.0 {
-            let Pin { path, tool, version, manifest, function, input, output, asks } = pin;
+            let Pin { path, tool, version, manifest, function, input, output, asks, claims } = pin;
             let digest = |digest: &Digest| format!("sha256:{digest}");
             let lines = [
                 ("path", path.clone()),
@@ -139,15 +142,25 @@ impl Pins {
             for (key, value) in lines {
                 out.extend(value.map(|value| format!("{key} = {}\n", quoted(&value))));
             }
-            let asks: String = asks.iter().map(|ask| format!("    {},\n", quoted(ask))).collect();
-            out.push_str(&if asks.is_empty() {
-                "asks = []\n".to_owned()
-            } else {
-                format!("asks = [\n{asks}]\n")
-            });
+            for (key, lines) in [("asks", asks), ("claims", claims)] {
+                let lines: String = lines.iter().map(|line| format!("    {},\n", quoted(line))).collect();
+                out.push_str(&match lines.is_empty() {
+                    true => format!("{key} = []\n"),
+                    false => format!("{key} = [\n{lines}]\n"),
+                });
+            }
         }
         out
     }
+}
+
+/// What a manifest says, beside what it asks for, that decides about a run.
+fn claims(manifest: &Manifest) -> BTreeSet<String> {
+    let of_each = manifest.functions().iter().flat_map(|(name, function)| {
+        let effect = function.effect.map(|effect| format!("effect of {name}: {effect}"));
+        effect.into_iter().chain(function.pii.iter().map(move |path| format!("pii of {name}: {path}")))
+    });
+    of_each.chain(said_limits(manifest.limits())).collect()
 }
 
 impl Lock {
@@ -240,12 +253,14 @@ fn pin(entry: &Entry, report: &mut Report) -> Option<(ToolName, Pin, Places)> {
         }
         read_digest(&mut fields, key, report)
     });
-    let asks = fields.texts("asks", report).unwrap_or_default();
-    let asks = asks.into_iter().map(|(ask, _)| ask.to_owned()).collect();
+    let [asks, claims] = ["asks", "claims"].map(|key| {
+        let lines = fields.texts(key, report).unwrap_or_default();
+        lines.into_iter().map(|(line, _)| line.to_owned()).collect()
+    });
     // A package is pinned by these too.
     refuse_unenforceable(&mut fields, &["package", "component", "publisher"], report);
     let mut keys = BTreeMap::new();
-    for key in ["path", "tool", "version", "manifest", "function", "input", "output", "asks"] {
+    for key in ["path", "tool", "version", "manifest", "function", "input", "output", "asks", "claims"] {
         keys.extend(fields.node(key).map(|node| (key, node.span.clone())));
     }
     fields.finish(report);
@@ -258,6 +273,7 @@ fn pin(entry: &Entry, report: &mut Report) -> Option<(ToolName, Pin, Places)> {
         input: input?.value,
         output: output?.value,
         asks,
+        claims,
     };
     Some((local?, pin, Places { tool: entry.key_span.clone(), keys }))
 }

@@ -17,7 +17,9 @@ pub(crate) use capabilities::{
     Side, is_namespace, is_variable, read_capabilities, read_digest, read_stubs, refuse_unenforceable,
     spanned,
 };
-pub(crate) use limits::{GivenLimits, read_bytes, read_limits, read_time, read_together};
+pub(crate) use limits::{
+    GivenLimits, read_bytes, read_limits, read_time, read_together, said as said_limits,
+};
 
 /// A tool's manifest. Holding one proves: every key is known and enforced, every limit is finite.
 #[derive(Debug, Clone)]

@@ -36,6 +36,8 @@ pub fn moves(pinned: &Pins, now: &Pins) -> Vec<Move> {
                 add("tools", before.map(described), after.map(described), change);
                 let (was, is) = (before.map(|pin| &pin.asks), after.map(|pin| &pin.asks));
                 asks(was, is, &mut add);
+                let (was, is) = (before.map(|pin| &pin.claims), after.map(|pin| &pin.claims));
+                claims(was, is, &mut add);
             }
         }
     }
@@ -50,7 +52,7 @@ fn described(pin: &Pin) -> String {
 type Add<'a> = dyn FnMut(&'static str, Option<String>, Option<String>, Change) + 'a;
 
 fn one(before: &Pin, after: &Pin, add: &mut Add<'_>) {
-    let Pin { path, tool, version, manifest, function, input, output, asks: asked } = before;
+    let Pin { path, tool, version, manifest, function, input, output, asks: asked, claims: claimed } = before;
     let digest = |digest: &crate::Digest| Some(format!("sha256:{digest}"));
     for (what, was, is) in [
         ("path", path.clone(), after.path.clone()),
@@ -66,6 +68,7 @@ fn one(before: &Pin, after: &Pin, add: &mut Add<'_>) {
         }
     }
     asks(Some(asked), Some(&after.asks), add);
+    claims(Some(claimed), Some(&after.claims), add);
 }
 
 /// What is asked for beyond what was, and what is asked for no longer.
@@ -74,6 +77,14 @@ fn asks(before: Option<&BTreeSet<String>>, after: Option<&BTreeSet<String>>, add
     let (before, after) = (before.unwrap_or(&none), after.unwrap_or(&none));
     after.difference(before).for_each(|ask| add("asks", None, Some(ask.clone()), Change::Widened));
     before.difference(after).for_each(|ask| add("asks", Some(ask.clone()), None, Change::Narrowed));
+}
+
+/// What else is said now, and what no longer.
+fn claims(before: Option<&BTreeSet<String>>, after: Option<&BTreeSet<String>>, add: &mut Add<'_>) {
+    let none = BTreeSet::new();
+    let (before, after) = (before.unwrap_or(&none), after.unwrap_or(&none));
+    before.difference(after).for_each(|claim| add("claims", Some(claim.clone()), None, Change::Changed));
+    after.difference(before).for_each(|claim| add("claims", None, Some(claim.clone()), Change::Changed));
 }
 
 impl Move {
@@ -88,6 +99,13 @@ impl Move {
             ("asks", None, Some(ask)) => {
                 format!("the manifest of `{tool}` asks for {ask}, which the lock does not have")
             }
+            ("claims", None, Some(claim)) => {
+                format!("the manifest of `{tool}` says `{claim}`, which the lock does not have")
+            }
+            ("claims", before, _) => format!(
+                "the lock says that the manifest of `{tool}` says `{}`, and it does not",
+                before.as_deref().unwrap_or_default()
+            ),
             ("asks", before, _) => format!(
                 "the lock says that the manifest of `{tool}` asks for {}, and it does not",
                 before.as_deref().unwrap_or_default()
@@ -118,6 +136,10 @@ impl Move {
             ("asks", None, Some(ask)) => format!("widened: its manifest asks for {ask}"),
             ("asks", before, _) => {
                 format!("narrowed: its manifest asks no longer for {}", before.as_deref().unwrap_or_default())
+            }
+            ("claims", None, Some(claim)) => format!("its manifest says {claim}"),
+            ("claims", before, _) => {
+                format!("its manifest no longer says {}", before.as_deref().unwrap_or_default())
             }
             ("manifest", before, after) => {
                 format!("its manifest is another one: {} was {}", plain(after), plain(before))

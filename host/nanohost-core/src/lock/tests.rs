@@ -51,6 +51,8 @@ fn one_line_a_case() {
         (text("pinned = true"), "unknown_field@11"),
         (text("asks = \"kv ledger\""), "invalid_field@11"),
         (text("asks = [1]"), "invalid_field@11"),
+        (text("claims = [\"limits.memory 1GiB\"]"), "ok"),
+        (text("claims = \"pii of f: input.a\""), "invalid_field@11"),
         // What only packages have: read and not enforced, it would protect nothing.
         (text(&format!("component = \"{}\"", digest('d'))), "unenforceable@11"),
         (text("publisher = \"ed25519:x\""), "unenforceable@11"),
@@ -76,7 +78,7 @@ fn what_is_written_is_read_back_and_written_the_same() {
     assert_eq!(again.pins().to_text(), written);
     assert!(written.contains("\n[tools.refund]\n"), "{written}");
     assert!(
-        written.ends_with("asks = [\n    \"http POST https://a/**\",\n    \"kv ledger\",\n]\n"),
+        written.ends_with("asks = [\n    \"http POST https://a/**\",\n    \"kv ledger\",\n]\nclaims = []\n"),
         "{written}"
     );
 }
@@ -142,6 +144,17 @@ fn moves_say_what_widens_and_what_narrows() {
     assert_eq!(said[1], (Change::Widened, "widened: its manifest asks for http POST https://a/**".into()));
     assert_eq!(said[2], (Change::Narrowed, "narrowed: its manifest asks no longer for clock real".into()));
     assert_eq!(said.len(), 3);
+    // What else decides about a run is told as what it is.
+    let claims = |of: &str| sound(&text(&format!("claims = [{of}]")));
+    let (claimed, claims_now) = (
+        claims("\"effect of pay: external\", \"limits.memory 128MiB\""),
+        claims("\"effect of pay: pure\", \"limits.memory 128MiB\""),
+    );
+    let said: Vec<String> = moves(claimed.pins(), claims_now.pins()).iter().map(Move::sentence).collect();
+    assert_eq!(
+        said,
+        ["its manifest no longer says effect of pay: external", "its manifest says effect of pay: pure",]
+    );
     // A tool that is new widens by all it asks for.
     let all = moves(&Pins::default(), before.pins());
     let changes: Vec<Change> = all.iter().map(|own| own.change).collect();

@@ -95,6 +95,38 @@ impl GivenLimits {
     }
 }
 
+/// The bounds that are not the default, a line each: `limits.memory 128MiB`.
+pub(crate) fn said(limits: Limits) -> Vec<String> {
+    let of = |limits: Limits| {
+        let Limits {
+            memory,
+            fuel,
+            deadline,
+            output,
+            logs,
+            http_calls,
+            http_bytes,
+            file_bytes,
+            kv_bytes,
+            kv_held,
+        } = limits;
+        [
+            ("memory", show_bytes(memory)),
+            ("fuel", fuel.to_string()),
+            ("deadline", show_millis(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX))),
+            ("output", show_bytes(output)),
+            ("logs", show_bytes(logs)),
+            ("http_calls", http_calls.to_string()),
+            ("http_bytes", show_bytes(http_bytes)),
+            ("file_bytes", show_bytes(file_bytes)),
+            ("kv_bytes", show_bytes(kv_bytes)),
+            ("kv_held", show_bytes(kv_held)),
+        ]
+    };
+    let others = of(limits).into_iter().zip(of(DEFAULT_LIMITS)).filter(|(own, default)| own != default);
+    others.map(|((key, value), _)| format!("limits.{key} {value}")).collect()
+}
+
 /// Reads the bounds of `fields`. Zero, absurd and unreadable ones are `invalid_limit`.
 pub(crate) fn read_limits(fields: &mut Fields<'_>, report: &mut Report) -> GivenLimits {
     GivenLimits {
