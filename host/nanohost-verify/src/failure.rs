@@ -60,6 +60,23 @@ impl Failure {
         Self { exit: Exit::Host, findings: findings.into() }.into()
     }
 
+    /// The same failure with one more remedy to each finding.
+    pub fn with_help(error: anyhow::Error, help: &str) -> anyhow::Error {
+        match error.downcast::<Self>() {
+            Ok(Self { exit, findings }) => {
+                let told = |finding: Diagnostic| {
+                    let all = match &finding.help {
+                        Some(own) => format!("{own}; {help}"),
+                        None => help.to_owned(),
+                    };
+                    finding.help(all)
+                };
+                Self { exit, findings: findings.into_iter().map(told).collect() }.into()
+            }
+            Err(error) => error,
+        }
+    }
+
     /// An input or output error on a file the user named or the host keeps.
     pub fn io(
         code: &'static str,

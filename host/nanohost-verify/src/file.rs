@@ -1,10 +1,12 @@
 //! An exported file, judged line by line in the memory of its longest one. Believes nothing in it.
 
-use std::io::{BufReader, Seek as _};
+use std::io::{self, BufRead, BufReader, Read as _, Seek};
 use std::path::Path;
 
+use nanohost_core::dsse::Unverified;
 use nanohost_core::export::{self, ExportReader, Misplaced, Part, ReadError};
 use nanohost_core::log::NoteVerifier;
+use nanohost_core::receipt::RECEIPT_TYPE;
 use nanohost_core::trace::{
     CheckName, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Trace, Verified, Verifier, check_acts,
 };
@@ -12,7 +14,10 @@ use nanohost_core::{Diagnostic, ExportError, RunId, TrustRoot};
 
 use crate::called::program_name;
 use crate::failure::Failure;
-use crate::read::open_bounded;
+use crate::read::{open_bounded, quoted};
+
+/// No receipt is longer; so much of a file is looked at to say that it is one.
+const MAX_RECEIPT: u64 = 4 << 20;
 
 /// Evidence as it was judged.
 #[derive(Debug)]
@@ -51,6 +56,19 @@ pub(crate) fn nobody() -> RunId {
     RunId::from_random([0; 16])
 }
 
+/// Whether a file is a signed receipt by its form, whoever signed it: one envelope, whose line has no end.
+fn is_receipt(file: &mut (impl BufRead + Seek)) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    file.take(MAX_RECEIPT + 1).read_until(b'\n', &mut bytes)?;
+    file.rewind()?;
+    if bytes.len() as u64 > MAX_RECEIPT || bytes.ends_with(b"\n") {
+        return Ok(false);
+    }
+    let Ok(envelope) = Unverified::parse(&bytes) else { return Ok(false) };
+    let statement = serde_json::from_slice::<serde_json::Value>(envelope.payload());
+    Ok(statement.is_ok_and(|statement| statement["predicateType"] == RECEIPT_TYPE))
+}
+
 /// Judges an exported file. `seen`: what was seen before and is to be compared with it; `log_key`: the
 /// key of the log that its acts are to stand in.
 ///
@@ -66,9 +84,17 @@ pub fn judge(
 ) -> anyhow::Result<Judged> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
     let mut file = BufReader::new(open_bounded(path, export::MAX_EXPORT as u64).map_err(io)?);
-    if !export::is_begun_by(&mut file).map_err(io)? {
+    let receipt = is_receipt(&mut file).map_err(io)?;
+    if receipt || !export::is_begun_by(&mut file).map_err(io)? {
         let message = format!("{} is not an export of a run", path.display());
-        let help = format!("`{} export RUN -o FILE` writes one", program_name());
+        let help = match receipt {
+            true => format!(
+                "it is a signed receipt, which is checked against the evidence: {} receipt RUN --check {}",
+                program_name(),
+                quoted(path)
+            ),
+            false => format!("`{} export RUN -o FILE` writes one", program_name()),
+        };
         return Err(Failure::usage(Diagnostic::error("not_an_export", message).help(help)));
     }
     file.rewind().map_err(io)?;

@@ -13,6 +13,7 @@ mod given;
 pub mod read;
 mod remembered;
 mod verdict;
+pub mod whole;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -10,6 +10,7 @@ use nanohost_core::trace::SeenHeads;
 use crate::Judged;
 use crate::failure::Failure;
 use crate::read::read_bounded;
+use crate::whole;
 
 /// No state file is larger: it is read whole.
 const MAX_STATE: u64 = 256 << 20;
@@ -60,14 +61,8 @@ impl<'a> Remembered<'a> {
             return Ok(());
         }
         let io = |error: std::io::Error| unremembered(self.path, &error);
-        let parent = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new("."))).map_err(io)?;
-        let mut text = serde_json::to_vec_pretty(&self.heads)?;
-        text.push(b'\n');
-        file.write_all(&text).map_err(io)?;
-        file.as_file().sync_all().map_err(io)?;
-        file.persist(self.path).map_err(|error| io(error.error))?;
-        Ok(())
+        let text = serde_json::to_string_pretty(&self.heads)?;
+        whole::replace(self.path, |draft| writeln!(draft, "{text}")).map_err(io)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use nanohost_core::Digest;
+use nanohost_verify::whole;
 
 use crate::project::Places;
 
@@ -121,10 +122,6 @@ impl Identity {
 
     /// Readable by its user alone. Whoever looks sees all of it or nothing.
     fn remember(&self, memory: &Path, digest: &Digest) -> io::Result<()> {
-        let folder = memory.parent().ok_or(io::ErrorKind::NotFound)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(file, "{} {digest}", self.text)?;
-        file.persist(memory).map_err(|error| error.error)?;
-        Ok(())
+        whole::replace(memory, |draft| writeln!(draft, "{} {digest}", self.text))
     }
 }

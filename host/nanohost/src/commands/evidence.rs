@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::path::Path;
 
 use nanohost_core::export::{self, Content, ExportedAct};
@@ -17,6 +16,7 @@ use nanohost_core::trace::{
 use nanohost_core::{AdmissionRecord, Diagnostic, KeyTrust, Role, RunId, Target, TrustRoot, Validity};
 use nanohost_store::{Found, Logged, OpenOptions, Records, RunRecord, SqliteReader, StoredAct, VaultError};
 pub use nanohost_verify::exit_of;
+use nanohost_verify::whole;
 use nanohost_verify::{Judged, Remembered, trust_file};
 
 use super::log;
@@ -98,20 +98,14 @@ pub fn export(args: &ExportArgs, places: &Places, console: &Console) -> anyhow::
     }
     let path = &args.output;
     let io = |error: std::io::Error| Failure::io("export_unwritable", "write", path, &error);
-    // Written beside and moved into place: a file of that name is whole or not there.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    let mut writer = std::io::BufWriter::new(&mut file);
     let proofs = proofs_of(&record.acts, &store)?.into_iter();
     let acts = record.acts.iter().zip(proofs);
     let acts: Vec<ExportedAct> =
         acts.map(|(act, proof)| ExportedAct { envelope: act.envelope.clone(), proof }).collect();
-    export::write_with_acts(&mut writer, trace.run(), &acts, &record.envelopes, contents.iter())
-        .map_err(io)?;
-    writer.flush().map_err(io)?;
-    drop(writer);
-    file.as_file().sync_all().map_err(io)?;
-    file.persist_noclobber(path).map_err(|error| io(error.error))?;
+    let fill = |draft: &mut whole::Draft<'_>| {
+        export::write_with_acts(draft, trace.run(), &acts, &record.envelopes, contents.iter())
+    };
+    whole::create(path, fill).map_err(io)?;
     let key = signing::public_file(&trace.key(), places).map_err(store_failure)?;
     let verify = format!("{} verify {} --trust {}", console::program_name(), quoted(path), quoted(&key));
     let holds_env = contents.iter().any(|content| content.role.is_document() && holds_env(content));

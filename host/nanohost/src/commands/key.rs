@@ -10,6 +10,7 @@ use nanohost_core::log::NoteVerifier;
 use nanohost_core::log::note::Kind;
 use nanohost_core::{Diagnostic, KeyId, KeyTrust, Principal, PublicKey, Role, Signer, Validity};
 use nanohost_store::{MadeKeys, OpenOptions, SqliteReader, StoreError};
+use nanohost_verify::whole;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -259,11 +260,7 @@ fn export(output: &Path, json: bool, places: &Places, console: &Console) -> anyh
     }
     let text = trusted.to_text()?;
     let io = |error: std::io::Error| Failure::io("export_unwritable", "write", output, &error);
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    file.write_all(text.as_bytes()).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist_noclobber(output).map_err(|error| io(error.error))?;
+    whole::create(output, |draft| draft.write_all(text.as_bytes())).map_err(io)?;
     if json {
         let keys =
             told.iter().map(|(id, (from, until))| json!({ "keyId": id, "from": from, "until": until }));

@@ -16,6 +16,7 @@ use nanohost_core::log::{Checkpoint, Frontier, Note, NoteVerifier, tile};
 use nanohost_core::trace::Standing;
 use nanohost_core::{Diagnostic, Digest, RunId, dsse};
 use nanohost_store::{LogHead, LogView, Logged, OpenOptions, SqliteReader, StoreError, log_public_key};
+use nanohost_verify::whole;
 use serde_json::json;
 
 use crate::cli::{LogArgs, LogCommand};
@@ -311,12 +312,7 @@ fn write_or_print(output: Option<&Path>, text: &[u8], console: &Console) -> anyh
 
 fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let io = |error: std::io::Error| Failure::io("export_unwritable", "write", path, &error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
+    whole::replace(path, |draft| draft.write_all(bytes)).map_err(io)
 }
 
 /// A mirror only grows: what was written before has to be the beginning of what is written now.

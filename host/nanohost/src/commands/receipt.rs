@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use nanohost_core::receipt::{self, Receipt, ReceiptFault};
 use nanohost_core::trace::Trace;
 use nanohost_core::{Diagnostic, KeyId, TrustRoot, dsse};
+use nanohost_verify::whole;
 use serde_json::json;
 
 use super::evidence::{own_trust, trusted, verified};
@@ -51,12 +52,7 @@ fn sign(path: &Path, receipt: &Receipt, places: &Places) -> anyhow::Result<()> {
     let key = key.ok_or_else(|| unsigned("the key that signed the run is not this user's".to_owned()))?;
     let bytes = receipt.sign(&key.signer).map_err(|error| unsigned(error.to_string()))?;
     let io = |error: std::io::Error| Failure::io("receipt_unwritable", "write", path, &error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    file.write_all(&bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist_noclobber(path).map_err(|error| io(error.error))?;
-    Ok(())
+    whole::create(path, |draft| draft.write_all(&bytes)).map_err(io)
 }
 
 /// Computes the receipt again and compares bytes.

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use nanohost_verify::whole;
 
 use super::evidence::{exit_of, judge_whole};
 use crate::cli::ReportArgs;
@@ -50,10 +51,5 @@ fn again(args: &ReportArgs, of_store: bool) -> Again {
 
 fn write(path: &Path, page: &str) -> anyhow::Result<()> {
     let io = |error: std::io::Error| Failure::io("report_unwritable", "write", path, &error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
-    file.write_all(page.as_bytes()).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist_noclobber(path).map_err(|error| io(error.error))?;
-    Ok(())
+    whole::create(path, |draft| draft.write_all(page.as_bytes())).map_err(io)
 }

@@ -1,12 +1,12 @@
 //! The lock beside a program, as a file: where it lies, how it is read and how it is replaced.
 //! Knows nothing of what it pins; that is [`nanohost_core::lock`]'s.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use nanohost_core::lock::Lock;
 use nanohost_core::{Diagnostic, source_from_bytes};
+use nanohost_verify::whole;
 
 use super::read::{read_bounded, unreadable};
 use crate::failure::Failure;
@@ -69,7 +69,7 @@ fn invalid(path: &Path, why: &str) -> anyhow::Error {
 /// `lock_unwritable`.
 pub(crate) fn write_lock(program: &Path, text: &str) -> anyhow::Result<PathBuf> {
     let path = lock_path(program);
-    replace(&path, text.as_bytes()).map_err(|error| {
+    whole::replace_shared(&path, |draft| draft.write_all(text.as_bytes())).map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::StorageFull => "free some space for",
             _ => "make it a folder that can be written in",
@@ -81,21 +81,6 @@ pub(crate) fn write_lock(program: &Path, text: &str) -> anyhow::Result<PathBuf> 
         )
     })?;
     Ok(path)
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".program-").suffix(".lock.new");
-    // Others read it as they read the program: what their mask leaves of this.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut draft = builder.tempfile_in(folder)?;
-    draft.write_all(bytes)?;
-    draft.as_file().sync_all()?;
-    draft.persist(path).map_err(|error| error.error)?;
-    // The rename is durable once the folder is; where folders cannot be opened it already is.
-    fs::File::open(folder).map_or(Ok(()), |folder| folder.sync_all())
 }
 
 #[cfg(test)]
