@@ -98,6 +98,13 @@ impl AdmissionRecord {
         Digest::of(self.program.text.as_bytes())
     }
 
+    /// The program's name, where its text is a program's.
+    pub fn program_name(&self) -> Option<String> {
+        let source = self.program.clone().source();
+        let format = Format::of_name(&source.name);
+        Program::parse(source, format).ok().map(|program| program.draft.name)
+    }
+
     /// Digest of each policy's source, and whether it was trusted.
     pub fn policies(&self) -> Vec<(Digest, bool)> {
         let digest = |policy: &PolicyText| Digest::of(policy.source.text.as_bytes());

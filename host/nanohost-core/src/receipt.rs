@@ -225,7 +225,10 @@ impl From<&Trace> for Receipt {
             receipt: 1,
             evidence: PREDICATE_TYPE,
             run: trace.run().clone(),
-            program: machine.map(|run| run.plan().program().name().to_owned()),
+            program: match machine {
+                Some(run) => Some(run.plan().program().name().to_owned()),
+                None => trace.admission().program_name(),
+            },
             program_digest: trace.predicates().next().map_or(Digest::of(b""), |first| first.run.program),
             plan: machine.map(|run| run.plan().digest()),
             status: "open".to_owned(),

@@ -333,6 +333,9 @@ impl Prepared {
     }
 }
 
+/// Puts a finding where the program names a tool.
+type Place<'a> = &'a dyn Fn(Diagnostic) -> Diagnostic;
+
 /// The tools a program can come to call: those of its table, else those it names.
 pub fn locate(
     program: &CheckedProgram,
@@ -340,41 +343,48 @@ pub fn locate(
 ) -> anyhow::Result<BTreeMap<ToolName, ToolFolder>> {
     let mut folders = BTreeMap::new();
     let mut findings = Diagnostics::new();
-    let mut keep = |local: &ToolName, found: anyhow::Result<ToolFolder>| match found {
+    let mut keep = |local: &ToolName, place: Place<'_>, found: anyhow::Result<ToolFolder>| match found {
         Ok(folder) => {
             folders.insert(local.clone(), folder);
             Ok(())
         }
         Err(error) => {
             let failure = error.downcast::<Failure>()?;
-            findings.extend(failure.findings);
+            // Where nothing says where it went wrong, it is where the program names the tool.
+            let placed = |finding: Diagnostic| match finding.source {
+                Some(_) => finding,
+                None => place(finding),
+            };
+            findings.extend(failure.findings.into_iter().map(placed).collect());
             Ok::<(), anyhow::Error>(())
         }
     };
     if let Some(tools) = program.tools() {
         for tool in tools {
             let ToolOrigin::Path(path) = &tool.origin;
-            keep(&tool.local, project::by_path(&args.program, path))?;
+            let place = |finding: Diagnostic| finding.at(program.source(), tool.span.clone());
+            keep(&tool.local, &place, project::by_path(&args.program, path))?;
         }
     } else {
-        let mut called = std::collections::BTreeSet::new();
+        let mut called = BTreeMap::new();
         let mut proposed = std::collections::BTreeSet::new();
         for step in program.steps() {
             match &step.kind {
                 StepKind::Tool(call) => {
-                    called.insert(call.tool.clone());
+                    called.entry(call.tool.clone()).or_insert(&step.id);
                 }
                 StepKind::Llm(llm) => proposed.extend(llm.allowed_tools.iter().cloned()),
                 StepKind::Condition(_) | StepKind::Parallel(_) => {}
             }
         }
-        for name in &called {
-            keep(name, project::by_name(args.tools.as_deref(), &args.program, name))?;
+        for (name, step) in &called {
+            let place = |finding: Diagnostic| finding.step(step.as_str());
+            keep(name, &place, project::by_name(args.tools.as_deref(), &args.program, name))?;
         }
         // A model may propose what is not there; then the table has no row, and the call is refused.
-        for name in proposed.difference(&called) {
+        for name in proposed.iter().filter(|name| !called.contains_key(*name)) {
             if let Ok(folder) = project::by_name(args.tools.as_deref(), &args.program, name) {
-                keep(name, Ok(folder))?;
+                keep(name, &|finding| finding, Ok(folder))?;
             }
         }
     }

@@ -168,14 +168,34 @@ fn diff(args: &PolicyDiffArgs, places: &Places, console: &Console) -> anyhow::Re
     let progress = Progress::new(!args.json && !args.markdown);
     let engine = Engine::new()?;
     let (mut before, mut after) = (Vec::new(), Vec::new());
+    let mut broken = Diagnostics::new();
     for path in &programs {
-        let mut asked = admission(path, &args.new, places, &engine, &progress)?;
+        let mut asked = match admission(path, &args.new, places, &engine, &progress) {
+            Ok(asked) => asked,
+            // What a difference means for it cannot be said, so that none is said at all; but of all of
+            // them at once.
+            Err(error) => {
+                let failure = error.downcast::<Failure>()?;
+                broken.push(
+                    Diagnostic::error(
+                        "program_not_compared",
+                        format!("{} cannot be held against the policies", path.display()),
+                    )
+                    .help("mend what follows, or leave it out of --programs"),
+                );
+                broken.extend(failure.findings);
+                continue;
+            }
+        };
         let survey = |asked: &mut Admission, policy: &Policy| {
             asked.policies = vec![policy.clone()];
             review::survey(asked)
         };
         before.push(survey(&mut asked, &old));
         after.push(survey(&mut asked, &new));
+    }
+    if !broken.is_empty() {
+        return Err(Failure::usage(broken));
     }
     let difference = review::compare(&before, &after, &old, &new);
     let exit = if difference.widens() { Exit::RunFailed } else { Exit::Success };

@@ -1,7 +1,7 @@
 //! A run of the store that another process began: taken, verified, admitted again, ready to go on.
 //! What is recorded of going on is said by the commands.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -342,7 +342,7 @@ fn again(
 ) -> Result<(Prepared, Plan, Value), Again> {
     let began = run.plan();
     let source = project::read_source(&program.program, "the run's program").map_err(|error| {
-        with_help(
+        Failure::with_help(
             error,
             "the run goes on with the program that it began with: name where it lies with --program FILE",
         )
@@ -398,7 +398,13 @@ fn again(
     };
     if plan.digest() != began.digest() {
         let rows = differing(began, &plan);
-        let what = format!("admitted again, the capability table is another one: {}", rows.join(", "));
+        let each: Vec<String> =
+            rows.iter().map(|(name, parts)| format!("{name} ({})", parts.join(", "))).collect();
+        let what = match each.is_empty() {
+            true => "admitted again, the run's bounds or models are others".to_owned(),
+            false => format!("admitted again, the capability table is another one: {}", each.join(", ")),
+        };
+        let rows: Vec<&str> = rows.keys().map(ToolName::as_str).collect();
         return Err(changed(what, json!({ "rows": rows })));
     }
     Ok((prepared, plan, record))
@@ -428,31 +434,40 @@ fn other_domain(policy: &FoundPolicy) -> Diagnostic {
     }
 }
 
-fn with_help(error: anyhow::Error, help: &str) -> anyhow::Error {
-    match error.downcast::<Failure>() {
-        Ok(failure) => {
-            let findings =
-                failure.findings.into_iter().map(|finding| finding.help(help.to_owned())).collect();
-            Failure { exit: failure.exit, findings }.into()
-        }
-        Err(error) => error,
-    }
-}
-
-/// The rows of which one table says something else than the other.
-fn differing(began: &Plan, now: &Plan) -> Vec<String> {
-    let rows = |plan: &Plan| -> HashMap<ToolName, Value> {
+/// The rows of which one table says something else than the other, each with what of it.
+fn differing(began: &Plan, now: &Plan) -> BTreeMap<ToolName, Vec<String>> {
+    let rows = |plan: &Plan| -> BTreeMap<ToolName, Value> {
         plan.rows().iter().map(|row| (row.local.clone(), row.to_json())).collect()
     };
     let (before, after) = (rows(began), rows(now));
-    let mut names: Vec<String> = before
-        .iter()
-        .filter(|(name, row)| after.get(*name) != Some(row))
-        .map(|(name, _)| name.to_string())
-        .chain(after.keys().filter(|name| !before.contains_key(*name)).map(ToString::to_string))
-        .collect();
-    names.sort();
-    names
+    let names: BTreeSet<&ToolName> = before.keys().chain(after.keys()).collect();
+    let differs = |name: &ToolName| {
+        let (before, after) = (before.get(name), after.get(name));
+        (before != after).then(|| match (before, after) {
+            (Some(before), Some(after)) => parts("", before, after),
+            (None, _) => vec!["it is new".to_owned()],
+            (_, None) => vec!["it is gone".to_owned()],
+        })
+    };
+    names.into_iter().filter_map(|name| Some((name.clone(), differs(name)?))).collect()
+}
+
+/// The members that differ, two levels deep: `component`, `grants.kv`.
+fn parts(above: &str, before: &Value, after: &Value) -> Vec<String> {
+    let (Value::Object(before), Value::Object(after)) = (before, after) else {
+        return vec![above.to_owned()];
+    };
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let named = |name: &String| match above {
+        "" => name.clone(),
+        above => format!("{above}.{name}"),
+    };
+    let differing = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    let of_each = differing.flat_map(|name| match (before.get(name), after.get(name)) {
+        (Some(before), Some(after)) if above.is_empty() => parts(name, before, after),
+        _ => vec![named(name)],
+    });
+    of_each.collect()
 }
 
 /// Records that an event from outside was refused; the run waits on.

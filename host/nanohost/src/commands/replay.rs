@@ -138,7 +138,8 @@ impl Tools {
         let then = table(trace)?;
         let place = lies(args, trace);
         let program = Arc::clone(then.program());
-        let behind = Behind::of(Arc::clone(&program), Diagnostics::new(), &place, places, engine, progress)?;
+        let behind = Behind::of(Arc::clone(&program), Diagnostics::new(), &place, places, engine, progress);
+        let behind = behind.map_err(|error| Failure::with_help(error, &where_it_lay(args, trace)))?;
         let policies = project::find(place.policy.as_deref(), &place.program, places)?.policies;
         let offers = prepare::offers(&behind.tools);
         let now = admitted(Admission { program, offers, policies, today: ledger::now() })?;
@@ -149,7 +150,7 @@ impl Tools {
             let row = then.row(local).context("every call names a row of the table")?;
             let (Some(tool), Some(own)) = (behind.tools.get(local), now.row(local)) else {
                 let message = format!("`{local}` is not here, and the run called it");
-                others.push(Diagnostic::error("unknown_tool", message));
+                others.push(Diagnostic::error("unknown_tool", message).help(where_it_lay(args, trace)));
                 continue;
             };
             if own.component != row.component {
@@ -251,6 +252,16 @@ fn lies(args: &ReplayArgs, trace: &Trace) -> ProgramArgs {
         // The table of the evidence has the components' own digests.
         locked: false,
     }
+}
+
+/// Where the tools were looked for, for who has them elsewhere.
+fn where_it_lay(args: &ReplayArgs, trace: &Trace) -> String {
+    let lay = match (&args.go_on.program, launch(trace)) {
+        (Some(named), _) => format!("its tools were looked for near {}", named.display()),
+        (None, Some(launch)) => format!("the run's program lay at {}", launch.program.display()),
+        (None, None) => format!("its tools were looked for near {}", args.evidence),
+    };
+    format!("{lay}: name where it lies here with --program FILE, or the folder of its tools with --tools DIR")
 }
 
 /// The manifest beside a component, else that of the evidence.

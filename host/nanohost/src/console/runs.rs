@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use nanohost_core::RunId;
-use nanohost_core::envelope::{Kind, Predicate};
+use nanohost_core::envelope::{DenialRef, Kind, Predicate};
 use nanohost_core::export::Role;
 use nanohost_core::receipt::Receipt;
 use nanohost_core::run::Denial;
@@ -83,19 +83,24 @@ fn line(predicate: &Predicate, trace: &Trace, seq: usize, sight: Sight) -> Vec<S
     if let Some(model) = &predicate.model {
         what.push(format!("{} {} ({} tokens)", escaped(&model.alias), model.verdict, model.tokens));
     }
-    for denial in &predicate.denials {
+    let mut again = 0;
+    for (at, denial) in predicate.denials.iter().enumerate() {
         if denial.capability == Denial::RESUME {
             what.push(format!("{} ({})", denial.code, escaped(&denial.rule)));
             continue;
         }
-        let tool = denial.tool.as_ref().map_or(String::new(), |tool| format!(" for {tool}"));
-        what.push(format!(
-            "{} {}{tool} by {} ({})",
-            denial.code,
-            denial.capability,
-            escaped(&denial.rule),
-            denial.culprit
-        ));
+        // The same of several imports is said once; what they are follows.
+        let said = |denial: &DenialRef| {
+            let tool = denial.tool.as_ref().map_or(String::new(), |tool| format!(" for {tool}"));
+            let (rule, culprit) = (escaped(&denial.rule), &denial.culprit);
+            format!("{} {}{tool} by {rule} ({culprit})", denial.code, denial.capability)
+        };
+        let own = said(denial);
+        again += 1;
+        if predicate.denials.get(at + 1).is_none_or(|next| said(next) != own) {
+            what.push(if again > 1 { format!("{again} × {own}") } else { own });
+            again = 0;
+        }
     }
     if let Some(failure) = &predicate.failure {
         what.push(format!("{} {}", failure.kind, failure.code));

@@ -128,7 +128,7 @@ pub fn summary(summary: &Summary<'_>) -> String {
                 format!("  {} {step} waits for an event until {deadline}\n", odd("…"))
             }
             SuspensionCause::InDoubt => format!(
-                "  {} {step} is in doubt: the host did not see how the call ended; look outside before it is made again\n",
+                "  {} {step} is in doubt: the call ended without an answer and may have had its effect; look outside before it is made again\n",
                 odd("…")
             ),
         });

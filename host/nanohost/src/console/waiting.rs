@@ -32,7 +32,13 @@ pub fn question(question: &Value, id: &RunId) -> String {
     line("it says", Some(&question["reason"]).filter(|reason| !reason.is_null()).map(value_text));
     line("until", text("deadline"));
     if question["inDoubt"] == true {
-        line("in doubt", Some("the host did not see how the call ended: look outside first".to_owned()));
+        line(
+            "in doubt",
+            Some(
+                "the call ended without an answer, and may have had its effect: look outside first"
+                    .to_owned(),
+            ),
+        );
     }
     out
 }
@@ -78,7 +84,7 @@ pub fn look_outside(id: &RunId) -> String {
 pub fn unknown_calls(calls: &[UnknownCall]) -> String {
     let one = |call: &UnknownCall| {
         format!(
-            "  {} {} of step {}: the host did not see how this call ended; look outside whether it happened\n",
+            "  {} {} of step {}: this call ended without an answer; look outside whether it happened\n",
             odd("?"),
             call.tool,
             call.step

@@ -41,6 +41,8 @@ fn a_receipt_is_signed_and_checked() {
     let OneRun { home, run } = one_run();
     let path = signed(&home, &run, "receipt.json");
     home.nanohost(["receipt", &run, "--check", text(&path)]).exits(0).says("the same to the byte");
+    home.nanohost(["verify", text(&path)]).exits(2).says("it is a signed receipt").says("--check");
+    home.nanohost(["verify", text(&path)]).exits(2).says("not_an_export").says("--check");
 
     // Signing again gives the same bytes, and does not replace a file.
     home.nanohost(["receipt", &run, "--sign", "-o", text(&path)]).exits(2).says("receipt_unwritable");

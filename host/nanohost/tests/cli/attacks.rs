@@ -72,6 +72,9 @@ fn import_smuggling_is_refused_at_admission() {
     done.says("nothing was linked and nothing ran");
     let document = examples.run_json("import-smuggling/program.toml", 3, &[]);
     assert_eq!(document["status"], "not_admitted");
+    // The six imports are one refusal of six, of a program that has a name.
+    let run = document["run"].as_str().expect("an id");
+    home.nanohost(["trace", run]).exits(0).says("price_list · not_admitted").says("6 × import_not_declared");
     assert!(document["denied"].as_array().is_some_and(|denied| !denied.is_empty()), "{document:#}");
     assert_eq!(kinds(&home, &document["run"]), ["run-open", "denied", "run-close"]);
     assert_eq!(home.runs()[0]["envelopes"], 3);

@@ -140,6 +140,16 @@ fn a_change_that_widens_exits_with_one() {
 
     let nothing = home.path("store-to-be");
     fs::create_dir_all(&nothing).expect("the folder is writable");
+    // What cannot be read is named, all of it at once, and nothing is said of the rest.
+    let broken = home.write("broken/one/program.toml", "steps = []\n");
+    home.write("broken/two/program.toml", "name = \"two\"\nsteps = [1]\n");
+    let folder = broken.ancestors().nth(2).expect("it lies in one").display().to_string();
+    policy(&home, &["diff", &local, &local, "--programs", &folder])
+        .exits(2)
+        .says("program_not_compared")
+        .says("one/program.toml cannot be held against")
+        .says("two/program.toml cannot be held against")
+        .omits("nothing widens");
     let nothing = nothing.display().to_string();
     policy(&home, &["diff", &local, &local, "--programs", &nothing, "--json"]).finds(2, "no_programs");
 }

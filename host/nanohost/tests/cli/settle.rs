@@ -165,7 +165,7 @@ fn what_nobody_knows_of_a_cancelled_run_is_said() {
 
     let doubt = InDoubt { run: begin(&doubt.project), project: Project { home: &home } };
     let cancelled = home.nanohost(["cancel", &doubt.run, "--reason", "no time"]).exits(0);
-    let said = "ledger of step call: the host did not see how this call ended";
+    let said = "ledger of step call: this call ended without an answer";
     assert!(cancelled.stderr.contains(said), "{cancelled}");
 
     // Nothing is unknown of a call that somebody settled, and who did is said.

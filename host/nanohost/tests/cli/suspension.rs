@@ -272,7 +272,8 @@ fn a_component_that_was_exchanged_is_another_authority() {
     // The same but for a section that nobody reads.
     fs::write(&at, [&component[..], &[0, 2, 1, b'x']].concat()).expect("it is writable");
     waiting.waits_on(Some("resume:table"), || {
-        waiting.answers("dana", &token, "approval/approved.json").finds(3, "authority_changed")
+        let changed = waiting.answers("dana", &token, "approval/approved.json");
+        changed.finds(3, "authority_changed").says("another one: ask (component)")
     });
     fs::write(&at, &component).expect("it is writable");
     waiting.answers("dana", &token, "approval/approved.json").exits(0);

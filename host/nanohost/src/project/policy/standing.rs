@@ -41,7 +41,13 @@ fn standing_of(machine: &Path, places: &Places) -> anyhow::Result<Vec<(Layer, Po
     // A variable must not replace what the machine has: whoever sets it could drop it.
     match (is_there(machine)?, &places.machine_policy) {
         (true, _) => all.push(read(machine, PolicyOrigin::Machine, Owner::Root)?),
-        (false, Some(named)) => all.push(read(named, PolicyOrigin::Machine, Owner::RootOrSelf)?),
+        (false, Some(named)) => {
+            let named = read(named, PolicyOrigin::Machine, Owner::RootOrSelf);
+            all.push(named.map_err(|error| {
+                const HELP: &str = "NANOHOST_MACHINE_POLICY names it: mend the file, or unset the variable";
+                Failure::with_help(error, HELP)
+            })?);
+        }
         (false, None) => {}
     }
     let user = places.config.join(USER);

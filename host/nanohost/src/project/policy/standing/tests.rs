@@ -80,6 +80,9 @@ fn a_variable_does_not_replace_what_the_machine_has() {
     // What is named and is not there is not passed by.
     sandbox.places.machine_policy = Some(sandbox.path("nowhere.toml"));
     let missing = standing_of(&sandbox.path("etc/other.toml"), &sandbox.places);
+    let failure = missing.as_ref().err().and_then(|error| error.downcast_ref::<Failure>());
+    let help = failure.and_then(|failure| failure.findings.iter().next()?.help.clone());
+    assert!(help.is_some_and(|help| help.contains("NANOHOST_MACHINE_POLICY")));
     assert_eq!(codes(missing), ["unreadable_file"]);
 }
 
