@@ -16,7 +16,13 @@ fuzz_target!(|payloads: &[u8]| {
         payloads.split(|byte| *byte == b'\n').take(8).map(|payload| dsse::seal(payload, &SIGNER)).collect();
     let Ok(first) = Opened::open(&envelopes[0], &TRUST) else { return };
     let run = first.predicate.run.id;
-    let evidence =
-        Evidence { run: &run, envelopes: &envelopes, contents: &[], expected: None, complete: false, acts: &[] };
+    let evidence = Evidence {
+        run: &run,
+        envelopes: &envelopes,
+        contents: &[],
+        expected: None,
+        complete: false,
+        acts: &[],
+    };
     let _ = verify(evidence, &TRUST);
 });
