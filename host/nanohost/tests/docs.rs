@@ -193,6 +193,7 @@ fn stable(line: &str) -> String {
         .map(|word| match word {
             word if word.starts_with('/') && word.matches('/').count() > 2 => "/…".to_owned(),
             word if is_hex(word) => "…".to_owned(),
+            word if word.starts_with("nanohost-log/") => "nanohost-log/…".to_owned(),
             word => word.to_owned(),
         })
         .collect();
