@@ -166,7 +166,9 @@ pub fn verify(evidence: Evidence<'_>, trust: &TrustRoot) -> (Report, Option<Trac
     if evidence.complete {
         verifier.wants_every_value();
     }
-    evidence.acts.iter().for_each(|act| verifier.act(act));
+    for act in evidence.acts {
+        verifier.act(act);
+    }
     let mut contents: Vec<&Content> = evidence.contents.iter().collect();
     contents.sort_by_key(|content| content.seq);
     let mut contents = contents.into_iter().peekable();

@@ -10,7 +10,7 @@ use nanohost_core::receipt::RECEIPT_TYPE;
 use nanohost_core::trace::{
     CheckName, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Trace, Verified, Verifier, check_acts,
 };
-use nanohost_core::{Diagnostic, ExportError, RunId, TrustRoot};
+use nanohost_core::{Diagnostic, ExportError, KeyId, KeyTrust, RunId, Validity};
 
 use crate::called::program_name;
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ fn is_receipt(file: &mut (impl BufRead + Seek)) -> io::Result<bool> {
 /// with the evidence stands in the report.
 pub fn judge(
     path: &Path,
-    trust: &TrustRoot,
+    trusted: &KeyTrust,
     keep: Keep,
     seen: Option<&SeenHeads>,
     log_key: Option<&NoteVerifier>,
@@ -98,7 +98,7 @@ pub fn judge(
         return Err(Failure::usage(Diagnostic::error("not_an_export", message).help(help)));
     }
     file.rewind().map_err(io)?;
-    match read(file, trust, keep, seen, log_key) {
+    match read(file, trusted, keep, seen, log_key) {
         Ok(judged) => Ok(judged),
         Err(ReadError::Form(error)) => Ok(Judged::of_form(&nobody(), &error)),
         Err(ReadError::Io(error)) => Err(io(error)),
@@ -107,14 +107,15 @@ pub fn judge(
 
 fn read(
     file: impl std::io::BufRead,
-    trust: &TrustRoot,
+    trusted: &KeyTrust,
     keep: Keep,
     seen: Option<&SeenHeads>,
     log_key: Option<&NoteVerifier>,
 ) -> Result<Judged, ReadError> {
     let mut reader = ExportReader::new(file)?;
     let run = reader.run().clone();
-    let mut verifier = Verifier::new(run.clone(), trust, keep);
+    let trust = trusted.root();
+    let mut verifier = Verifier::new(run.clone(), &trust, keep);
     if let Some(at) = seen.and_then(|seen| seen.last_of(&run)) {
         verifier.watch(at);
     }
@@ -124,8 +125,9 @@ fn read(
     while let Some(part) = reader.next()? {
         match part {
             Part::Act(act) => {
-                verifier.act(&act.envelope);
-                acts.push(act);
+                if verifier.act(&act.envelope) {
+                    acts.push(act);
+                }
             }
             Part::Envelope(envelope) => {
                 verifier.envelope(envelope);
@@ -141,7 +143,8 @@ fn read(
     }
     let mut verified = verifier.finish(None);
     let acts: Vec<_> = acts.iter().map(|act| (act.envelope.as_slice(), act.proof.as_ref())).collect();
-    check_acts(&mut verified.report, &acts, log_key);
+    let validity = |key: &KeyId| trusted.validity(key).unwrap_or(Validity::ALL);
+    check_acts(&mut verified.report, &acts, log_key, validity);
     // Whether a value's envelope is missing or its ref was changed shows only where the envelopes are
     // whole. A suspended run may go on to an envelope that was cut off.
     let whole = verified.report.fault.as_ref().is_none_or(|fault| {

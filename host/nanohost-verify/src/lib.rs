@@ -72,7 +72,7 @@ fn verify(cli: &Cli, console: Console) -> anyhow::Result<Exit> {
     let mut seen = cli.asked.remembered()?;
     let heads = seen.as_ref().map(|seen| &seen.heads);
     let log_key = cli.asked.log_key.as_ref();
-    let mut judged = judge(&cli.evidence, &trust.root(), Keep::Verdict, heads, log_key)?;
+    let mut judged = judge(&cli.evidence, &trust, Keep::Verdict, heads, log_key)?;
     cli.asked.check_log(&mut judged, &trust)?;
     if let Some(seen) = &mut seen {
         seen.compare(&mut judged);

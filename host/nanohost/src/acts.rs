@@ -204,10 +204,11 @@ pub fn keys<S: Records + Logged>(
 
 /// Refuses to sign with a key that the acts of this store retired.
 pub fn refuse_retired<S: Records + Logged>(store: &S, id: &KeyId, places: &Places) -> anyhow::Result<()> {
-    // Where the acts do not verify they retire nobody; whoever looks at the store hears of that.
     match keys(store, &own_trust(places)?).map_err(store_failure)? {
         Ok(keys) if keys.retired.contains_key(id) => Err(retired(id)),
-        _ => Ok(()),
+        Ok(_) => Ok(()),
+        // What does not verify may have retired it.
+        Err(bad) => Err(bad.failure()),
     }
 }
 

@@ -66,7 +66,8 @@ pub fn list(places: &Places) -> anyhow::Result<Vec<Listed>> {
 /// Brings an erasure whose act is on disk to its end. `Pending`: everything is erased, and copies
 /// remain in the files for as long as a reader of an earlier moment stands in the way.
 pub fn finish(store: &SqliteStore, fence: &Fence, places: &Places) -> anyhow::Result<Purge> {
-    remember(store, places)?;
+    // A list that cannot be written keeps nothing from going that a signed act says is gone.
+    let listed = remember(store, places);
     fault::point();
     store.destroy_keys(fence).map_err(store_failure)?;
     fault::point();
@@ -74,7 +75,7 @@ pub fn finish(store: &SqliteStore, fence: &Fence, places: &Places) -> anyhow::Re
     fault::point();
     let purge = store.purge(fence).map_err(store_failure)?;
     fault::point();
-    Ok(purge)
+    listed.map(|()| purge)
 }
 
 /// Goes on with what another process began and did not bring to its end; one that is at it is left alone.

@@ -26,7 +26,7 @@ pub(super) fn declare(manifest: &Manifest, class: Class, import: &Import) -> Str
         }
     };
     format!(
-        "its author declares what it really needs: {}\n\nor, above its tables, if the tool never uses it:\n\n{}",
+        "its author declares what it really needs, as here: {}\n\nor, above its tables, if the tool never uses it:\n\n{}",
         under_capabilities(manifest, line),
         stub_line(&stubs)
     )
@@ -34,7 +34,13 @@ pub(super) fn declare(manifest: &Manifest, class: Class, import: &Import) -> Str
 
 /// What the author of `manifest` adds to it so that it asks for `capability` too.
 pub(super) fn ask_for(manifest: &Manifest, capability: &Capability) -> String {
-    under_capabilities(manifest, &permit_line(manifest.asks().iter().map(|ask| &ask.capability), capability))
+    let line = permit_line(manifest.asks().iter().map(|ask| &ask.capability), capability);
+    let is_there =
+        manifest.asks().iter().any(|ask| ask.span.is_some() && ask.capability.class() == capability.class());
+    match is_there {
+        true => format!("widen the line under [capabilities] of {}:\n\n{line}", manifest.source().name),
+        false => under_capabilities(manifest, &line),
+    }
 }
 
 fn under_capabilities(manifest: &Manifest, line: &str) -> String {

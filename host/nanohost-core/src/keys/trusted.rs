@@ -100,6 +100,14 @@ impl KeyTrust {
             if trusted.calls.is_empty() && !report.has_errors() {
                 fields.missing("calls", &mut report);
             }
+            let bounded = trusted.calls.values().any(|(_, validity)| *validity != Validity::ALL);
+            if bounded && trusted.logs.len() > 1 {
+                // An index of one log says nothing of another, and whoever keeps one chooses its indices.
+                report.invalid(
+                    fields.span(),
+                    "a key counts for a part of a log, and the file names more than one log: write a file for each",
+                );
+            }
             fields.finish(&mut report);
         }
         report.finish()?;

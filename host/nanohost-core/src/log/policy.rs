@@ -205,6 +205,9 @@ impl FromStr for LogPolicy {
     }
 }
 
+/// Whoever keeps a log signs times under its heads by the same key, and is no witness of it.
+const OWN_WITNESS: &str = "the key of a log is the key of a witness: a log cannot witness itself";
+
 impl<'t> Reading<'t> {
     fn line(&mut self, words: &[&'t str]) -> Result<(), String> {
         match words {
@@ -229,6 +232,9 @@ impl<'t> Reading<'t> {
         if self.logs.iter().any(|log| log.key() == key.key()) {
             return Err("this log's key stands there twice".to_owned());
         }
+        if self.witnesses.iter().any(|witness| witness.key.key() == key.key()) {
+            return Err(OWN_WITNESS.to_owned());
+        }
         bounded(self.logs.len(), "logs")?;
         self.logs.push(key);
         Ok(())
@@ -238,6 +244,9 @@ impl<'t> Reading<'t> {
         let key = verifier(key, Kind::Cosignature)?;
         if self.witnesses.iter().any(|witness| witness.key.key() == key.key()) {
             return Err("this witness' key stands there twice, and would count twice".to_owned());
+        }
+        if self.logs.iter().any(|log| log.key() == key.key()) {
+            return Err(OWN_WITNESS.to_owned());
         }
         bounded(self.witnesses.len(), "witnesses")?;
         self.define(name, Member::Witness(self.witnesses.len()))?;

@@ -231,7 +231,8 @@ fn the_nearest_row_and_the_lines_to_add_are_named() {
 
     // What nobody asks for needs lines in both files.
     let answer = asked(&admission(&[&all()]), "kv", "other");
-    let asks = "write under [capabilities] of manifest.toml:\n\nkv = [\"ledger\", \"notes\", \"other\"]";
+    let asks =
+        "widen the line under [capabilities] of manifest.toml:\n\nkv = [\"ledger\", \"notes\", \"other\"]";
     assert_eq!(answer.remedies[0], asks);
     assert!(answer.remedies[1].contains("policy.toml"), "{:?}", answer.remedies);
 }

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{CheckName, Fault, FaultKind, Report};
 use crate::act::{Act, OpenedAct};
+use crate::dsse::Unverified;
 use crate::envelope::{OpenError, Opened};
 use crate::export::Role;
+use crate::keys::Validity;
 use crate::log::NoteVerifier;
 use crate::log::proof::InclusionProof;
 use crate::run::ErrorKind;
-use crate::{RunId, TrustRoot};
+use crate::{KeyId, RunId, TrustRoot};
 
 #[cfg(test)]
 mod tests;
@@ -143,14 +145,34 @@ fn tampered(message: String) -> Fault {
 
 /// Checks that acts stand in a log, where nothing was wrong so far: each beside its proof, under a head
 /// that the log's key signed. Without a key, or for an act without a proof, the report says what was not
-/// checked.
+/// checked. `validity`: for which part of the log a key counts; an act of one that does not count for all
+/// of it has to be shown to stand in its part.
 pub fn check_acts(
     report: &mut Report,
     acts: &[(&[u8], Option<&InclusionProof>)],
     log: Option<&NoteVerifier>,
+    validity: impl Fn(&KeyId) -> Validity,
 ) {
     if acts.is_empty() || report.fault.is_some() {
         return;
+    }
+    for (act, proof) in acts {
+        let Ok(key) = Unverified::parse(act).map(|act| act.key_id()) else { continue };
+        let validity = validity(&key);
+        let place = log.and(*proof).map(|proof| proof.index);
+        if validity != Validity::ALL && !place.is_some_and(|place| validity.holds(place)) {
+            let message = match place {
+                Some(place) => format!(
+                    "the act of an erasure is signed by {key}, which does not count for entry {place} of the log"
+                ),
+                None => format!(
+                    "the act of an erasure is signed by {key}, which counts for a part of the log only, and nothing \
+                     shows where the act stands"
+                ),
+            };
+            let check = CheckName::Erasures;
+            return report.fail(Fault { kind: FaultKind::UntrustedKey, check, envelope: None, message });
+        }
     }
     let Some(log) = log else {
         return report.add(CheckName::Erasures, "; their place in the log: NOT CHECKED (--log-key)");

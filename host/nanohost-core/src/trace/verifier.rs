@@ -144,10 +144,18 @@ impl<'t> Verifier<'t> {
         self.watch = Some(at);
     }
 
-    /// The next act that bears on the run, as exact bytes: all of them come before its envelopes.
-    pub fn act(&mut self, bytes: &[u8]) {
-        if let Err(fault) = self.erased.add(bytes, &self.run, self.trust) {
-            self.fail(Stage::Erasures, fault);
+    /// The next act that bears on the run, as exact bytes: all of them come before its envelopes. Whether
+    /// it is one that counts, and is worth keeping: whoever writes a file can put any number of others there.
+    pub fn act(&mut self, bytes: &[u8]) -> bool {
+        if !self.matters(Stage::Erasures) {
+            return false;
+        }
+        match self.erased.add(bytes, &self.run, self.trust) {
+            Ok(()) => true,
+            Err(fault) => {
+                self.fail(Stage::Erasures, fault);
+                false
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 use nanohost_core::dsse::Unverified;
 use nanohost_core::export::{ExportReader, Part};
 use nanohost_core::trace::Keep;
-use nanohost_core::{Digest, TrustRoot};
+use nanohost_core::{Digest, KeyTrust, TrustRoot};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -66,7 +66,7 @@ fn measured(what: &str, path: &Path) -> Result<(f64, u64)> {
 
 fn verify(path: &Path) -> Result<u64> {
     let trust = TrustRoot::new([long_run::signer().public().clone()]);
-    let judged = nanohost_verify::judge(path, &trust, Keep::Verdict, None, None)?;
+    let judged = nanohost_verify::judge(path, &KeyTrust::keys(&trust), Keep::Verdict, None, None)?;
     if !judged.report.is_good() {
         return Err(format!("{:?}", judged.report.fault).into());
     }

@@ -122,8 +122,8 @@ fn what_was_seen_once_has_to_be_there_again() {
 /// a small one are flipped in their lowest bit, and some in their case.
 #[test]
 fn no_single_changed_byte_passes() {
-    use nanohost_core::TrustRoot;
     use nanohost_core::trace::Keep;
+    use nanohost_core::{KeyTrust, TrustRoot};
     let vectors = vectors();
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     let cases = vectors["cases"].as_array().expect("cases");
@@ -132,7 +132,7 @@ fn no_single_changed_byte_passes() {
     let path = folder.path().join("run.jsonl");
     let passes = |bytes: &[u8]| {
         fs::write(&path, bytes).expect("the folder is writable");
-        nanohost_verify::judge(&path, &trust, Keep::Verdict, None, None)
+        nanohost_verify::judge(&path, &KeyTrust::keys(&trust), Keep::Verdict, None, None)
             .is_ok_and(|judged| judged.report.is_good())
     };
     assert!(passes(&whole), "the file itself passes");

@@ -297,7 +297,8 @@ pub(super) fn check_standing_of_acts(
     let proofs = proofs_of(acts, store)?;
     let acts: Vec<_> =
         acts.iter().zip(&proofs).map(|(act, proof)| (&*act.envelope, proof.as_ref())).collect();
-    check_acts(report, &acts, key.or(own.as_ref()));
+    // Which keys may sign acts of this store, its own acts say.
+    check_acts(report, &acts, key.or(own.as_ref()), |_| Validity::ALL);
     Ok(())
 }
 
@@ -336,7 +337,7 @@ fn judge(
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
     if file.is_file() || evidence.contains(['/', '.', '\\']) {
         let trusted = trusted(trust, places)?;
-        return Ok((nanohost_verify::judge(file, &trusted.root(), keep, seen, log_key)?, trusted, None));
+        return Ok((nanohost_verify::judge(file, &trusted, keep, seen, log_key)?, trusted, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
     let (store, record) = load(evidence, places)?;

@@ -7,8 +7,9 @@ use nanohost_core::envelope::{Kind, Predicate};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::run::SuspensionCause;
 use nanohost_core::trace::Trace;
-use nanohost_core::{RunId, StepId, StepKind, ToolName};
+use nanohost_core::{Role, RunId, StepId, StepKind, ToolName};
 use nanohost_store::{OpenOptions, Records as _, RunState, RunSummary, SqliteReader, StoreError};
+use serde_json::Value;
 
 use super::evidence::{exit_of_bad, own_trust, trusted, verify_record, why_bad};
 use crate::cli::{ListArgs, Recall};
@@ -134,7 +135,7 @@ fn answers(trace: &Trace, which: &Recall) -> Option<RecalledRun> {
     let (mut envelopes, mut more) = (Vec::new(), 0u64);
     let (mut called, mut asked, mut acted) = (!of_calls, which.model.is_none(), which.principal.is_none());
     for predicate in trace.predicates() {
-        let call = of_calls && tools.speaks_of(predicate, which);
+        let call = of_calls && (tools.speaks_of(predicate, which) || proposed(trace, predicate, which));
         let model = which.model.as_ref().is_some_and(|name| {
             predicate.model.as_ref().is_some_and(|model| model.alias == *name || model.name == *name)
         });
@@ -159,6 +160,20 @@ fn acts(predicate: &Predicate, name: &str) -> bool {
         || predicate.resolver.is_some()
         || predicate.step.as_ref().is_some_and(|step| step.event == "cancelled");
     comes_from_outside && predicate.principal == name
+}
+
+/// Whether a model proposed the tool, and it was refused: what is proposed is its text, and stands in no
+/// field of an envelope.
+fn proposed(trace: &Trace, predicate: &Predicate, which: &Recall) -> bool {
+    let Some(tool) = &which.tool else { return false };
+    let is_rule = |rule: &String| which.rule.as_ref().is_none_or(|id| id == rule);
+    let is_refused = predicate.denials.iter().any(|denial| denial.tool.is_none() && is_rule(&denial.rule));
+    let seq = usize::try_from(predicate.run.seq).unwrap_or(usize::MAX);
+    let named = |value: &Value| value.as_str() == Some(tool.as_str());
+    is_refused
+        && trace
+            .value(seq, &Role::DENIED)
+            .is_some_and(|denied| named(denied) || denied.as_array().is_some_and(|all| all.iter().any(named)))
 }
 
 /// Which tool each step calls: a refusal names only the step.

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use nanohost_core::act::Erasure;
 use nanohost_core::{Diagnostic, Principal, Role};
-use nanohost_store::{Logged as _, OpenOptions, Purge, Records as _, SqliteReader, SqliteStore, VaultError};
+use nanohost_store::{
+    Holds as _, Logged as _, OpenOptions, Purge, Records as _, SqliteReader, SqliteStore, VaultError,
+};
 use serde_json::json;
 
 use super::log;
@@ -38,6 +40,10 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
                 if again > 0 {
                     console.note(&format!("{again} values that were erased since the copy are erased again"));
                 }
+                console.note(
+                    "what else came after the copy is not in it: runs, legal holds, and keys that were changed or \
+                     retired. Lay the holds and retire the keys again before anything runs",
+                );
             }
             Ok(Exit::Success)
         }
@@ -187,9 +193,16 @@ fn erase_again(
             stored.is_some_and(|stored| !matches!(stored.content, Err(VaultError::Erased { .. })))
         };
         let refs: Vec<_> = listed.refs.iter().filter(|value| here(value.seq, &value.role)).cloned().collect();
-        if refs.is_empty() {
-            continue;
-        }
+        // Of a run that was erased before, and then whole, only the rest may have come back.
+        let rest = match listed.key_values {
+            true => store.kv_of(&run).map_err(store_failure)?,
+            false => 0,
+        };
+        let refs = match (refs.is_empty(), rest) {
+            (true, 0) => continue,
+            (true, _) => listed.refs.iter().take(1).cloned().collect(),
+            (false, _) => refs,
+        };
         again += refs.len();
         let rest_of = listed.key_values.then_some(run);
         acts.erase(principal, (Role::REASON, "erased before the store was restored"), rest_of, |reason| {

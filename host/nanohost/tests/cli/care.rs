@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::database;
 use crate::harness::{Done, Home};
 
 const CARD: &str = "4111 1111 1111 1111";
@@ -70,6 +71,40 @@ fn a_copy_becomes_the_store_without_what_was_erased_since() {
     for run in [&kept, &gone] {
         home.nanohost(["verify", run]).exits(0);
     }
+    assert_eq!(doctor(&home, 0), [""; 0]);
+    run(&home);
+}
+
+/// A run whose values were erased one by one before the copy was made, and all of it after that: the copy
+/// does not bring back what it wrote under keys.
+#[test]
+fn a_copy_brings_no_entry_back() {
+    let home = Home::new();
+    let gone = run(&home);
+    let dry = home.nanohost(["erase", &gone, "--reason", "asked", "--dry-run", "--json"]).exits(0).json();
+    for value in dry["values"].as_array().expect("values") {
+        let value = value.as_str().expect("a name");
+        home.nanohost(["erase", value, "--reason", "asked", "--json"]).exits(0);
+    }
+    let (copy, keys) = (home.path("copy"), home.path("copied-keys"));
+    home.nanohost(["store", "backup", text(&copy), "--keys", text(&keys)]).exits(0);
+    assert!(!database::kv(&home).is_empty(), "what it wrote is still there");
+    home.nanohost(["erase", &gone, "--reason", "asked", "--json"]).exits(0);
+    assert!(database::kv(&home).is_empty());
+    lost(&home);
+    restore(&home, &["--older"]).exits(0);
+    assert!(database::kv(&home).is_empty());
+    home.nanohost(["verify", &gone]).exits(0);
+}
+
+/// A list that nobody can read is said, and keeps nothing from going.
+#[test]
+fn what_is_erased_goes_without_its_list() {
+    let home = Home::new();
+    let gone = run(&home);
+    home.write("config/erasures.log", "{\n");
+    home.nanohost(["erase", &gone, "--reason", "asked", "--json"]).finds(2, "erasures_unreadable");
+    home.nanohost(["trace", &gone, "--json", "--reveal"]).exits(0).omits(CARD).says("[REDACTED_TOMBSTONE]");
     assert_eq!(doctor(&home, 0), [""; 0]);
     run(&home);
 }

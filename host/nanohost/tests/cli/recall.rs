@@ -17,6 +17,18 @@ fn id(document: &Value) -> String {
     document["run"].as_str().expect("an id").to_owned()
 }
 
+/// What a model proposed and nobody called is no field of an envelope, and is found all the same.
+#[test]
+fn a_tool_that_was_only_proposed_is_found() {
+    let home = Home::new();
+    let refused = id(&home.examples().run_json("tool-injection/program.toml", 3, &[]));
+    for asked in [&["--tool", "wire_transfer"][..], &["--tool", "wire_transfer", "--denied"]] {
+        assert_eq!(found(&home, asked), [refused.as_str()], "{asked:?}");
+    }
+    assert_eq!(found(&home, &["--tool", "wire"]), [""; 0]);
+    assert_eq!(found(&home, &["--tool", "wire_transfer", "--rule", "another"]), [""; 0]);
+}
+
 #[test]
 fn runs_are_found_by_what_their_evidence_says() {
     let home = Home::new();

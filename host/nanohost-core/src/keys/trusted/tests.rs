@@ -9,6 +9,10 @@ fn log() -> NoteVerifier {
     NoteVerifier::new("example.com/log".parse().expect("a name"), Kind::Ed25519, key(9))
 }
 
+fn other_log() -> NoteVerifier {
+    NoteVerifier::new("example.com/other".parse().expect("a name"), Kind::Ed25519, key(8))
+}
+
 fn parse(text: &str) -> Result<KeyTrust, Diagnostics> {
     KeyTrust::parse(Source::new("trust.toml", text))
 }
@@ -59,7 +63,11 @@ fn everything_else_is_refused() {
         good.replace("[[calls]]", "[calls]"),
         format!("{good}\n[[calls]]\nkey = \"\"\"\n{}\"\"\"\n", key(1).to_spki_pem().expect("PEM")),
         format!("{good}\n[[calls]]\nfrom = 1\n"),
+        // An index of which of two logs?
+        format!("{good}\n[[log]]\nkey = \"{}\"\n", other_log()),
     ] {
         assert!(parse(&bad).is_err(), "{bad}");
     }
+    let whole = KeyTrust::keys(&TrustRoot::new([key(1)])).with_log(log()).with_log(other_log());
+    assert!(parse(&whole.to_text().expect("it has a form")).is_ok());
 }

@@ -55,6 +55,19 @@ fn a_quorum_is_counted() {
     assert!(quorum(&[4, 2]).quorum && quorum(&[2, 3, 4]).quorum);
 }
 
+/// The key of a log signs times too, under no other name.
+#[test]
+fn a_log_is_no_witness_of_itself() {
+    let own = signer("w1.example", Kind::Cosignature, 1).verifier().to_string();
+    for text in [format!("log LOG\nwitness a {own}\n"), format!("witness a {own}\nlog LOG\n")] {
+        assert!(
+            policy(&text).is_err_and(|error| error.to_string().contains("cannot witness itself")),
+            "{text}"
+        );
+    }
+    assert!(policy("log LOG\nwitness a W2\n").is_ok());
+}
+
 #[test]
 fn groups_hold_groups() {
     let text = "witness a W2\nwitness b W3\nwitness c W4\nwitness d W5\n\

@@ -150,6 +150,28 @@ fn what_acts_cannot_have_erased_is_found() {
     }
 }
 
+/// A key that counts for a part of the log excuses nothing beyond it, and nothing whose place nobody shows.
+#[test]
+fn an_act_of_a_key_counts_where_the_key_does() {
+    let world = world();
+    let input = (0, Role::INPUT);
+    let without = world.handed.without(|content| (content.seq, content.role.clone()) == input);
+    let good = act(&mut chain(), std::slice::from_ref(&input));
+    for (validity, kind) in [
+        (Validity::ALL, None),
+        (Validity { from: 0, until: Some(11) }, Some(FaultKind::UntrustedKey)),
+        (Validity { from: 1, until: None }, Some(FaultKind::UntrustedKey)),
+    ] {
+        let (mut report, _) = judged(&without, std::slice::from_ref(&good), true);
+        let signed = signer().public().key_id();
+        check_acts(&mut report, &[(&good, None)], None, |key| {
+            assert_eq!(*key, signed);
+            validity
+        });
+        assert_eq!(report.fault.map(|fault| fault.kind), kind);
+    }
+}
+
 #[test]
 fn an_export_carries_the_acts() {
     let world = world();
