@@ -80,7 +80,7 @@ fn a_copy_becomes_the_store_without_what_was_erased_since() {
 #[test]
 fn a_copy_brings_no_entry_back() {
     let home = Home::new();
-    let gone = run(&home);
+    let gone = home.examples().refund(0, &[])["run"].as_str().expect("an id").to_owned();
     let dry = home.nanohost(["erase", &gone, "--reason", "asked", "--dry-run", "--json"]).exits(0).json();
     for value in dry["values"].as_array().expect("values") {
         let value = value.as_str().expect("a name");

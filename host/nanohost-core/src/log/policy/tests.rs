@@ -65,7 +65,7 @@ fn a_log_is_no_witness_of_itself() {
             "{text}"
         );
     }
-    assert!(policy("log LOG\nwitness a W2\n").is_ok());
+    assert!(policy("log LOG\nwitness a W2\nquorum a\n").is_ok());
 }
 
 #[test]
