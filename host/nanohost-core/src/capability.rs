@@ -350,7 +350,44 @@ pub struct Limits {
     pub kv_held: u64,
 }
 
+/// What a bound counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Bytes,
+    Millis,
+    Times,
+}
+
 impl Limits {
+    /// Each bound with the key that manifests and policies name it by.
+    pub(crate) fn each(self) -> [(&'static str, u64, Unit); 10] {
+        let Self {
+            memory,
+            fuel,
+            deadline,
+            output,
+            logs,
+            http_calls,
+            http_bytes,
+            file_bytes,
+            kv_bytes,
+            kv_held,
+        } = self;
+        let deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        [
+            ("memory", memory, Unit::Bytes),
+            ("fuel", fuel, Unit::Times),
+            ("deadline", deadline, Unit::Millis),
+            ("output", output, Unit::Bytes),
+            ("logs", logs, Unit::Bytes),
+            ("http_calls", http_calls, Unit::Times),
+            ("http_bytes", http_bytes, Unit::Bytes),
+            ("file_bytes", file_bytes, Unit::Bytes),
+            ("kv_bytes", kv_bytes, Unit::Bytes),
+            ("kv_held", kv_held, Unit::Bytes),
+        ]
+    }
+
     /// What one entry of a folder counts for: some block of the disk, however empty the file.
     pub const ENTRY: u64 = 4 << 10;
 

@@ -387,7 +387,7 @@ fn moment(
         envelope: predicate.run.seq,
         time: predicate.time,
         tone,
-        kind: kind_of(predicate.kind).to_owned(),
+        kind: predicate.kind.as_str().to_owned(),
         step: predicate.step.as_ref().map(|step| match step.attempt {
             0 | 1 => step.id.to_string(),
             attempt => format!("{} (attempt {attempt})", step.id),
@@ -396,19 +396,6 @@ fn moment(
         refusals: refusals.collect(),
         values,
         digest: trace.digest(seq),
-    }
-}
-
-fn kind_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::RunOpen => "run-open",
-        Kind::Plan => "plan",
-        Kind::Intent => "intent",
-        Kind::Result => "result",
-        Kind::Denied => "denied",
-        Kind::Transition => "transition",
-        Kind::Resume => "resume",
-        Kind::RunClose => "run-close",
     }
 }
 

@@ -29,6 +29,22 @@ pub enum Kind {
     RunClose,
 }
 
+impl Kind {
+    /// As it is signed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RunOpen => "run-open",
+            Self::Plan => "plan",
+            Self::Intent => "intent",
+            Self::Result => "result",
+            Self::Denied => "denied",
+            Self::Transition => "transition",
+            Self::Resume => "resume",
+            Self::RunClose => "run-close",
+        }
+    }
+}
+
 /// The predicate. Members that do not belong to its kind are absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

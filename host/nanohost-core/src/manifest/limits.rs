@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::capability::{Limits, Together};
+use crate::capability::{Limits, Together, Unit};
 use crate::document::{Fields, NodeValue, Report};
 
 /// What a manifest gets that says nothing: enough for a small tool, little enough that a hundred
@@ -97,34 +97,16 @@ impl GivenLimits {
 
 /// The bounds that are not the default, a line each: `limits.memory 128MiB`.
 pub(crate) fn said(limits: Limits) -> Vec<String> {
-    let of = |limits: Limits| {
-        let Limits {
-            memory,
-            fuel,
-            deadline,
-            output,
-            logs,
-            http_calls,
-            http_bytes,
-            file_bytes,
-            kv_bytes,
-            kv_held,
-        } = limits;
-        [
-            ("memory", show_bytes(memory)),
-            ("fuel", fuel.to_string()),
-            ("deadline", show_millis(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX))),
-            ("output", show_bytes(output)),
-            ("logs", show_bytes(logs)),
-            ("http_calls", http_calls.to_string()),
-            ("http_bytes", show_bytes(http_bytes)),
-            ("file_bytes", show_bytes(file_bytes)),
-            ("kv_bytes", show_bytes(kv_bytes)),
-            ("kv_held", show_bytes(kv_held)),
-        ]
+    let others = limits.each().into_iter().zip(DEFAULT_LIMITS.each()).filter(|(own, default)| own != default);
+    let said = |((key, value, unit), _)| {
+        let value = match unit {
+            Unit::Bytes => show_bytes(value),
+            Unit::Millis => show_millis(value),
+            Unit::Times => value.to_string(),
+        };
+        format!("limits.{key} {value}")
     };
-    let others = of(limits).into_iter().zip(of(DEFAULT_LIMITS)).filter(|(own, default)| own != default);
-    others.map(|((key, value), _)| format!("limits.{key} {value}")).collect()
+    others.map(said).collect()
 }
 
 /// Reads the bounds of `fields`. Zero, absurd and unreadable ones are `invalid_limit`.

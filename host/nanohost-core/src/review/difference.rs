@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Survey, Surveyed, rows};
-use crate::capability::{Capability, Limits};
+use crate::capability::{Capability, Limits, Unit};
 use crate::{ModelRow, Policy};
 
 /// What became of one piece of authority.
@@ -244,34 +244,12 @@ fn capabilities(before: &[Capability], after: &[Capability], lines: &mut Lines<'
 
 /// The bounds of a call, each by its name.
 fn limits(before: Limits, after: Limits, lines: &mut Lines<'_>) {
-    let all = |limits: Limits| {
-        let Limits {
-            memory,
-            fuel,
-            deadline,
-            output,
-            logs,
-            http_calls,
-            http_bytes,
-            file_bytes,
-            kv_bytes,
-            kv_held,
-        } = limits;
-        let deadline = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-        [
-            ("memory", memory, " bytes"),
-            ("fuel", fuel, ""),
-            ("deadline", deadline, " ms"),
-            ("output", output, " bytes"),
-            ("logs", logs, " bytes"),
-            ("http_calls", http_calls, ""),
-            ("http_bytes", http_bytes, " bytes"),
-            ("file_bytes", file_bytes, " bytes"),
-            ("kv_bytes", kv_bytes, " bytes"),
-            ("kv_held", kv_held, " bytes"),
-        ]
-    };
-    for ((name, old, unit), (_, new, _)) in all(before).into_iter().zip(all(after)) {
+    for ((name, old, unit), (_, new, _)) in before.each().into_iter().zip(after.each()) {
+        let unit = match unit {
+            Unit::Bytes => " bytes",
+            Unit::Millis => " ms",
+            Unit::Times => "",
+        };
         let change = match new.cmp(&old) {
             std::cmp::Ordering::Greater => Change::Widened,
             std::cmp::Ordering::Less => Change::Narrowed,

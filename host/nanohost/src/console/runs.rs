@@ -58,16 +58,7 @@ pub fn list(runs: &[RunSummary], in_doubt: &HashSet<RunId>) -> String {
 
 /// What one envelope says, on one line.
 fn line(predicate: &Predicate, trace: &Trace, seq: usize, sight: Sight) -> Vec<String> {
-    let kind = match predicate.kind {
-        Kind::RunOpen => "run-open",
-        Kind::Plan => "plan",
-        Kind::Intent => "intent",
-        Kind::Result => "result",
-        Kind::Denied => "denied",
-        Kind::Transition => "transition",
-        Kind::Resume => "resume",
-        Kind::RunClose => "run-close",
-    };
+    let kind = predicate.kind.as_str();
     let step = predicate.step.as_ref().map_or(String::new(), |step| match step.attempt {
         0 | 1 => step.id.to_string(),
         attempt => format!("{} (attempt {attempt})", step.id),
