@@ -94,21 +94,24 @@ impl Package {
     /// that name.
     ///
     /// # Errors
-    /// `unknown_function`; exit code 2.
+    /// `unknown_function`, `ambiguous_function`; exit code 2.
     pub fn function(&self, named: &str) -> anyhow::Result<&ToolExport> {
         let exports = &self.loaded.facts().exports;
         let mut found = exports.iter().filter(|own| own.function == named || own.path() == named);
         match (found.next(), found.next()) {
             (Some(only), None) => Ok(only),
             (first, _) => {
-                let why = if first.is_some() { "more than one function" } else { "no function" };
+                let (code, why) = match first {
+                    Some(_) => ("ambiguous_function", "more than one function"),
+                    None => ("unknown_function", "no function"),
+                };
                 let known: Vec<String> = exports.iter().map(ToolExport::path).collect();
                 let message = format!("the tool has {why} `{}`", named.escape_debug());
                 let help = match known.is_empty() {
                     true => "it exports none that can be called".to_owned(),
                     false => format!("it has: {}", known.join(", ")),
                 };
-                Err(Failure::usage(Diagnostic::error("unknown_function", message).help(help)))
+                Err(Failure::usage(Diagnostic::error(code, message).help(help)))
             }
         }
     }
