@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A second verifier of nanohost's exports, for auditors: one file, to be read before it is used.
 
-    nanohost_verify.py EXPORT --trust KEY.pem [--log-proof FILE --log-key KEY] [--strict] [--json]
+    nanohost_verify.py EXPORT --trust KEY.pem [--log-key KEY [--log-proof FILE]] [--strict] [--json]
 
 It was written from host/docs/envelope.md and shares no code with the host. It needs Python 3.9 and
 the package `cryptography`, and nothing else: no network, no store, no nanohost.
@@ -9,7 +9,9 @@ the package `cryptography`, and nothing else: no network, no store, no nanohost.
 What it checks: that every envelope is in its one form and signed by a key you trust, that every
 payload is canonical, that the numbers have no gap, that each envelope names the one before it and
 all agree on run, program, table and state, that every value that is disclosed is the one that was
-committed to, that what was erased is gone and a trusted key says so, that the run has its end, and, given a proof, that its last envelope stands in the log.
+committed to, that what was erased is gone and a key that may speak for the run says so, that the run
+has its end, and, given the log's key, that each such act and, given a proof, its last envelope stand in
+the log.
 
 What it does NOT check, and says so: whether the decision what the tools may do follows from the
 recorded policy (admission), whether the program allows each step (transitions), whether each call
@@ -281,7 +283,7 @@ class Envelope:
 
 
 class Act(Envelope):
-    """An act that erased values of a run: an envelope with another predicate."""
+    """An act that erased values of a run, or changed the keys that sign: an envelope with another predicate."""
 
     def __init__(self, line, trust):
         try:
@@ -300,19 +302,18 @@ class Act(Envelope):
         predicate = statement["predicate"]
         need(set(predicate) == {"act", "chain", "principal", "time"}, "its predicate has other members")
         act, chain = predicate["act"], predicate["chain"]
-        required = {"basis", "kind", "reason", "refs"}
-        need(act.get("kind") == "erasure", "it erases nothing")
-        need(required <= set(act) <= required | {"approver", "keyValues"}, "it has other members than an erasure")
-        need(act["basis"] in BASES and DIGEST.fullmatch(act["reason"]), "a bad basis or reason")
+        self.refs, self.change, self.about, self.public = [], None, None, None
+        if act.get("kind") == "erasure":
+            self.read_erasure(act, need)
+        else:
+            self.read_key(act, need)
+        need(DIGEST.fullmatch(act["reason"]), "a bad reason")
         need({"id", "seq"} <= set(chain) <= {"id", "prev", "seq"}, "its place has other members")
         need(type(chain["seq"]) is int and chain["seq"] >= 0 and RUN_ID.fullmatch(chain["id"]), "a bad place")
         need((chain["seq"] == 0) == ("prev" not in chain), "only the first act has none before it")
         need("prev" not in chain or DIGEST.fullmatch(chain["prev"]), "a bad place")
         need(TIME.fullmatch(predicate["time"]), "a bad time")
-        refs = [REF.fullmatch(ref) for ref in act["refs"]]
-        need(refs and len(refs) <= 4096 and all(refs), "it erases nothing, or more than one act may")
-        self.refs = [(ref[1], int(ref[2]), ref[3]) for ref in refs]
-        need(all(a < b and a[0] == b[0] for a, b in zip(self.refs, self.refs[1:])), "its refs are out of order")
+        need(isinstance(predicate["principal"], str) and predicate["principal"], "a bad principal")
         first, reason = statement["subject"]
         name = f"acts/{chain['id']}"
         need(first["name"] == name and set(first["digest"]) == {"sha256"}, "its first subject is not its chain")
@@ -320,6 +321,68 @@ class Act(Envelope):
         need(reason == expected, "its commitments are not its subjects")
         self.chain, self.seq, self.prev = chain["id"], chain["seq"], chain.get("prev")
         self.anchor, self.time = first["digest"]["sha256"], predicate["time"]
+
+    def read_erasure(self, act, need):
+        required = {"basis", "kind", "reason", "refs"}
+        need(required <= set(act) <= required | {"approver", "keyValues"}, "it has other members than an erasure")
+        need(act["basis"] in BASES, "a bad basis")
+        refs = [REF.fullmatch(ref) for ref in act["refs"]]
+        need(refs and len(refs) <= 4096 and all(refs), "it erases nothing, or more than one act may")
+        self.refs = [(ref[1], int(ref[2]), ref[3]) for ref in refs]
+        need(all(a < b and a[0] == b[0] for a, b in zip(self.refs, self.refs[1:])), "its refs are out of order")
+
+    def read_key(self, act, need):
+        need(act.get("kind") == "key", "it neither erases anything nor is about a key")
+        introduces = act.get("change") == "introduced"
+        members = {"change", "key", "kind", "reason"} | ({"public"} if introduces else set())
+        need(set(act) == members, "it has other members than an act about a key")
+        need(act["change"] in {"introduced", "accepted", "retired"}, "an unknown change")
+        need(DIGEST.fullmatch(act["key"]), "a bad key id")
+        self.change, self.about = act["change"], act["key"]
+        if introduces:
+            need(DIGEST.fullmatch(act["public"]), "a bad key")
+            self.public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(act["public"]))
+            need(key_id(self.public) == act["key"], "it introduces a key, and does not hold that key")
+
+
+class Succession:
+    """Who may sign the next act, and for whose runs, as the acts so far say."""
+
+    def __init__(self, trust):
+        self.keys, self.before, self.introduced, self.retired = dict(trust), {}, None, set()
+
+    def spoken_for(self, key):
+        """Those whose runs a key may sign acts about: its own, and those of the keys it took over from."""
+        return {key} | self.before.get(key, set())
+
+    def follow(self, act):
+        def need(holds, what):
+            if not holds:
+                raise Fault(TAMPERED, "erasures", None, f"act {act.seq}: {what}")
+
+        pending, self.introduced = self.introduced, None
+        if pending:
+            accepts = act.change == "accepted" and (act.key, act.about) == pending
+            need(accepts, "a key was introduced before it, and did not accept")
+            self.before.setdefault(act.key, set()).update(self.spoken_for(act.about))
+            return
+        need(act.change != "accepted", "it accepts, and was not introduced")
+        if act.change == "introduced":
+            need(act.about not in self.retired, "it introduces a key that was retired")
+            need(act.about != act.key, "it introduces the key that signs it")
+            self.keys[act.about] = act.public
+            self.introduced = (act.about, act.key)
+        elif act.change == "retired":
+            need(act.about != act.key, "it retires the key that signs it")
+            took_over = act.about in self.spoken_for(act.key)
+            need(took_over, "it retires a key that the one which signs it did not take over from")
+            self.keys.pop(act.about, None)
+            self.retired.add(act.about)
+
+    def end(self):
+        if self.introduced:
+            why = "it introduces a key, and the act by which that key accepts is missing"
+            raise Fault(TAMPERED, "erasures", None, f"the acts end with one that is not whole: {why}")
 
 
 # --- the file --------------------------------------------------------------------------------
@@ -505,30 +568,42 @@ def places(contents, count, over):
 
 
 def erasures(run, acts, envelopes, trust):
-    """What acts erased: each by a trusted key, about this run, of what was committed to."""
-    erased, before = {}, None
+    """What acts erased: each by a key that may speak for the run, about this run, of what was committed to."""
+    erased, before, succession, by = {}, None, Succession(trust), []
 
     def need(holds, at, what):
         if not holds:
             raise Fault(TAMPERED, "erasures", at, what)
 
     for line, _ in acts:
-        act = Act(line, trust)
+        act = Act(line, succession.keys)
+        beginning = hashlib.sha256(f"acts/{act.chain}".encode()).hexdigest() if act.seq == 0 else None
         if before:
             follows = act.chain == before.chain and act.seq > before.seq and act.time >= before.time
             need(follows, None, f"act {act.seq} does not follow the one before it")
             next_one = act.seq != before.seq + 1 or act.prev == before.digest
-            same = before.seq == 0 or act.anchor == before.anchor
-            need(next_one and same, None, f"act {act.seq} is of another chain than the one before it")
+            need(next_one, None, f"act {act.seq} is of another chain than the one before it")
+            beginning = before.digest if before.seq == 0 else before.anchor
+        same = beginning is None or act.anchor == beginning
+        need(same, None, f"act {act.seq} is of another chain than the one before it")
+        succession.follow(act)
         for of, seq, role in act.refs:
             need(of == run, None, f"act {act.seq} is about another run")
-            known = seq < len(envelopes) and role in envelopes[seq].commitments
-            need(known, None, f"act {act.seq} erases what no envelope commits to")
             erased.setdefault((seq, role), act.seq)
+        if act.refs:
+            by.append((act, succession.spoken_for(act.key)))
         before = act
+    for act, spoken_for in by:
+        if envelopes[0].key not in spoken_for:
+            why = f"is signed by {act.key}, which did not take over from the key of the run"
+            raise Fault(UNTRUSTED, "erasures", None, f"act {act.seq} {why}")
     for at, envelope in enumerate(envelopes):
         if envelope.predicate.get("close", {}).get("error") == "erased":
             need(erased, at, "it ended for want of an erased value, and no act erased one")
+    succession.end()
+    for (seq, role), act in sorted(erased.items()):
+        known = seq < len(envelopes) and role in envelopes[seq].commitments
+        need(known, None, f"act {act} erases what no envelope commits to")
     return erased
 
 
@@ -566,30 +641,34 @@ def read_log_key(text):
 
 
 def read_proof(path):
-    """Index, hashes and checkpoint of a proof, none of it believed."""
     try:
-        text = read_bounded(path, MAX_PROOF).decode("utf-8")
-        lines, note = text.removeprefix("c2sp.org/tlog-proof@v1\n").split("\n\n", 1)
-        first, *hashes = lines.split("\n")
-        hashes = [unbase64(line.encode()) for line in hashes]
-        if text == lines or not re.fullmatch(r"index (0|[1-9][0-9]{0,18})", first):
-            raise ValueError("no header or index")
-        if not text.startswith("c2sp.org/tlog-proof@v1\n") or len(hashes) > 64:
-            raise ValueError("no header, or too many hashes")
-        if any(digest is None or len(digest) != 32 for digest in hashes):
-            raise ValueError("a line that is not a hash")
-        body, signatures = note.rsplit("\n\n", 1)
-        if not signatures.endswith("\n") or not all(line.startswith("\u2014 ") for line in signatures[:-1].split("\n")):
-            raise ValueError("its checkpoint is no signed note")
-        return int(first[6:]), hashes, body + "\n", signatures[:-1].split("\n")
-    except (ValueError, UnicodeDecodeError) as error:
+        return parse_proof(read_bounded(path, MAX_PROOF))
+    except ValueError as error:
         raise Unusable(f"{path}: not a proof: {error}") from None
 
 
-def logged(last, at, proof, log):
+def parse_proof(data):
+    """Index, hashes and checkpoint of a proof, none of it believed; ValueError where it is none."""
+    text = data.decode("utf-8")
+    lines, note = text.removeprefix("c2sp.org/tlog-proof@v1\n").split("\n\n", 1)
+    first, *hashes = lines.split("\n")
+    hashes = [unbase64(line.encode()) for line in hashes]
+    if text == lines or not re.fullmatch(r"index (0|[1-9][0-9]{0,18})", first):
+        raise ValueError("no header or index")
+    if not text.startswith("c2sp.org/tlog-proof@v1\n") or len(hashes) > 64:
+        raise ValueError("no header, or too many hashes")
+    if any(digest is None or len(digest) != 32 for digest in hashes):
+        raise ValueError("a line that is not a hash")
+    body, signatures = note.rsplit("\n\n", 1)
+    if not signatures.endswith("\n") or not all(line.startswith("\u2014 ") for line in signatures[:-1].split("\n")):
+        raise ValueError("its checkpoint is no signed note")
+    return int(first[6:]), hashes, body + "\n", signatures[:-1].split("\n")
+
+
+def logged(last, at, proof, log, check="log", who="it"):
     def need(holds, what):
         if not holds:
-            raise Fault(TAMPERED, "log", at, f"it is not shown to stand in the log: {what}")
+            raise Fault(TAMPERED, check, at, f"{who} is not shown to stand in the log: {what}")
 
     index, hashes, text, signatures = proof
     name, digest, key = log
@@ -621,6 +700,21 @@ def logged(last, at, proof, log):
     return f"envelope {at} stands at index {index} of {name}, which has {size} entries"
 
 
+def placed(acts, log):
+    """Whether each act stands in the log."""
+    if log is None:
+        return "their place in the log: NOT CHECKED (--log-key)"
+    for act, proof in acts:
+        if not proof:
+            return "their place in the log: NOT CHECKED, for want of a proof"
+        try:
+            proof = parse_proof(proof)
+        except ValueError as error:
+            raise Fault(TAMPERED, "sequence", None, f"a proof of an act that is none: {error}") from None
+        logged(act, None, proof, log, check="erasures", who="the act of an erasure")
+    return "each stands in the log"
+
+
 # --- all of it --------------------------------------------------------------------------------
 
 
@@ -641,8 +735,8 @@ def judge(data, trust, proof, log, report):
     erased = erasures(run, acts, envelopes, trust)
     report.withheld = commitments(contents, envelopes, erased)
     report.passes("commitments", f"{len(contents)} of {len(contents) + report.withheld} values are here")
-    gone = f"{len(erased)} values are gone, by acts; their place in the log: NOT CHECKED by this verifier"
-    report.passes("erasures", gone if erased else "none is told of")
+    where = placed(acts, log)
+    report.passes("erasures", f"{len(erased)} values are gone, by acts; {where}" if erased else "none is told of")
     if over:
         report.passes("closed", "the run is over")
     elif suspended(envelopes):
@@ -707,8 +801,8 @@ def main():
     parser.add_argument("--strict", action="store_true", help="count what was not checked as missing: 11")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     asked = parser.parse_args()
-    if bool(asked.log_proof) != bool(asked.log_key):
-        parser.error("--log-proof and --log-key go together")
+    if asked.log_proof and not asked.log_key:
+        parser.error("--log-proof wants --log-key")
     report = Report()
     try:
         trust = read_trust(asked.trust)

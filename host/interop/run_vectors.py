@@ -19,6 +19,7 @@ import sys
 import rfc8785
 from evidence_vectors import KEY, OTHER_KEY, OTHER_RUN, b64, commit, key_id, pae, pem
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 TYPE = "application/vnd.in-toto+json"
 LOG = "log.example/vectors"
@@ -144,6 +145,70 @@ def proof(entries, index, key=OTHER_KEY, size=None, hashes=None, root=None, at=N
     text = f"{origin}\n{size or len(leaves)}\n{b64(root or tree(leaves))}\n"
     lines = "".join(b64(one) + "\n" for one in hashes)
     return f"c2sp.org/tlog-proof@v1\nindex {index if at is None else at}\n{lines}\n{signed_note(text, key)}"
+
+
+def b64_of(text):
+    return b64(text.encode())
+
+
+class Acts:
+    """A store's chain of acts, sealed one after the other."""
+
+    CHAIN = "5e" * 16
+
+    def __init__(self, run):
+        self.run, self.first, self.prev, self.seq, self.lines = run, None, None, 0, []
+
+    def seal(self, key, act, change=lambda statement: None):
+        name = f"acts/{self.CHAIN}"
+        reason = commit(bytes([self.seq]) * 32, "json", b'"why"').hex()
+        chain = {"id": self.CHAIN, "seq": self.seq} | ({"prev": self.prev} if self.prev else {})
+        statement = {
+            "_type": "https://in-toto.io/Statement/v1",
+            "predicate": {
+                "act": act | {"reason": reason},
+                "chain": chain,
+                "principal": "dana",
+                "time": "2027-01-01T00:00:00.000Z",
+            },
+            "predicateType": "https://nanohost.dev/act/v1",
+            "subject": [
+                {"digest": {"sha256": self.first or sha256(name.encode()).hex()}, "name": name},
+                {"digest": {"nanohostCommitV1": reason}, "name": f"{name}/{self.seq}/reason"},
+            ],
+        }
+        change(statement)
+        line = envelope(rfc8785.dumps(statement), key)
+        self.prev = sha256(line.encode()).hex()
+        self.first = self.first or self.prev
+        self.seq += 1
+        self.lines.append(line)
+        return self
+
+    def erased(self, key, *refs, of=None, **how):
+        refs = [f"run/{of or self.run}/{ref}" for ref in refs or ("0/input",)]
+        return self.seal(key, {"basis": "request", "kind": "erasure", "refs": refs}, **how)
+
+    def introduced(self, old, new, **how):
+        raw = new.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        act = {"change": "introduced", "key": key_id(new), "kind": "key", "public": raw.hex()}
+        return self.seal(old, act, **how)
+
+    def accepted(self, new, old, **how):
+        return self.seal(new, {"change": "accepted", "key": key_id(old), "kind": "key"}, **how)
+
+    def took_over(self, new, old):
+        return self.introduced(old, new).accepted(new, old)
+
+    def retired(self, by, key, **how):
+        return self.seal(by, {"change": "retired", "key": key_id(key), "kind": "key"}, **how)
+
+    def before(self, export, proofs=()):
+        """The export with these acts, each with its proof where there is one."""
+        proofs = list(proofs) + [None] * len(self.lines)
+        of = lambda proof: f',"proof":"{b64_of(proof)}"' if proof else ""
+        acts = [f'{{"act":"{b64_of(line)}"{of(proof)}}}' for line, proof in zip(self.lines, proofs)]
+        return export[:1] + acts + export[1:]
 
 
 def is_envelope(line):
@@ -334,6 +399,59 @@ def main():
     case("no proof at all", good, 2, logProof="it stands there\n")
     case("the tail cut off, and a proof of the whole", good[:last], 10, "log", logProof=whole)
 
+    # Acts.
+    gone = [line for line in good if f"/{base.run}/0/input" not in line or is_envelope(line)]
+    assert len(gone) == len(good) - 1, "the input of the run is disclosed"
+    acts = lambda: Acts(base.run)
+    third_key = Ed25519PrivateKey.from_private_bytes(bytes([42] * 32))
+    by_itself = acts().erased(KEY)
+    case("an input erased by the key of the run", by_itself.before(gone), 0)
+    case("an input erased, strictly: nothing shows where the act stands", by_itself.before(gone), 11, strict=True)
+    case("an input erased by another trusted key", acts().erased(OTHER_KEY).before(gone), 13, "erasures", trust="both")
+    case("an input erased by a stranger", acts().erased(OTHER_KEY).before(gone), 13, "erasures")
+    case("an input erased by a key that took over", acts().took_over(OTHER_KEY, KEY).erased(OTHER_KEY).before(gone), 0)
+    case("an input erased by a key that took over from it in two steps", acts().took_over(OTHER_KEY, KEY).took_over(third_key, OTHER_KEY).erased(third_key).before(gone), 0)
+    case("an input erased by a key that took over from another", acts().took_over(third_key, OTHER_KEY).erased(third_key).before(gone), 13, "erasures", trust="both")
+    case("an input erased by a key before it took over", acts().erased(OTHER_KEY).took_over(OTHER_KEY, KEY).before(gone), 13, "erasures", trust="both")
+    case("a key that was introduced and did not accept", acts().introduced(KEY, OTHER_KEY).erased(OTHER_KEY).before(gone), 10, "erasures")
+    case("a key that was introduced last", acts().erased(KEY).introduced(KEY, OTHER_KEY).before(gone), 10, "erasures")
+    case("a key that accepts and was not introduced", acts().accepted(OTHER_KEY, KEY).erased(OTHER_KEY).before(gone), 10, "erasures", trust="both")
+    case("a key that accepts from another one than introduced it", acts().introduced(KEY, OTHER_KEY).accepted(OTHER_KEY, third_key).erased(OTHER_KEY).before(gone), 10, "erasures")
+    case("a key that was introduced under another id", acts().introduced(KEY, OTHER_KEY, change=lambda s: s["predicate"]["act"].update(key=key_id(third_key))).erased(KEY).before(gone), 10, "erasures")
+    case("an input erased by a key that was retired", acts().took_over(OTHER_KEY, KEY).retired(OTHER_KEY, KEY).erased(KEY).before(gone), 13, "erasures")
+    case("an input erased by a key that was retired later", acts().took_over(OTHER_KEY, KEY).erased(KEY).retired(OTHER_KEY, KEY).before(gone), 0)
+    case("a key retired by one that did not take over from it", acts().retired(OTHER_KEY, KEY).erased(KEY).before(gone), 10, "erasures", trust="both")
+    case("a key that retires itself", acts().retired(KEY, KEY).erased(KEY).before(gone), 10, "erasures")
+    case("an input erased and here", by_itself.before(good), 10, "erasures")
+    case("a loss that no act excuses, strictly", gone, 11, strict=True)
+    case("an erasure from another run", acts().erased(KEY, of=OTHER_RUN).before(gone), 10, "erasures")
+    case("an erasure of what was never there", acts().erased(KEY, "0/output").before(gone), 10, "erasures")
+    case("an erasure of an envelope that is not there", acts().erased(KEY, "9/input").before(gone), 10, "erasures")
+    case("refs out of order", acts().erased(KEY, "2/prompt", "0/input").before(gone), 10, "erasures")
+    case("an unknown basis", acts().erased(KEY, change=lambda s: s["predicate"]["act"].update(basis="whim")).before(gone), 10, "erasures")
+    case("a member more in an act", acts().erased(KEY, change=lambda s: s["predicate"]["act"].update(note="all is well")).before(gone), 10, "erasures")
+    case("an act with a reason that is not among its subjects", acts().erased(KEY, change=lambda s: s["subject"].pop()).before(gone), 10, "erasures")
+    case("a first act with another beginning", acts().erased(KEY, change=lambda s: s["subject"][0]["digest"].update(sha256="0" * 64)).before(gone), 10, "erasures")
+    case("a second act with another beginning", acts().erased(KEY).erased(KEY, "0/seed", change=lambda s: s["subject"][0]["digest"].update(sha256="0" * 64)).before(gone), 10, "erasures")
+    case("a second act that names another one before it", acts().erased(KEY).erased(KEY, "0/seed", change=lambda s: s["predicate"]["chain"].update(prev="0" * 64)).before(gone), 10, "erasures")
+    case("an act of another time than the one before it", acts().erased(KEY).erased(KEY, "0/seed", change=lambda s: s["predicate"].update(time="2026-01-01T00:00:00.000Z")).before(gone), 10, "erasures")
+    twice = acts().erased(KEY).erased(KEY, "0/seed")
+    twice.lines.reverse()
+    case("acts in another order", twice.before(gone), 10, "erasures")
+    case("an envelope of a run in the place of an act", good[:1] + [f'{{"act":"{b64_of(good[second])}"}}'] + good[1:], 10, "erasures")
+    case("an act in the place of an envelope", gone + by_itself.lines, 10, "canonical")
+    case("an act after an envelope", gone[:2] + by_itself.before(gone)[1:2] + gone[2:], 10, "sequence")
+    case("a space in an act", [line.replace('"act":"', '"act": "') for line in by_itself.before(gone)], 10, "sequence")
+    entries = ["first", by_itself.lines[0], "third"]
+    case("an act that stands in the log", by_itself.before(gone, [proof(entries, 1)]), 0, logKeyAlone=True)
+    case("an act that stands in the log, strictly", by_itself.before(gone, [proof(entries, 1)]), 0, logKeyAlone=True, strict=True, without=11)
+    case("an act without its proof", by_itself.before(gone), 0, logKeyAlone=True)
+    case("an act without its proof, strictly", by_itself.before(gone), 11, logKeyAlone=True, strict=True)
+    case("an act with the proof of another", by_itself.before(gone, [proof(entries, 2)]), 10, "erasures", logKeyAlone=True)
+    case("an act with a proof under another key", by_itself.before(gone, [proof(entries, 1, KEY)]), 10, "erasures", logKeyAlone=True)
+    case("an act with a proof under another root", by_itself.before(gone, [proof(entries, 1, root=bytes(32))]), 10, "erasures", logKeyAlone=True)
+    case("an act with a proof that is none", by_itself.before(gone, ["it stands there\n"]), 10, "sequence", logKeyAlone=True)
+
     pool = {}
     for one in cases:
         one["lines"] = [pool.setdefault(line, len(pool)) for line in one["lines"]]
@@ -342,7 +460,7 @@ def main():
         "about": "Whole exports. A case's file is the pool's lines that it names, each with a line feed, less the last "
         "`cut` bytes. `exit` and `check`: how a verifier ends, and the check that fails. `exitWithoutMachine`: how one "
         "ends that repeats neither the admission nor the transitions, where that differs. `trust`: `both` where the "
-        "second key is trusted too. `logProof`: a proof, to be checked with `logKey`.",
+        "second key is trusted too. `logProof`: a proof, to be checked with `logKey`; `logKeyAlone`: that key without one.",
         "publicKey": pem(KEY),
         "secondKey": pem(OTHER_KEY),
         "logKey": vkey(OTHER_KEY),

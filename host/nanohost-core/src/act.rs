@@ -13,8 +13,9 @@ mod tests;
 
 pub use chain::{ActChain, ActError};
 pub use erasure::{Basis, Erasure};
+pub(crate) use key::Succession;
 pub use key::{KeyAct, KeyChange, KeyChanges};
-pub use read::{ActFault, OpenedAct, verify};
+pub use read::{ActFault, OpenedAct, is_about_keys, verify};
 pub use reference::{BadReference, ValueRef};
 
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,6 @@ fn name(chain: &RunId) -> String {
 }
 
 /// What the first act of a chain names as its beginning.
-fn beginning(chain: &RunId) -> Digest {
+pub(crate) fn beginning(chain: &RunId) -> Digest {
     Digest::of(name(chain).as_bytes())
 }

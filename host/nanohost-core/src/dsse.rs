@@ -159,8 +159,9 @@ impl Unverified {
 /// Whether some trusted key signed the envelope, whatever key it names: tells a changed key id from
 /// a foreign key. `false` for what is no envelope.
 pub(crate) fn signed_by_any(bytes: &[u8], trust: &TrustRoot) -> bool {
-    Unverified::parse(bytes)
-        .is_ok_and(|envelope| trust.iter().any(|key| key.verifies(&envelope.pae, &envelope.signature)))
+    Unverified::parse(bytes).is_ok_and(|envelope| {
+        trust.iter().chain(trust.iter_acts()).any(|key| key.verifies(&envelope.pae, &envelope.signature))
+    })
 }
 
 impl std::fmt::Debug for Unverified {

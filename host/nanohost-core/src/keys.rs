@@ -250,14 +250,22 @@ impl<'de> serde::Deserialize<'de> for PublicKey {
     }
 }
 
-/// The public keys whose signatures count. It never comes from what is being verified.
+/// The public keys whose signatures count, each in its role. It never comes from what is being verified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustRoot(BTreeMap<KeyId, PublicKey>);
+pub struct TrustRoot {
+    /// Those that sign runs.
+    calls: BTreeMap<KeyId, PublicKey>,
+    /// Those that sign acts about any run, whoever signed it.
+    acts: BTreeMap<KeyId, PublicKey>,
+    /// Whether nobody counts who is not named, whoever introduced them.
+    named_only: bool,
+}
 
 impl TrustRoot {
     /// Accepts exactly `keys`; with none, nothing verifies.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Self {
-        Self(keys.into_iter().map(|key| (key.id, key)).collect())
+        let calls = keys.into_iter().map(|key| (key.id, key)).collect();
+        Self { calls, ..Self::default() }
     }
 
     /// Reads one or more public keys in SPKI PEM form, one after the other, with nothing but
@@ -291,24 +299,60 @@ impl TrustRoot {
     /// These, and more.
     #[must_use]
     pub fn with(mut self, keys: impl IntoIterator<Item = PublicKey>) -> Self {
-        self.0.extend(keys.into_iter().map(|key| (key.id, key)));
+        self.calls.extend(keys.into_iter().map(|key| (key.id, key)));
+        self
+    }
+
+    /// These, and keys in the role to sign acts about any run. Without it a key signs acts about the
+    /// runs that it signed itself, and about those of the keys that it took over from.
+    #[must_use]
+    pub fn with_acts(mut self, keys: impl IntoIterator<Item = PublicKey>) -> Self {
+        self.acts.extend(keys.into_iter().map(|key| (key.id, key)));
+        self
+    }
+
+    /// These alone, whomever they introduce.
+    #[must_use]
+    pub fn named_only(mut self) -> Self {
+        self.named_only = true;
         self
     }
 
     /// These, but for one.
     #[must_use]
     pub fn without(mut self, id: &KeyId) -> Self {
-        self.0.remove(id);
+        self.calls.remove(id);
+        self.acts.remove(id);
         self
     }
 
-    /// The accepted key of that name.
+    /// The key of that name, where it may sign runs.
     pub fn get(&self, id: &KeyId) -> Option<&PublicKey> {
-        self.0.get(id)
+        self.calls.get(id)
     }
 
-    /// The accepted keys, sorted by name.
+    /// The key of that name, where it may sign some act.
+    pub(crate) fn of_acts(&self, id: &KeyId) -> Option<&PublicKey> {
+        self.calls.get(id).or_else(|| self.acts.get(id))
+    }
+
+    /// Whether the key of that name has the role to sign acts about any run.
+    pub(crate) fn signs_any_act(&self, id: &KeyId) -> bool {
+        self.acts.contains_key(id)
+    }
+
+    /// Whether whoever is introduced by these counts for nothing without being named.
+    pub(crate) const fn is_named_only(&self) -> bool {
+        self.named_only
+    }
+
+    /// The keys that may sign runs, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
-        self.0.values()
+        self.calls.values()
+    }
+
+    /// The keys that may sign acts about any run, sorted by name.
+    pub fn iter_acts(&self) -> impl Iterator<Item = &PublicKey> {
+        self.acts.values()
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nanohost_core::dsse::Unverified;
 use nanohost_core::export::{self, ExportReader, Misplaced, Part, ReadError};
-use nanohost_core::log::NoteVerifier;
+use nanohost_core::log::{KeyName, NoteVerifier};
 use nanohost_core::receipt::RECEIPT_TYPE;
 use nanohost_core::trace::{
     CheckName, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Trace, Verified, Verifier, check_acts,
@@ -69,8 +69,8 @@ fn is_receipt(file: &mut (impl BufRead + Seek)) -> io::Result<bool> {
     Ok(statement.is_ok_and(|statement| statement["predicateType"] == RECEIPT_TYPE))
 }
 
-/// Judges an exported file. `seen`: what was seen before and is to be compared with it; `log_key`: the
-/// key of the log that its acts are to stand in.
+/// Judges an exported file. `seen`: what was seen before and is to be compared with it; `log`: the key of
+/// the log of that name, which its acts are to stand in.
 ///
 /// # Errors
 /// `export_unreadable` where it cannot be read, `not_an_export` where it is none; whatever is wrong
@@ -80,7 +80,7 @@ pub fn judge(
     trusted: &KeyTrust,
     keep: Keep,
     seen: Option<&SeenHeads>,
-    log_key: Option<&NoteVerifier>,
+    log: impl Fn(&KeyName) -> Option<NoteVerifier>,
 ) -> anyhow::Result<Judged> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
     let mut file = BufReader::new(open_bounded(path, export::MAX_EXPORT as u64).map_err(io)?);
@@ -98,7 +98,7 @@ pub fn judge(
         return Err(Failure::usage(Diagnostic::error("not_an_export", message).help(help)));
     }
     file.rewind().map_err(io)?;
-    match read(file, trusted, keep, seen, log_key) {
+    match read(file, trusted, keep, seen, log) {
         Ok(judged) => Ok(judged),
         Err(ReadError::Form(error)) => Ok(Judged::of_form(&nobody(), &error)),
         Err(ReadError::Io(error)) => Err(io(error)),
@@ -110,7 +110,7 @@ fn read(
     trusted: &KeyTrust,
     keep: Keep,
     seen: Option<&SeenHeads>,
-    log_key: Option<&NoteVerifier>,
+    log: impl Fn(&KeyName) -> Option<NoteVerifier>,
 ) -> Result<Judged, ReadError> {
     let mut reader = ExportReader::new(file)?;
     let run = reader.run().clone();
@@ -143,8 +143,8 @@ fn read(
     }
     let mut verified = verifier.finish(None);
     let acts: Vec<_> = acts.iter().map(|act| (act.envelope.as_slice(), act.proof.as_ref())).collect();
-    let validity = |key: &KeyId| trusted.validity(key).unwrap_or(Validity::ALL);
-    check_acts(&mut verified.report, &acts, log_key, validity);
+    let validity = |key: &KeyId| trusted.act_validity(key).unwrap_or(Validity::ALL);
+    check_acts(&mut verified.report, &acts, log, validity);
     // Whether a value's envelope is missing or its ref was changed shows only where the envelopes are
     // whole. A suspended run may go on to an envelope that was cut off.
     let whole = verified.report.fault.as_ref().is_none_or(|fault| {

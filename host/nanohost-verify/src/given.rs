@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use nanohost_core::log::policy::{LogPolicyError, MAX_POLICY};
 use nanohost_core::log::proof::InclusionProof;
-use nanohost_core::log::{Checkpoint, LogPolicy, NoteVerifier};
+use nanohost_core::log::{Checkpoint, KeyName, LogPolicy, NoteVerifier};
 use nanohost_core::trace::{Standing, check_log, check_signer, check_witnesses};
 use nanohost_core::{Diagnostic, KeyTrust, MAX_PEM, RunId, TrustRoot, Validity, source_from_bytes};
 
@@ -47,22 +47,42 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Whose word on the log's head counts, where a file says so.
+    ///
+    /// # Errors
+    /// Those of [`log_policy`].
+    pub fn policy(&self) -> anyhow::Result<Option<LogPolicy>> {
+        self.log_policy.as_deref().map(log_policy).transpose()
+    }
+
+    /// The key of the log of that name: the one that was named for any, else that of the policy or of the
+    /// trust file.
+    pub fn log_of(
+        &self,
+        origin: &KeyName,
+        policy: Option<&LogPolicy>,
+        trusted: &KeyTrust,
+    ) -> Option<NoteVerifier> {
+        // A log that the policy does not name is said to be none by the check of witnesses.
+        let by_policy = || policy.and_then(|policy| policy.log(origin).ok().flatten());
+        self.log_key.as_ref().or_else(by_policy).or_else(|| trusted.log(origin)).cloned()
+    }
+
     /// Checks the proof that was named, of an exported file, and who signed the head it leads to.
     ///
     /// # Errors
-    /// `proof_unreadable`, `proof_invalid`, and those of [`log_policy`].
-    pub fn check_log(&self, judged: &mut Judged, trusted: &KeyTrust) -> anyhow::Result<()> {
-        let policy = self.log_policy.as_deref().map(log_policy).transpose()?;
+    /// `proof_unreadable`, `proof_invalid`, `log_key_unknown`.
+    pub fn check_log(
+        &self,
+        judged: &mut Judged,
+        trusted: &KeyTrust,
+        policy: Option<&LogPolicy>,
+    ) -> anyhow::Result<()> {
         let Judged { report, reach, .. } = judged;
         let proof = self.log_proof.as_deref().map(log_proof).transpose()?;
-        // The policy's key of this log, where none is named.
-        let origin = proof.as_ref().and_then(|proof| proof.checkpoint.text().parse::<Checkpoint>().ok());
-        let by_file = origin.and_then(|head| {
-            // A log that the policy does not name is said to be none by the check of witnesses.
-            let by_policy = policy.as_ref().and_then(|policy| policy.log(&head.origin).ok().flatten());
-            by_policy.or(trusted.log(&head.origin)).cloned()
-        });
-        let key = self.log_key.clone().or(by_file);
+        let head = proof.as_ref().and_then(|proof| proof.checkpoint.text().parse::<Checkpoint>().ok());
+        let key =
+            head.and_then(|head| self.log_of(&head.origin, policy, trusted)).or_else(|| self.log_key.clone());
         let mut index = None;
         if let Some(proof) = &proof {
             let head = check_log(report, reach, &Standing::Proven(Box::new(proof.clone())), key.as_ref());
@@ -74,7 +94,7 @@ impl Asked {
             return Err(Failure::usage(Diagnostic::error("log_key_unknown", message).help(help)));
         }
         check_signer(report, reach, index, |key| trusted.validity(key).unwrap_or(Validity::ALL));
-        if let Some(policy) = &policy {
+        if let Some(policy) = policy {
             check_witnesses(report, reach, proof.as_ref(), policy, key.as_ref());
         }
         Ok(())
@@ -84,18 +104,18 @@ impl Asked {
     /// the newest head that witnesses signed, by its number of envelopes, and the log's own key.
     ///
     /// # Errors
-    /// Those of [`log_policy`] and of `find`.
+    /// Those of `find`.
     pub fn check_witnesses(
         &self,
         judged: &mut Judged,
+        policy: Option<&LogPolicy>,
         find: impl FnOnce(&RunId, u64) -> anyhow::Result<(Option<InclusionProof>, Option<NoteVerifier>)>,
     ) -> anyhow::Result<()> {
-        let Some(path) = &self.log_policy else { return Ok(()) };
-        let policy = log_policy(path)?;
+        let Some(policy) = policy else { return Ok(()) };
         let Judged { report, reach, .. } = judged;
         let (proof, own) = find(&report.run, reach.envelopes)?;
         let key = self.log_key.as_ref().or(own.as_ref());
-        check_witnesses(report, reach, proof.as_ref(), &policy, key);
+        check_witnesses(report, reach, proof.as_ref(), policy, key);
         Ok(())
     }
 

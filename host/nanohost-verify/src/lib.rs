@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nanohost_core::log::KeyName;
 use nanohost_core::trace::Keep;
 use nanohost_core::{Diagnostic, Diagnostics};
 
@@ -71,9 +72,10 @@ fn verify(cli: &Cli, console: Console) -> anyhow::Result<Exit> {
     let trust = trust_file(&cli.trust)?;
     let mut seen = cli.asked.remembered()?;
     let heads = seen.as_ref().map(|seen| &seen.heads);
-    let log_key = cli.asked.log_key.as_ref();
-    let mut judged = judge(&cli.evidence, &trust, Keep::Verdict, heads, log_key)?;
-    cli.asked.check_log(&mut judged, &trust)?;
+    let policy = cli.asked.policy()?;
+    let log = |origin: &KeyName| cli.asked.log_of(origin, policy.as_ref(), &trust);
+    let mut judged = judge(&cli.evidence, &trust, Keep::Verdict, heads, log)?;
+    cli.asked.check_log(&mut judged, &trust, policy.as_ref())?;
     if let Some(seen) = &mut seen {
         seen.compare(&mut judged);
         seen.keep()?;

@@ -13,7 +13,7 @@ use nanohost_core::{
 };
 use nanohost_store::{
     Appended, Batch, Conflict, Erases, Fence, Head, Journal as _, Logged, Records, RunRecord, SqliteStore,
-    StoreError, Taken,
+    StoreError, StoredAct, Taken,
 };
 
 use crate::commands::own_trust;
@@ -237,6 +237,30 @@ pub fn head(store: &impl Records) -> Result<Head, StoreError> {
 fn record(store: &impl Records) -> Result<RunRecord, StoreError> {
     let id = store.acts()?;
     store.load(&id)?.ok_or(StoreError::Misuse { what: "a store without a chain of acts" })
+}
+
+/// A run as it lies in the store, with the acts about keys before the last that erased from it: these say
+/// for whom the keys of those may speak.
+pub fn load(store: &impl Records, run: &RunId) -> Result<Option<RunRecord>, StoreError> {
+    let Some(mut found) = store.load(run)? else { return Ok(None) };
+    if !found.acts.is_empty() {
+        join(&mut found, &about_keys(store)?);
+    }
+    Ok(Some(found))
+}
+
+/// The acts of a store that say of themselves that they are about keys. Verified by nobody here.
+pub fn about_keys(store: &impl Records) -> Result<Vec<StoredAct>, StoreError> {
+    let acts = (0..).zip(record(store)?.envelopes);
+    let about_keys = acts.filter(|(_, envelope)| act::is_about_keys(envelope));
+    Ok(about_keys.map(|(seq, envelope)| StoredAct { seq, envelope }).collect())
+}
+
+/// Adds to the acts of a run those about keys that the last of them may need.
+pub fn join(record: &mut RunRecord, about_keys: &[StoredAct]) {
+    let Some(last) = record.acts.last().map(|last| last.seq) else { return };
+    record.acts.extend(about_keys.iter().take_while(|act| act.seq < last).cloned());
+    record.acts.sort_by_key(|act| act.seq);
 }
 
 /// The acts of a store, judged, and the head of their chain.

@@ -217,10 +217,10 @@ fn verdict(report: &Report) -> (&'static str, String) {
         None if report.open => {
             ("open", "The run has no end: it goes on, was interrupted, or its tail was cut.".to_owned())
         }
-        None if report.is_partial() => {
-            ("in-part", "What is here is good. What is not disclosed could not be checked.".to_owned())
-        }
-        None => ("verified", "Every check that could be made passed.".to_owned()),
+        None => match report.unchecked() {
+            Some(what) => ("in-part", format!("What is here is good, and {what}.")),
+            None => ("verified", "Every check that could be made passed.".to_owned()),
+        },
     }
 }
 

@@ -190,5 +190,6 @@ pub fn own_trust(places: &Places) -> anyhow::Result<TrustRoot> {
         let help = "name the public key that may sign with --trust FILE";
         return Err(Failure::usage(Diagnostic::error("no_trust", message).help(help)));
     }
-    Ok(TrustRoot::new(keys))
+    // All of one user: each may sign acts about the runs of the others.
+    Ok(TrustRoot::new(keys.clone()).with_acts(keys))
 }

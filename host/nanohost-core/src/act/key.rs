@@ -1,7 +1,7 @@
 //! What an act about a key says: that another key signs from now on, that this one does, that one
 //! does no more. Believed only in its place in the chain: [`Succession`] follows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,25 +51,27 @@ impl KeyAct {
 
 /// Who may sign the next act, as those before it say.
 #[derive(Debug, Clone)]
-pub(super) struct Succession {
+pub(crate) struct Succession {
     trust: TrustRoot,
+    /// The keys that each took over from, whether directly or not.
+    before: BTreeMap<KeyId, BTreeSet<KeyId>>,
     /// The key that has to accept, and the one that introduced it.
     introduced: Option<(KeyId, KeyId)>,
     retired: Vec<KeyId>,
 }
 
 impl Succession {
-    pub(super) fn new(trust: &TrustRoot) -> Self {
-        Self { trust: trust.clone(), introduced: None, retired: Vec::new() }
+    pub(crate) fn new(trust: &TrustRoot) -> Self {
+        Self { trust: trust.clone(), before: BTreeMap::new(), introduced: None, retired: Vec::new() }
     }
 
     /// The keys that may sign.
-    pub(super) const fn trust(&self) -> &TrustRoot {
+    pub(crate) const fn trust(&self) -> &TrustRoot {
         &self.trust
     }
 
     /// Takes an act whose signature is good.
-    pub(super) fn follow(&mut self, act: &OpenedAct) -> Result<(), &'static str> {
+    pub(crate) fn follow(&mut self, act: &OpenedAct) -> Result<(), &'static str> {
         let key = match &act.predicate.act {
             Act::Key(key) => Some(key),
             Act::Erasure(_) => None,
@@ -78,6 +80,10 @@ impl Succession {
             (Some((new, old)), Some(KeyAct { change: KeyChange::Accepted, key, .. }))
                 if act.key == new && *key == old =>
             {
+                let earlier = self.before.get(&old).cloned().unwrap_or_default();
+                let before = self.before.entry(new).or_default();
+                before.extend(earlier);
+                before.insert(old);
                 Ok(())
             }
             (Some(_), _) => Err("a key was introduced before it, and did not accept"),
@@ -101,6 +107,9 @@ impl Succession {
                 if *key == act.key {
                     return Err("it retires the key that signs it");
                 }
+                if !self.speaks_for(&act.key, key) {
+                    return Err("it retires a key that the one which signs it did not take over from");
+                }
                 self.trust = std::mem::take(&mut self.trust).without(key);
                 self.retired.push(*key);
                 Ok(())
@@ -108,8 +117,26 @@ impl Succession {
         }
     }
 
+    /// Whether a key may sign acts about what another one signed: it is the same, took over from it, or
+    /// has the role.
+    pub(crate) fn speaks_for(&self, key: &KeyId, of: &KeyId) -> bool {
+        key == of
+            || self.trust.signs_any_act(key)
+            || self.before.get(key).is_some_and(|before| before.contains(of))
+    }
+
+    /// All whose acts a key may sign; `None`: anybody's.
+    pub(crate) fn spoken_for(&self, key: &KeyId) -> Option<BTreeSet<KeyId>> {
+        if self.trust.signs_any_act(key) {
+            return None;
+        }
+        let mut all = self.before.get(key).cloned().unwrap_or_default();
+        all.insert(*key);
+        Some(all)
+    }
+
     /// Whether the chain may end here.
-    pub(super) fn end(&self) -> Result<(), &'static str> {
+    pub(crate) fn end(&self) -> Result<(), &'static str> {
         match self.introduced {
             None => Ok(()),
             Some(_) => Err("it introduces a key, and the act by which that key accepts is missing"),

@@ -42,7 +42,7 @@ impl OpenedAct {
     /// For bytes that no trusted key signed in the one form of acts.
     pub fn open(bytes: &[u8], trust: &TrustRoot) -> Result<Self, OpenError> {
         let unverified = Unverified::parse(bytes).map_err(OpenError::Form)?;
-        match trust.get(&unverified.key_id()) {
+        match trust.of_acts(&unverified.key_id()) {
             Some(key) => unverified.verify(key).map_err(|_| OpenError::Signature)?,
             None => return Err(OpenError::Untrusted(unverified.key_id())),
         }
@@ -97,8 +97,16 @@ impl OpenedAct {
     }
 }
 
+/// Whether an act says of itself that it changes the keys which sign. Nobody vouches for that here.
+pub fn is_about_keys(bytes: &[u8]) -> bool {
+    let Ok(unverified) = Unverified::parse(bytes) else { return false };
+    let statement = serde_json::from_slice::<serde_json::Value>(unverified.payload());
+    statement.is_ok_and(|statement| statement["predicate"]["act"]["kind"] == "key")
+}
+
 /// Judges a whole chain of acts, from the first on. Keys of `trust` sign, and those that such keys
-/// introduce; none that was retired.
+/// introduce; none that was retired. Whether the key of an erasure may speak for the run is judged with
+/// the run.
 ///
 /// # Errors
 /// The first thing that is wrong.

@@ -271,6 +271,8 @@ fn nobody_else_takes_the_place_of_a_key() {
             told(9, Accepted, 1, false),
         ],
         &[told(9, Retired, 9, false)],
+        // Retired by a key that did not take over from it.
+        &[introduced, accepted, told(9, Retired, 1, false)],
         // A stranger introduces itself.
         &[told(3, Introduced, 1, true), told(1, Accepted, 3, false)],
         // A key that is not there, and one that is too many.

@@ -1,5 +1,5 @@
-//! The file that says whom somebody trusts: keys that sign calls and keys that sign the heads of logs,
-//! each with the part of the log for which it counts. Knows no file system.
+//! The file that says whom somebody trusts: keys that sign calls, keys that sign acts about any run, and
+//! keys that sign the heads of logs, each with the part of the log for which it counts. Knows no file system.
 //!
 //! ```toml
 //! format = 1
@@ -11,6 +11,13 @@
 //! -----END PUBLIC KEY-----
 //! """
 //! until = 1207
+//!
+//! [[acts]]
+//! key = """
+//! -----BEGIN PUBLIC KEY-----
+//! MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+//! -----END PUBLIC KEY-----
+//! """
 //!
 //! [[log]]
 //! key = "nanohost-log/6f0c…+1cfe2897+AV…"
@@ -55,22 +62,31 @@ impl Validity {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyTrust {
     calls: BTreeMap<KeyId, (PublicKey, Validity)>,
+    acts: BTreeMap<KeyId, (PublicKey, Validity)>,
     logs: Vec<NoteVerifier>,
     /// Whether keys that these introduce are trusted too.
     follows: bool,
 }
 
 impl KeyTrust {
-    /// These keys of calls, for all of every log, and those that they introduce.
+    /// These keys in their roles, for all of every log, and those that they introduce.
     pub fn keys(root: &TrustRoot) -> Self {
-        let calls = root.iter().map(|key| (key.key_id(), (key.clone(), Validity::ALL)));
-        Self { calls: calls.collect(), logs: Vec::new(), follows: true }
+        let all = |key: &PublicKey| (key.key_id(), (key.clone(), Validity::ALL));
+        let (calls, acts) = (root.iter().map(all).collect(), root.iter_acts().map(all).collect());
+        Self { calls, acts, logs: Vec::new(), follows: true }
     }
 
     /// Trusts a key of calls for a part of the log.
     #[must_use]
     pub fn with(mut self, key: PublicKey, validity: Validity) -> Self {
         self.calls.insert(key.key_id(), (key, validity));
+        self
+    }
+
+    /// Trusts a key with acts about any run, for a part of the log.
+    #[must_use]
+    pub fn with_acts(mut self, key: PublicKey, validity: Validity) -> Self {
+        self.acts.insert(key.key_id(), (key, validity));
         self
     }
 
@@ -92,7 +108,10 @@ impl KeyTrust {
         if let Some(mut fields) = Fields::of(&root, "a trust file", &mut report) {
             check_format(&mut fields, &mut report);
             for node in fields.list("calls", &mut report).unwrap_or_default() {
-                trusted.read_calls(node, &mut report);
+                read_key(node, "a key of calls", &mut trusted.calls, &mut report);
+            }
+            for node in fields.list("acts", &mut report).unwrap_or_default() {
+                read_key(node, "a key of acts", &mut trusted.acts, &mut report);
             }
             for node in fields.list("log", &mut report).unwrap_or_default() {
                 trusted.read_log(node, &mut report);
@@ -100,7 +119,8 @@ impl KeyTrust {
             if trusted.calls.is_empty() && !report.has_errors() {
                 fields.missing("calls", &mut report);
             }
-            let bounded = trusted.calls.values().any(|(_, validity)| *validity != Validity::ALL);
+            let mut keys = trusted.calls.values().chain(trusted.acts.values());
+            let bounded = keys.any(|(_, validity)| *validity != Validity::ALL);
             if bounded && trusted.logs.len() > 1 {
                 // An index of one log says nothing of another, and whoever keeps one chooses its indices.
                 report.invalid(
@@ -112,25 +132,6 @@ impl KeyTrust {
         }
         report.finish()?;
         Ok(trusted)
-    }
-
-    fn read_calls(&mut self, node: &Node, report: &mut Report) {
-        let Some(mut fields) = Fields::of(node, "a key of calls", report) else { return };
-        let key = fields.need_text("key", report).map(PublicKey::from_spki_pem);
-        if let (Some(Err(error)), Some(at)) = (&key, fields.node("key")) {
-            report.invalid(&at.span, error.to_string());
-        }
-        let from = index(&mut fields, "from", report);
-        let until = index(&mut fields, "until", report);
-        if until.is_some_and(|until| until <= from.unwrap_or(0)) {
-            report.invalid(fields.span(), "it counts for no entry: `until` is not after `from`");
-        }
-        if let Some(Ok(key)) = key
-            && self.calls.insert(key.key_id(), (key, Validity { from: from.unwrap_or(0), until })).is_some()
-        {
-            report.invalid(fields.span(), "this key stands there twice");
-        }
-        fields.finish(report);
     }
 
     fn read_log(&mut self, node: &Node, report: &mut Report) {
@@ -152,14 +153,23 @@ impl KeyTrust {
         self.follows
     }
 
-    /// The keys of calls.
+    /// The keys of calls, and those of acts.
     pub fn root(&self) -> TrustRoot {
-        TrustRoot::new(self.calls.values().map(|(key, _)| key.clone()))
+        let keys = |of: &BTreeMap<KeyId, (PublicKey, Validity)>| -> Vec<PublicKey> {
+            of.values().map(|(key, _)| key.clone()).collect()
+        };
+        let root = TrustRoot::new(keys(&self.calls)).with_acts(keys(&self.acts));
+        if self.follows { root } else { root.named_only() }
     }
 
     /// For which part of the log a key of calls counts.
     pub fn validity(&self, key: &KeyId) -> Option<Validity> {
         self.calls.get(key).map(|(_, validity)| *validity)
+    }
+
+    /// For which part of the log a key counts where it signs an act: as one of acts, else as one of calls.
+    pub fn act_validity(&self, key: &KeyId) -> Option<Validity> {
+        self.acts.get(key).or_else(|| self.calls.get(key)).map(|(_, validity)| *validity)
     }
 
     /// The key of a log.
@@ -175,8 +185,11 @@ impl KeyTrust {
         let mut out = format!(
             "# Whom to trust with the evidence of one machine: nanohost verify --trust FILE.\nformat = {FORMAT}\n"
         );
-        for (key, Validity { from, until }) in self.calls.values() {
-            out.push_str(&format!("\n[[calls]]\nkey = \"\"\"\n{}\"\"\"\n", key.to_spki_pem()?));
+        let calls = self.calls.values().map(|key| ("calls", key));
+        for (role, (key, Validity { from, until })) in
+            calls.chain(self.acts.values().map(|key| ("acts", key)))
+        {
+            out.push_str(&format!("\n[[{role}]]\nkey = \"\"\"\n{}\"\"\"\n", key.to_spki_pem()?));
             if *from > 0 {
                 out.push_str(&format!("from = {from}\n"));
             }
@@ -189,6 +202,31 @@ impl KeyTrust {
         }
         Ok(out)
     }
+}
+
+/// Reads a key with its part of the log.
+fn read_key(
+    node: &Node,
+    what: &'static str,
+    keys: &mut BTreeMap<KeyId, (PublicKey, Validity)>,
+    report: &mut Report,
+) {
+    let Some(mut fields) = Fields::of(node, what, report) else { return };
+    let key = fields.need_text("key", report).map(PublicKey::from_spki_pem);
+    if let (Some(Err(error)), Some(at)) = (&key, fields.node("key")) {
+        report.invalid(&at.span, error.to_string());
+    }
+    let from = index(&mut fields, "from", report);
+    let until = index(&mut fields, "until", report);
+    if until.is_some_and(|until| until <= from.unwrap_or(0)) {
+        report.invalid(fields.span(), "it counts for no entry: `until` is not after `from`");
+    }
+    if let Some(Ok(key)) = key
+        && keys.insert(key.key_id(), (key, Validity { from: from.unwrap_or(0), until })).is_some()
+    {
+        report.invalid(fields.span(), "this key stands there twice in one role");
+    }
+    fields.finish(report);
 }
 
 fn check_format(fields: &mut Fields<'_>, report: &mut Report) {

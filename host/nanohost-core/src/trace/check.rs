@@ -185,6 +185,11 @@ pub struct Report {
     pub withheld: usize,
     /// How many values are gone by an act of erasure.
     pub erased: usize,
+    /// Whether an act excuses a value that is not here, and nothing shows that it stands in the log.
+    pub unplaced: bool,
+    /// Whether an act excuses a value that would be asked for.
+    #[serde(skip)]
+    pub(super) excused: bool,
 }
 
 impl Report {
@@ -203,7 +208,18 @@ impl Report {
                 _ => {}
             }
         }
-        Self { run, envelopes, checks, fault: None, open: false, state: None, withheld: 0, erased: 0 }
+        Self {
+            run,
+            envelopes,
+            checks,
+            fault: None,
+            open: false,
+            state: None,
+            withheld: 0,
+            erased: 0,
+            unplaced: false,
+            excused: false,
+        }
     }
 
     /// Says what is wrong, where somebody else found it and nothing was wrong so far.
@@ -272,12 +288,21 @@ impl Report {
     }
 
     /// Whether something is not disclosed, so that a check could not be made: of the program or the
-    /// policy, or of a value, whose transition was then checked in its shape only.
+    /// policy, or of a value, whose transition was then checked in its shape only; or the place in the log
+    /// of an act that excuses one.
     pub fn is_partial(&self) -> bool {
+        self.unchecked().is_some()
+    }
+
+    /// What could not be checked, where something [could not be](Self::is_partial).
+    pub fn unchecked(&self) -> Option<&'static str> {
         let elsewhere = [CheckName::Log, CheckName::Witnesses, CheckName::Rollback];
         let unmade =
             |check: &Check| check.result == CheckResult::NotChecked && !elsewhere.contains(&check.name);
-        self.withheld > 0 || self.checks.iter().any(unmade)
+        if self.withheld > 0 || self.checks.iter().any(unmade) {
+            return Some("what is not disclosed could not be checked");
+        }
+        self.unplaced.then_some("where the acts of erasures stand in the log was not checked")
     }
 
     /// Whether nothing is wrong and the run is not open.

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{CheckName, Fault, FaultKind, Report};
-use crate::act::{Act, OpenedAct};
+use crate::act::{Act, OpenedAct, Succession, beginning};
 use crate::dsse::Unverified;
 use crate::envelope::{OpenError, Opened};
 use crate::export::Role;
 use crate::keys::Validity;
-use crate::log::NoteVerifier;
 use crate::log::proof::InclusionProof;
+use crate::log::{Checkpoint, KeyName, NoteVerifier};
 use crate::run::ErrorKind;
 use crate::{KeyId, RunId, TrustRoot};
 
@@ -24,41 +24,80 @@ pub(super) struct Erased {
     /// Those of them that no envelope has committed to so far.
     unmet: BTreeSet<(usize, Role)>,
     last: Option<OpenedAct>,
+    /// Who may sign, as the acts so far say.
+    succession: Option<Succession>,
+    /// The acts that erased something, each with its key and with those whose runs the key could speak
+    /// for then; `None`: anybody's.
+    by: Vec<(u64, KeyId, Option<BTreeSet<KeyId>>)>,
 }
 
 impl Erased {
-    /// The next act that bears on the run: all of them come before its envelopes.
+    /// The next act that bears on the run, or on the keys by which others do: all of them come before its
+    /// envelopes.
     pub(super) fn add(&mut self, bytes: &[u8], run: &RunId, trust: &TrustRoot) -> Result<(), Fault> {
-        let act = open(bytes, trust)?;
+        let succession = self.succession.get_or_insert_with(|| Succession::new(trust));
+        let act = open(bytes, succession.trust())?;
+        if trust.is_named_only() && trust.of_acts(&act.key).is_none() {
+            return Err(untrusted(format!(
+                "the act of an erasure: signed by key {}, which is not trusted",
+                act.key
+            )));
+        }
         let seq = act.predicate.chain.seq;
         let wrong = |why: &str| Err(tampered(format!("act {seq} {why}")));
-        if let Some(before) = &self.last {
-            let (chain, then) = (&act.predicate.chain, &before.predicate.chain);
-            if chain.id != then.id || chain.seq <= then.seq || act.predicate.time < before.predicate.time {
-                return wrong("does not follow the one before it");
+        let first = match &self.last {
+            None => (seq == 0).then(|| beginning(&act.predicate.chain.id)),
+            Some(before) => {
+                let (chain, then) = (&act.predicate.chain, &before.predicate.chain);
+                if chain.id != then.id || chain.seq <= then.seq || act.predicate.time < before.predicate.time
+                {
+                    return wrong("does not follow the one before it");
+                }
+                if chain.seq == then.seq + 1 && chain.prev != Some(before.digest) {
+                    return wrong("is of another chain than the one before it");
+                }
+                Some(if then.seq == 0 { before.digest } else { before.anchor })
             }
-            if chain.seq == then.seq + 1 && chain.prev != Some(before.digest)
-                || then.seq > 0 && act.anchor != before.anchor
-            {
-                return wrong("is of another chain than the one before it");
-            }
+        };
+        if first.is_some_and(|first| act.anchor != first) {
+            return wrong("is of another chain than the one before it");
         }
-        let Act::Erasure(erasure) = &act.predicate.act else { return wrong("erases nothing") };
-        for value in &erasure.refs {
-            if value.run != *run {
-                return wrong("is about another run");
+        if let Err(why) = succession.follow(&act) {
+            return Err(tampered(format!("act {seq}: {why}")));
+        }
+        if let Act::Erasure(erasure) = &act.predicate.act {
+            for value in &erasure.refs {
+                if value.run != *run {
+                    return wrong("is about another run");
+                }
+                let place = (usize::try_from(value.seq).unwrap_or(usize::MAX), value.role.clone());
+                self.unmet.insert(place.clone());
+                self.refs.entry(place).or_insert(seq);
             }
-            let place = (usize::try_from(value.seq).unwrap_or(usize::MAX), value.role.clone());
-            self.unmet.insert(place.clone());
-            self.refs.entry(place).or_insert(seq);
+            self.by.push((seq, act.key, succession.spoken_for(&act.key)));
         }
         self.last = Some(act);
         Ok(())
     }
 
+    /// The key that signs the run is known: those that erased from it may speak for it.
+    fn heard(&self, signer: &KeyId) -> Result<(), Fault> {
+        let may = |of: &Option<BTreeSet<KeyId>>| of.as_ref().is_none_or(|of| of.contains(signer));
+        match self.by.iter().find(|(_, _, of)| !may(of)) {
+            None => Ok(()),
+            Some((seq, key, _)) => Err(untrusted(format!(
+                "act {seq} erases from a run of {signer} and is signed by {key}, which neither took over from that key \
+                 nor has the role to sign acts about any run"
+            ))),
+        }
+    }
+
     /// An envelope goes by: what it commits to can have been erased, and what ends for want of a value
     /// has lost one.
     pub(super) fn meet(&mut self, at: usize, opened: &Opened) -> Result<(), Fault> {
+        if at == 0 {
+            self.heard(&opened.key)?;
+        }
         if !self.unmet.is_empty() {
             for role in opened.roles() {
                 self.unmet.remove(&(at, role.clone()));
@@ -89,6 +128,9 @@ impl Erased {
 
     /// After the last envelope: all that was erased had been committed to.
     pub(super) fn finish(&self) -> Result<(), Fault> {
+        if let Some(Err(why)) = self.succession.as_ref().map(Succession::end) {
+            return Err(tampered(format!("the acts end with one that is not whole: {why}")));
+        }
         match self.unmet.first() {
             None => Ok(()),
             Some(place) => {
@@ -106,6 +148,11 @@ impl Erased {
     /// How many were.
     pub(super) fn len(&self) -> usize {
         self.refs.len()
+    }
+
+    /// Whether a value that would be asked for is excused.
+    pub(super) fn excuses(&self) -> bool {
+        self.refs.keys().any(|(_, role)| !role.is_secret())
     }
 
     /// Whether the run goes on from one of them: whoever has to go on needs it.
@@ -129,12 +176,9 @@ impl Erased {
 
 fn open(bytes: &[u8], trust: &TrustRoot) -> Result<OpenedAct, Fault> {
     OpenedAct::open(bytes, trust).map_err(|error| match error {
-        OpenError::Untrusted(_) if !crate::dsse::signed_by_any(bytes, trust) => Fault {
-            kind: FaultKind::UntrustedKey,
-            check: CheckName::Erasures,
-            envelope: None,
-            message: format!("the act of an erasure: {error}"),
-        },
+        OpenError::Untrusted(_) if !crate::dsse::signed_by_any(bytes, trust) => {
+            untrusted(format!("the act of an erasure: {error}"))
+        }
         error => tampered(format!("the act of an erasure: {error}")),
     })
 }
@@ -143,25 +187,53 @@ fn tampered(message: String) -> Fault {
     Fault { kind: FaultKind::Tampered, check: CheckName::Erasures, envelope: None, message }
 }
 
+fn untrusted(message: String) -> Fault {
+    Fault { kind: FaultKind::UntrustedKey, check: CheckName::Erasures, envelope: None, message }
+}
+
 /// Checks that acts stand in a log, where nothing was wrong so far: each beside its proof, under a head
-/// that the log's key signed. Without a key, or for an act without a proof, the report says what was not
-/// checked. `validity`: for which part of the log a key counts; an act of one that does not count for all
-/// of it has to be shown to stand in its part.
+/// that the log's key signed; `log` gives the key of the log of that name. For want of one, or of a proof,
+/// the report says what was not checked. `validity`: for which part of the log a key counts; an act of one
+/// that does not count for all of it has to be shown to stand in its part.
 pub fn check_acts(
     report: &mut Report,
     acts: &[(&[u8], Option<&InclusionProof>)],
-    log: Option<&NoteVerifier>,
+    log: impl Fn(&KeyName) -> Option<NoteVerifier>,
     validity: impl Fn(&KeyId) -> Validity,
 ) {
     if acts.is_empty() || report.fault.is_some() {
         return;
     }
+    let mut unplaced = None;
     for (act, proof) in acts {
         let Ok(key) = Unverified::parse(act).map(|act| act.key_id()) else { continue };
+        let head = match proof.map(|proof| proof.checkpoint.text().parse::<Checkpoint>()) {
+            Some(Err(error)) => {
+                let message = format!("the act of an erasure is not shown to stand in the log: {error}");
+                return report.fail(tampered(message));
+            }
+            head => head.and_then(Result::ok),
+        };
+        let place = match (proof, head.and_then(|head| log(&head.origin))) {
+            (Some(proof), Some(log)) => {
+                if let Err(error) = proof.check(act, &log) {
+                    let message = format!("the act of an erasure is not shown to stand in the log: {error}");
+                    return report.fail(tampered(message));
+                }
+                Some(proof.index)
+            }
+            (Some(_), None) => {
+                unplaced.get_or_insert("; their place in the log: NOT CHECKED (--log-key)");
+                None
+            }
+            (None, _) => {
+                unplaced.get_or_insert("; their place in the log: NOT CHECKED, for want of a proof");
+                None
+            }
+        };
         let validity = validity(&key);
-        let place = log.and(*proof).map(|proof| proof.index);
         if validity != Validity::ALL && !place.is_some_and(|place| validity.holds(place)) {
-            let message = match place {
+            return report.fail(untrusted(match place {
                 Some(place) => format!(
                     "the act of an erasure is signed by {key}, which does not count for entry {place} of the log"
                 ),
@@ -169,23 +241,9 @@ pub fn check_acts(
                     "the act of an erasure is signed by {key}, which counts for a part of the log only, and nothing \
                      shows where the act stands"
                 ),
-            };
-            let check = CheckName::Erasures;
-            return report.fail(Fault { kind: FaultKind::UntrustedKey, check, envelope: None, message });
+            }));
         }
     }
-    let Some(log) = log else {
-        return report.add(CheckName::Erasures, "; their place in the log: NOT CHECKED (--log-key)");
-    };
-    for (act, proof) in acts {
-        let Some(proof) = proof else {
-            return report
-                .add(CheckName::Erasures, "; their place in the log: NOT CHECKED, for want of a proof");
-        };
-        if let Err(error) = proof.check(act, log) {
-            return report
-                .fail(tampered(format!("the act of an erasure is not shown to stand in the log: {error}")));
-        }
-    }
-    report.add(CheckName::Erasures, "; each stands in the log");
+    report.unplaced = report.excused && unplaced.is_some();
+    report.add(CheckName::Erasures, unplaced.unwrap_or("; each stands in the log"));
 }

@@ -333,6 +333,7 @@ impl<'t> Verifier<'t> {
             }
             report.pass(CheckName::Commitments, detail);
             report.erased = erased.len();
+            report.excused = erased.excuses();
             report.pass(CheckName::Erasures, erased.detail());
             tell_path(&path, fault.is_none(), &mut report);
         }

@@ -11,7 +11,6 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 mod erase;
-mod group;
 mod log;
 
 use super::*;

@@ -66,7 +66,7 @@ fn measured(what: &str, path: &Path) -> Result<(f64, u64)> {
 
 fn verify(path: &Path) -> Result<u64> {
     let trust = TrustRoot::new([long_run::signer().public().clone()]);
-    let judged = nanohost_verify::judge(path, &KeyTrust::keys(&trust), Keep::Verdict, None, None)?;
+    let judged = nanohost_verify::judge(path, &KeyTrust::keys(&trust), Keep::Verdict, None, |_| None)?;
     if !judged.report.is_good() {
         return Err(format!("{:?}", judged.report.fault).into());
     }

@@ -23,19 +23,19 @@ pub fn report(report: &Report, status: Option<&str>, strict: bool) -> String {
             "{} the run has no end: it goes on, was interrupted, or its tail was cut",
             odd(&bold("OPEN"))
         ),
-        (None, false) if report.is_partial() => format!(
-            "{} what is here is good, and what is not disclosed could not be checked",
-            odd(&bold("VERIFIED IN PART"))
-        ),
-        (None, false) => format!("{} every check that could be made passed", good(&bold("VERIFIED"))),
+        (None, false) => match report.unchecked() {
+            Some(what) => format!("{} what is here is good, and {what}", odd(&bold("VERIFIED IN PART"))),
+            None => format!("{} every check that could be made passed", good(&bold("VERIFIED"))),
+        },
     };
     let mut out = format!("{verdict}\n");
     if strict && report.is_good() && report.is_partial() {
-        let values = match report.withheld {
+        let what = match report.withheld {
+            0 => "not everything was checked".to_owned(),
             1 => "1 value is withheld".to_owned(),
             n => format!("{n} values are withheld"),
         };
-        out.push_str(&format!("{} {values}, so this does not count as verified\n", bad("--strict:")));
+        out.push_str(&format!("{} {what}, so this does not count as verified\n", bad("--strict:")));
     }
     if report.envelopes > 0 {
         out.push_str(&format!("run {} · {} envelopes", report.run, report.envelopes));

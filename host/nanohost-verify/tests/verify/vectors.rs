@@ -44,6 +44,9 @@ fn verify(folder: &Path, vectors: &Value, case: &Value, more: &[&str]) -> Output
         fs::write(&proof, text_of_proof).expect("the folder is writable");
         command.arg("--log-proof").arg(&proof).args(["--log-key", text(vectors, "logKey")]);
     }
+    if case["logKeyAlone"] == true {
+        command.args(["--log-key", text(vectors, "logKey")]);
+    }
     if case["strict"] == true {
         command.arg("--strict");
     }
@@ -132,7 +135,7 @@ fn no_single_changed_byte_passes() {
     let path = folder.path().join("run.jsonl");
     let passes = |bytes: &[u8]| {
         fs::write(&path, bytes).expect("the folder is writable");
-        nanohost_verify::judge(&path, &KeyTrust::keys(&trust), Keep::Verdict, None, None)
+        nanohost_verify::judge(&path, &KeyTrust::keys(&trust), Keep::Verdict, None, |_| None)
             .is_ok_and(|judged| judged.report.is_good())
     };
     assert!(passes(&whole), "the file itself passes");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nanohost_core::export::{self, Content, ExportedAct};
 use nanohost_core::log::proof::InclusionProof;
-use nanohost_core::log::{Checkpoint, NoteVerifier};
+use nanohost_core::log::{Checkpoint, KeyName, NoteVerifier};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::trace::{
     CheckName, Evidence, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Standing, Trace, check_acts,
@@ -51,14 +51,17 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
     }
     let mut seen = asked.remembered()?;
     let heads = seen.as_ref().map(|seen| &seen.heads);
-    let key = asked.log_key.as_ref();
+    let policy = asked.policy()?;
+    let log = |origin: &KeyName, trusted: &KeyTrust| asked.log_of(origin, policy.as_ref(), trusted);
     let (mut judged, trusted, kept) =
-        judge(&args.evidence, args.trust.as_deref(), key, (Keep::Verdict, heads), places)?;
+        judge(&args.evidence, args.trust.as_deref(), &log, (Keep::Verdict, heads), places)?;
     match &kept {
-        None => asked.check_log(&mut judged, &trusted)?,
-        Some(Kept { store, .. }) => asked.check_witnesses(&mut judged, |run, envelopes| {
-            Ok((log::under_witnesses(store, run, envelopes)?, log::own_key(store, places)?))
-        })?,
+        None => asked.check_log(&mut judged, &trusted, policy.as_ref())?,
+        Some(Kept { store, .. }) => {
+            asked.check_witnesses(&mut judged, policy.as_ref(), |run, envelopes| {
+                Ok((log::under_witnesses(store, run, envelopes)?, log::own_key(store, places)?))
+            })?
+        }
     }
     if let Some(seen) = &mut seen {
         seen.compare(&mut judged);
@@ -252,10 +255,7 @@ pub(super) fn check_standing<S: Records + Logged>(
     trusted: &KeyTrust,
     places: &Places,
 ) -> anyhow::Result<Option<Checkpoint>> {
-    let key = match key.or(trusted.log(&store.log_origin().map_err(store_failure)?)) {
-        Some(key) => Some(key.clone()),
-        None => log::own_key(store, places)?,
-    };
+    let key = log_key(store, key, trusted, places)?;
     if reach.envelopes == 0 || report.fault.is_some() {
         return Ok(None);
     }
@@ -271,7 +271,7 @@ pub(super) fn check_standing<S: Records + Logged>(
         };
         // The keys of this machine have signed its acts, whoever is trusted with its runs.
         let own = signing::public_keys(places).map_err(store_failure)?;
-        match acts::keys(store, &trusted.root().with(own)).map_err(store_failure)? {
+        match acts::keys(store, &trusted.root().with_acts(own)).map_err(store_failure)? {
             Ok(keys) => check_signer(report, reach, index, |key| keys.bounded(key, trusted.validity(key))),
             Err(bad) => report.blame(CheckName::Signatures, bad.kind(), bad.to_string()),
         }
@@ -285,21 +285,32 @@ pub(super) fn check_standing_of_acts(
     acts: &[StoredAct],
     store: &(impl Records + Logged),
     key: Option<&NoteVerifier>,
+    trusted: &KeyTrust,
     places: &Places,
 ) -> anyhow::Result<()> {
     if acts.is_empty() {
         return Ok(());
     }
-    let own = match key {
-        Some(_) => None,
-        None => log::own_key(store, places)?,
-    };
+    let key = log_key(store, key, trusted, places)?;
     let proofs = proofs_of(acts, store)?;
     let acts: Vec<_> =
         acts.iter().zip(&proofs).map(|(act, proof)| (&*act.envelope, proof.as_ref())).collect();
-    // Which keys may sign acts of this store, its own acts say.
-    check_acts(report, &acts, key.or(own.as_ref()), |_| Validity::ALL);
+    // Which keys that nobody names may sign acts of this store, its own acts say.
+    check_acts(report, &acts, |_| key.clone(), |key| trusted.act_validity(key).unwrap_or(Validity::ALL));
     Ok(())
+}
+
+/// The key of a store's log: the one that was named, else that of the trust file, else this machine's own.
+fn log_key(
+    store: &impl Logged,
+    named: Option<&NoteVerifier>,
+    trusted: &KeyTrust,
+    places: &Places,
+) -> anyhow::Result<Option<NoteVerifier>> {
+    match named.or(trusted.log(&store.log_origin().map_err(store_failure)?)) {
+        Some(key) => Ok(Some(key.clone())),
+        None => log::own_key(store, places),
+    }
 }
 
 /// Where acts stand in the log of their store, as far as its signed head reaches.
@@ -329,7 +340,7 @@ struct Kept {
 fn judge(
     evidence: &str,
     trust: Option<&Path>,
-    log_key: Option<&NoteVerifier>,
+    log: &dyn Fn(&KeyName, &KeyTrust) -> Option<NoteVerifier>,
     (keep, seen): (Keep, Option<&SeenHeads>),
     places: &Places,
 ) -> anyhow::Result<(Judged, KeyTrust, Option<Kept>)> {
@@ -337,7 +348,8 @@ fn judge(
     // A path is a path: what merely looks like the start of a run id and is no file is looked up.
     if file.is_file() || evidence.contains(['/', '.', '\\']) {
         let trusted = trusted(trust, places)?;
-        return Ok((nanohost_verify::judge(file, &trusted, keep, seen, log_key)?, trusted, None));
+        let log = |origin: &KeyName| log(origin, &trusted);
+        return Ok((nanohost_verify::judge(file, &trusted, keep, seen, log)?, trusted, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
     let (store, record) = load(evidence, places)?;
@@ -345,8 +357,9 @@ fn judge(
     let (mut report, trace) =
         verify_record(&record, &acts::followed(&store, &trusted).map_err(store_failure)?);
     let reach = Reach::of(&record.envelopes, seen.and_then(|seen| seen.last_of(&record.summary.run)));
-    let head = check_standing(&mut report, &reach, &store, log_key, &trusted, places)?;
-    check_standing_of_acts(&mut report, &record.acts, &store, log_key, places)?;
+    let key = log(&store.log_origin().map_err(store_failure)?, &trusted);
+    let head = check_standing(&mut report, &reach, &store, key.as_ref(), &trusted, places)?;
+    check_standing_of_acts(&mut report, &record.acts, &store, key.as_ref(), &trusted, places)?;
     let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
     Ok((Judged { report, trace, status, reach }, trusted, Some(Kept { store, head })))
 }
@@ -357,7 +370,8 @@ pub(super) fn judge_whole(
     trust: Option<&Path>,
     places: &Places,
 ) -> anyhow::Result<(Judged, bool)> {
-    let (mut judged, trusted, kept) = judge(evidence, trust, None, (Keep::Trace, None), places)?;
+    let log = |origin: &KeyName, trusted: &KeyTrust| trusted.log(origin).cloned();
+    let (mut judged, trusted, kept) = judge(evidence, trust, &log, (Keep::Trace, None), places)?;
     if kept.is_none() {
         // A file alone does not show where in the log it stands.
         let validity = |key: &nanohost_core::KeyId| trusted.validity(key).unwrap_or(Validity::ALL);
@@ -463,8 +477,7 @@ fn find_in(store: &SqliteReader, run: &str, places: &Places) -> anyhow::Result<R
 fn load(run: &str, places: &Places) -> anyhow::Result<(SqliteReader, RunRecord)> {
     let store = store_of(run, places)?;
     let id = find_in(&store, run, places)?;
-    let record = store
-        .load(&id)
+    let record = acts::load(&store, &id)
         .map_err(store_failure)?
         .ok_or_else(|| unknown(format!("run {id} was there a moment ago and is gone")))?;
     Ok((store, record))

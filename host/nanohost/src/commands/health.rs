@@ -3,14 +3,14 @@
 
 use nanohost_core::health::{Records, TraceHealth};
 use nanohost_core::{Diagnostic, RunId, TrustRoot};
-use nanohost_store::{OpenOptions, Records as _, SqliteReader, StoreError};
+use nanohost_store::{OpenOptions, Records as _, SqliteReader, StoreError, StoredAct};
 
 use super::evidence::{exit_of_bad, trusted, verified, verify_record, why_bad};
 use crate::cli::HealthArgs;
 use crate::console::{self, Console, Overview};
 use crate::failure::{Exit, Failure};
 use crate::project::Places;
-use crate::store_failure;
+use crate::{acts, store_failure};
 
 /// `nanohost health`.
 pub fn health(args: &HealthArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -52,8 +52,9 @@ fn all(args: &HealthArgs, places: &Places, console: &Console) -> anyhow::Result<
                 true => TrustRoot::default(),
                 false => trusted(args.trust.as_deref(), places)?.root(),
             };
+            let about_keys = acts::about_keys(&store).map_err(store_failure)?;
             for run in runs {
-                let exit = one(&run, &store, &trust, &mut overview)?;
+                let exit = one(&run, &store, (&trust, &about_keys), &mut overview)?;
                 worst = if worst == Exit::Success { exit } else { worst };
             }
         }
@@ -75,11 +76,11 @@ fn all(args: &HealthArgs, places: &Places, console: &Console) -> anyhow::Result<
 fn one(
     run: &RunId,
     store: &SqliteReader,
-    trust: &TrustRoot,
+    (trust, about_keys): (&TrustRoot, &[StoredAct]),
     overview: &mut Overview,
 ) -> anyhow::Result<Exit> {
     overview.runs += 1;
-    let Some(record) = store.load(run).map_err(store_failure)? else {
+    let Some(mut record) = store.load(run).map_err(store_failure)? else {
         overview.bad.push((
             run.clone(),
             Exit::Truncated as u8,
@@ -87,6 +88,7 @@ fn one(
         ));
         return Ok(Exit::Truncated);
     };
+    acts::join(&mut record, about_keys);
     let (report, trace) = verify_record(&record, trust);
     match trace {
         Some(trace) if report.fault.is_none() => {

@@ -251,7 +251,7 @@ fn export(output: &Path, json: bool, places: &Places, console: &Console) -> anyh
             until: keys.retired.get(&id).copied(),
         };
         told.insert(id.to_string(), (validity.from, validity.until));
-        trusted = trusted.with(key.clone(), validity);
+        trusted = trusted.with(key.clone(), validity).with_acts(key.clone(), validity);
     }
     let log = super::log::own_key(&reader, places)?;
     let log_key = log.as_ref().map(ToString::to_string);

@@ -16,7 +16,7 @@ use crate::cli::{ListArgs, Recall};
 use crate::console::{self, Console, Recalled, RecalledRun};
 use crate::failure::Exit;
 use crate::project::Places;
-use crate::store_failure;
+use crate::{acts, store_failure};
 
 /// No more envelopes of one run are named: what says so a thousand times says it no better.
 const MAX_NAMED: usize = 1000;
@@ -106,11 +106,13 @@ fn recall(
         return Ok(recalled);
     }
     let trust = trusted(args.trust.as_deref(), places)?.root();
+    let about_keys = acts::about_keys(store).map_err(store_failure)?;
     for run in runs {
-        let Some(record) = store.load(&run.run).map_err(store_failure)? else {
+        let Some(mut record) = store.load(&run.run).map_err(store_failure)? else {
             recalled.bad(&run.run, Exit::Truncated, "it was there a moment ago and is gone".to_owned());
             continue;
         };
+        acts::join(&mut record, &about_keys);
         let (report, trace) = verify_record(&record, &trust);
         match trace {
             Some(trace) if report.fault.is_none() => {
@@ -139,7 +141,7 @@ fn answers(trace: &Trace, which: &Recall) -> Option<RecalledRun> {
         let model = which.model.as_ref().is_some_and(|name| {
             predicate.model.as_ref().is_some_and(|model| model.alias == *name || model.name == *name)
         });
-        let principal = which.principal.as_ref().is_some_and(|name| acts(predicate, name));
+        let principal = which.principal.as_ref().is_some_and(|name| did(predicate, name));
         called |= call;
         asked |= model;
         acted |= principal;
@@ -155,7 +157,7 @@ fn answers(trace: &Trace, which: &Recall) -> Option<RecalledRun> {
 
 /// Whether somebody of that name did it. What the machine records on the way stands under the name of
 /// who opened the run, and is nobody's act.
-fn acts(predicate: &Predicate, name: &str) -> bool {
+fn did(predicate: &Predicate, name: &str) -> bool {
     let comes_from_outside = matches!(predicate.kind, Kind::RunOpen | Kind::Resume)
         || predicate.resolver.is_some()
         || predicate.step.as_ref().is_some_and(|step| step.event == "cancelled");

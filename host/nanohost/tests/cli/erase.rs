@@ -76,10 +76,20 @@ fn a_run_is_erased_and_its_evidence_stays() {
     assert!(text.lines().nth(1).is_some_and(|act| act.starts_with("{\"act\":")));
     let trust = key.to_str().expect("UTF-8");
     let vkey = home.nanohost(["log", "key"]).exits(0).stdout;
-    let detail = row(home.nanohost(["verify", path, "--trust", trust, "--json"]))["detail"].clone();
-    assert!(detail.as_str().is_some_and(|detail| detail.contains("NOT CHECKED")), "{detail}");
+    let unplaced =
+        home.nanohost(["verify", path, "--trust", trust, "--json"]).exits(0).says("NOT CHECKED").json();
+    assert_eq!((&unplaced["partial"], &unplaced["unplaced"]), (&true.into(), &true.into()), "{unplaced:#}");
     let logged = ["verify", path, "--trust", trust, "--log-key", vkey.trim(), "--json"];
     let detail = row(home.nanohost(logged))["detail"].clone();
+    assert!(detail.as_str().is_some_and(|detail| detail.ends_with("each stands in the log")), "{detail}");
+    // What excuses values, and stands in no log that anybody looked at, is not all that strictness asks for.
+    home.nanohost(["verify", path, "--trust", trust, "--strict"]).exits(11).says("not everything");
+    home.nanohost([&logged[..], &["--strict"]].concat()).exits(0);
+    let trusted = home.path("trust.toml");
+    let trusted = trusted.to_str().expect("UTF-8");
+    home.nanohost(["key", "export", "-o", trusted]).exits(0);
+    let named = ["verify", path, "--trust", trusted, "--strict", "--json"];
+    let detail = row(home.nanohost(named))["detail"].clone();
     assert!(detail.as_str().is_some_and(|detail| detail.ends_with("each stands in the log")), "{detail}");
     let cut: String =
         text.lines().filter(|line| !line.starts_with("{\"act\":")).map(|line| format!("{line}\n")).collect();

@@ -217,6 +217,62 @@ fn a_trust_file_says_for_which_part_of_the_log_a_key_counts() {
         .says("log_key_unknown");
 }
 
+/// Whoever is trusted with runs of their own erases nothing from those of others.
+#[test]
+fn a_key_erases_from_its_own_runs_and_from_those_of_the_keys_before_it() {
+    let home = Home::new();
+    let (early, late) = (a_run(&home), a_run(&home));
+    let first = home.public_key();
+    let erase = |run: &str| {
+        home.nanohost(["erase", run, "--basis", "request", "--reason", "she asked"]).exits(0);
+        let file = home.path(format!("{run}.jsonl"));
+        home.nanohost(["export", run, "--disclose", "all", "-o", text(&file)]).exits(0);
+        file
+    };
+    let early = erase(&early);
+    let made = key(&home, &["new", "--plain", "--json"]).exits(0).json();
+    let second = PathBuf::from(made["public"].as_str().expect("a path"));
+    // Erased by the second key, which the first one introduced: the file says so, before the erasure.
+    let run = late;
+    let late = erase(&run);
+    for file in [&early, &late] {
+        home.nanohost(["verify", text(file), "--trust", text(&first)]).exits(0);
+    }
+    let acts = |file: &Path| -> Vec<String> {
+        let all = fs::read_to_string(file).expect("it is written");
+        all.lines().filter(|line| line.starts_with("{\"act\":")).map(str::to_owned).collect()
+    };
+    assert_eq!((acts(&early).len(), acts(&late).len()), (1, 3));
+    home.nanohost(["verify", &run, "--trust", text(&first)]).exits(0);
+    home.nanohost(["list", "--since", "2020-01-01", "--trust", text(&first)]).exits(0);
+    // Without these acts nobody knows that one key follows the other, whoever else trusts both.
+    let pem = |path: &Path| fs::read_to_string(path).expect("it is there");
+    let both = home.write("both.pem", pem(&first) + &pem(&second));
+    let all = pem(&late);
+    let (introduced, last) = (&acts(&late)[..2], &acts(&late)[2]);
+    let alone: String = all
+        .lines()
+        .filter(|line| !introduced.contains(&(*line).to_owned()))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(alone.contains(last.as_str()));
+    let alone = home.write("alone.jsonl", alone);
+    home.nanohost(["verify", text(&alone), "--trust", text(&both)]).exits(13).says("took over");
+    // A trust file gives the role to speak for every run.
+    let trust = home.path("roles.toml");
+    key(&home, &["export", "-o", text(&trust)]).exits(0);
+    let key_of_log = home.nanohost(["log", "key"]).exits(0).stdout;
+    home.nanohost(["verify", text(&alone), "--trust", text(&trust)]).exits(0).says("each stands in the log");
+    let without = pem(&trust);
+    let without = &without[..without.find("[[acts]]").expect("a role")];
+    let without = home.write("without.toml", without);
+    let key_of_log = key_of_log.trim();
+    let plain = ["verify", text(&alone), "--trust", text(&without), "--log-key", key_of_log];
+    home.nanohost(plain).exits(13).says("took over");
+    let whole = ["verify", text(&late), "--trust", text(&without), "--log-key", key_of_log];
+    home.nanohost(whole).exits(0).says("each stands in the log");
+}
+
 #[test]
 fn no_key_of_the_log_takes_the_place_of_one_that_is_gone() {
     let home = Home::new();

@@ -29,7 +29,6 @@ mod lock;
 mod log;
 mod model;
 mod others;
-mod packaging;
 mod parallel;
 mod personal;
 mod policy;

@@ -253,6 +253,10 @@ fn the_second_verifier_ends_each_vector_as_it_says() {
                 (proof, log_key) = (file("proof", text.as_bytes()), word(&vectors["logKey"]));
                 arguments.extend(["--log-proof", &proof, "--log-key", &log_key]);
             }
+            let alone = word(&vectors["logKey"]);
+            if case["logKeyAlone"] == true {
+                arguments.extend(["--log-key", &alone]);
+            }
             if case["strict"] == true {
                 arguments.push("--strict");
             }

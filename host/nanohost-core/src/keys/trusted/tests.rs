@@ -40,6 +40,31 @@ fn what_is_written_is_read() {
     assert_eq!(all.validity(&key(1).key_id()), Some(Validity::ALL));
 }
 
+/// Whom the file gives the role of acts may speak for every run; the others for their own.
+#[test]
+fn acts_are_a_role_of_their_own() {
+    let part = Validity { from: 3, until: Some(9) };
+    let read =
+        parse(&file().with_acts(key(2), part).with_acts(key(4), Validity::ALL).to_text().expect("a form"));
+    let read = read.expect("it reads");
+    let root = read.root();
+    for (seed, signs, signs_any_act) in
+        [(1, true, false), (2, true, true), (4, false, true), (5, false, false)]
+    {
+        let id = key(seed).key_id();
+        assert_eq!((root.get(&id).is_some(), root.signs_any_act(&id)), (signs, signs_any_act), "{seed}");
+        assert_eq!(root.of_acts(&id).is_some(), signs || signs_any_act, "{seed}");
+    }
+    assert!(root.is_named_only());
+    assert_eq!(read.act_validity(&key(1).key_id()), read.validity(&key(1).key_id()));
+    assert_eq!(read.act_validity(&key(2).key_id()), Some(part), "where it is named for acts, that counts");
+    assert_eq!(read.act_validity(&key(5).key_id()), None);
+    let plain = TrustRoot::from_pem(&key(1).to_spki_pem().expect("PEM")).expect("a key");
+    assert!(!plain.signs_any_act(&key(1).key_id()), "no role comes from a mere key");
+    let plain = KeyTrust::keys(&plain).root();
+    assert!(!plain.signs_any_act(&key(1).key_id()) && !plain.is_named_only());
+}
+
 #[test]
 fn everything_else_is_refused() {
     let good = file().to_text().expect("it has a form");
@@ -63,6 +88,7 @@ fn everything_else_is_refused() {
         good.replace("[[calls]]", "[calls]"),
         format!("{good}\n[[calls]]\nkey = \"\"\"\n{}\"\"\"\n", key(1).to_spki_pem().expect("PEM")),
         format!("{good}\n[[calls]]\nfrom = 1\n"),
+        format!("{good}\n[[acts]]\nfrom = 1\n"),
         // An index of which of two logs?
         format!("{good}\n[[log]]\nkey = \"{}\"\n", other_log()),
     ] {

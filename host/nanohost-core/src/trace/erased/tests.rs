@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::act::{ActChain, Basis, Erasure, ValueRef};
+use crate::act::{ActChain, Basis, Erasure, KeyAct, KeyChange, ValueRef};
 use crate::export::{self, Export, ExportedAct};
 use crate::run::tests::world::{Handed, World, run_id, trust};
 use crate::trace::{CheckResult, Evidence, RunState, Trace, verify};
@@ -42,6 +42,15 @@ fn of(chain: &mut ActChain, refs: Vec<ValueRef>) -> Vec<u8> {
 }
 
 fn judged(handed: &Handed, acts: &[Vec<u8>], complete: bool) -> (Report, Option<Trace>) {
+    judged_by(handed, acts, complete, &trust())
+}
+
+fn judged_by(
+    handed: &Handed,
+    acts: &[Vec<u8>],
+    complete: bool,
+    trust: &TrustRoot,
+) -> (Report, Option<Trace>) {
     let run = run_id();
     let evidence = Evidence {
         run: &run,
@@ -51,7 +60,7 @@ fn judged(handed: &Handed, acts: &[Vec<u8>], complete: bool) -> (Report, Option<
         complete,
         acts,
     };
-    verify(evidence, &trust())
+    verify(evidence, trust)
 }
 
 /// The values of a run that are no documents.
@@ -164,11 +173,107 @@ fn an_act_of_a_key_counts_where_the_key_does() {
     ] {
         let (mut report, _) = judged(&without, std::slice::from_ref(&good), true);
         let signed = signer().public().key_id();
-        check_acts(&mut report, &[(&good, None)], None, |key| {
-            assert_eq!(*key, signed);
-            validity
-        });
+        check_acts(
+            &mut report,
+            &[(&good, None)],
+            |_| None,
+            |key| {
+                assert_eq!(*key, signed);
+                validity
+            },
+        );
         assert_eq!(report.fault.map(|fault| fault.kind), kind);
+    }
+}
+
+fn public(seed: u8) -> crate::PublicKey {
+    Signer::from_seed([seed; 32]).public().clone()
+}
+
+/// A chain of acts, each signed by the key of that seed: the change of a key and whose, or the erasure of
+/// the run's input.
+fn signed(acts: &[(u8, Option<(KeyChange, u8)>)]) -> Vec<Vec<u8>> {
+    let mut chain = chain();
+    let who = Principal::new("dana").expect("a principal");
+    acts.iter()
+        .map(|(seed, change)| {
+            chain.sign_with(Arc::new(Signer::from_seed([*seed; 32])));
+            let Some((change, about)) = change else { return act(&mut chain, &[(0, Role::INPUT)]) };
+            let about = public(*about);
+            let salt = Salt::from_bytes([chain.next_seq() as u8; 32]);
+            let sealed = chain.seal(Timestamp::from_millis(1), &who, salt, (Role::REASON, "why"), |reason| {
+                let public = (*change == KeyChange::Introduced).then(|| Box::new(about.clone()));
+                Act::Key(KeyAct { change: *change, key: about.key_id(), public, reason })
+            });
+            sealed.expect("an act").bytes
+        })
+        .collect()
+}
+
+/// A key that somebody trusts speaks for its own runs and for those of the keys that it took over from,
+/// unless it was given the role to speak for all.
+#[test]
+fn an_act_counts_where_its_key_may_speak_for_the_run() {
+    use KeyChange::{Accepted, Introduced, Retired};
+    const ERASED: Option<(KeyChange, u8)> = None;
+    let world = world();
+    let without = world.handed.without(|content| (content.seq, &content.role) == (0, &Role::INPUT));
+    let both = || trust().with([public(8)]);
+    let (untrusted, tampered) = (Some(FaultKind::UntrustedKey), Some(FaultKind::Tampered));
+    let over = |old: u8, new: u8| [(old, Some((Introduced, new))), (new, Some((Accepted, old)))];
+    let [by_7, by_8] = [over(7, 8), over(8, 6)];
+    let cases: [(&str, TrustRoot, Vec<_>, Option<FaultKind>); 17] = [
+        ("its own key", both(), vec![(7, ERASED)], None),
+        ("another key that is trusted", both(), vec![(8, ERASED)], untrusted),
+        ("another key, with the role", both().with_acts([public(8)]), vec![(8, ERASED)], None),
+        ("a key with that role alone", trust().with_acts([public(8)]), vec![(8, ERASED)], None),
+        ("the role is another's", both().with_acts([public(5)]), vec![(8, ERASED)], untrusted),
+        ("its successor", trust(), [&by_7[..], &[(8, ERASED)]].concat(), None),
+        ("its successor's", trust(), [&by_7[..], &by_8, &[(6, ERASED)]].concat(), None),
+        ("a successor of another", both(), [&by_8[..], &[(6, ERASED)]].concat(), untrusted),
+        ("before it took over", both(), [&[(8, ERASED)], &by_7[..]].concat(), untrusted),
+        ("introduced alone", both(), vec![by_7[0], (8, ERASED)], tampered),
+        ("introduced at the end", trust(), vec![(7, ERASED), by_7[0]], tampered),
+        ("accepted alone", both(), vec![by_7[1], (8, ERASED)], tampered),
+        (
+            "its own, retired by its successor",
+            trust(),
+            [&by_7[..], &[(8, Some((Retired, 7))), (7, ERASED)]].concat(),
+            untrusted,
+        ),
+        ("its own, retired by another", both(), vec![(8, Some((Retired, 7))), (7, ERASED)], tampered),
+        (
+            "its own, retired by one with the role",
+            trust().with_acts([public(8)]),
+            vec![(8, Some((Retired, 7))), (7, ERASED)],
+            untrusted,
+        ),
+        (
+            "a successor that nobody named, where all are named",
+            trust().named_only(),
+            [&by_7[..], &[(8, ERASED)]].concat(),
+            untrusted,
+        ),
+        ("a successor that is named", both().named_only(), [&by_7[..], &[(8, ERASED)]].concat(), None),
+    ];
+    for (name, trust, acts, kind) in cases {
+        let (report, _) = judged_by(&without, &signed(&acts), true, &trust);
+        assert_eq!(report.fault.as_ref().map(|fault| fault.kind), kind, "{name}: {:?}", report.fault);
+        assert!(report.fault.is_none_or(|fault| fault.check == CheckName::Erasures), "{name}");
+    }
+}
+
+/// What excuses a value has to stand in the log: where nobody looked, not all was checked.
+#[test]
+fn an_act_whose_place_nobody_looked_at_leaves_something_unchecked() {
+    let world = world();
+    for (role, is_partial) in [(Role::INPUT, true), (Role::SEED, false)] {
+        let without = world.handed.without(|content| (content.seq, &content.role) == (0, &role));
+        let good = act(&mut chain(), &[(0, role)]);
+        let (mut report, _) = judged(&without, std::slice::from_ref(&good), true);
+        assert!(report.is_good() && !report.is_partial());
+        check_acts(&mut report, &[(&good, None)], |_| None, |_| Validity::ALL);
+        assert_eq!((report.is_good(), report.is_partial(), report.unplaced), (true, is_partial, is_partial));
     }
 }
 
