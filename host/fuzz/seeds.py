@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import sys
+import zlib
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -80,6 +81,26 @@ seed("answers", json.dumps({"format": "nanohost/answers/v1", "cut": False, "answ
     {"tcp": {"ask": "remote-address", "socket": 0, "with": "", "told": {"address": "127.0.0.1:7"}}},
     {"receive": {"socket": 0, "stream": {"bytes": {"text": "ab"}, "pieces": [0, 2], "end": "closed"}}},
 ]}, separators=(",", ":")))
+
+
+
+def section(number, content):
+    size, length = len(content), b""
+    while size >= 0x80:
+        size, length = size >> 7, length + bytes([size & 0x7F | 0x80])
+    return bytes([number]) + length + bytes([size]) + content
+
+
+def custom(name, content):
+    return section(0, bytes([len(name)]) + name.encode() + content)
+
+
+# A component with a module inside, who made it, and what cargo-auditable says it is made of.
+listed = {"packages": [{"name": "a", "version": "1.0.0", "source": "crates.io", "kind": "build"},
+                       {"name": "b", "version": "0.1.0", "source": "local", "dependencies": [0], "root": True}]}
+module = b"\0asm\1\0\0\0" + section(11, b"\0") + custom("producers", b"\1\x08language\1\4Rust\0")
+seed("anatomy", b"\0asm\x0d\0\1\0" + section(1, module)
+     + custom(".dep-v0", zlib.compress(json.dumps(listed).encode())) + custom("note", b"x"))
 
 programs = list(ROOT.glob("examples/*/**/program.toml")) + list(ROOT.glob("examples/**/granted.toml"))
 for file in programs:

@@ -8,6 +8,7 @@
 //! The linker is the capability table: an import that was not granted does not exist. This crate
 //! deliberately knows no program, no policy, no store, no evidence and no command line.
 
+mod anatomy;
 mod answering;
 mod answers;
 mod bindings;
@@ -29,6 +30,7 @@ mod shape;
 mod state;
 mod waiting;
 
+pub use anatomy::{Anatomy, Dependencies, Dependency, NotWebAssembly};
 pub use answering::{Diverged, Divergence};
 pub use answers::{Answers, BadAnswers, HostAnswer};
 pub use call::{CallContext, Cancellation};

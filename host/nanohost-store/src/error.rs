@@ -11,7 +11,7 @@ use nanohost_core::RunId;
 use rusqlite::ErrorCode;
 
 /// A failure of the store. Whatever was acknowledged before is still there.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// There is no store to read.
     #[error("there is no store in {}", dir.display())]

@@ -4,7 +4,7 @@
 //! Destroying a key destroys every copy of its content, backups of the store included: that is
 //! why keys and ciphertexts never share a file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -149,14 +149,31 @@ impl Keyring {
         Ok(mac)
     }
 
-    /// Makes sure that the next `count` calls of [`Keyring::seal`] for `owner` have durable keys.
-    pub(crate) fn prepare(&mut self, owner: &str, count: usize) -> Result<(), StoreError> {
-        let ready = self.fresh.get(owner).map_or(0, Vec::len);
-        if ready >= count {
+    /// Makes sure that the next calls of [`Keyring::seal`] have durable keys: so many for each owner.
+    ///
+    /// Where keys are to be made, all of these owners that run short get theirs with the same flush of
+    /// the disk.
+    pub(crate) fn prepare<'a>(
+        &mut self,
+        needs: impl IntoIterator<Item = (&'a str, usize)>,
+    ) -> Result<(), StoreError> {
+        let mut wanted = BTreeMap::<&str, usize>::new();
+        for (owner, count) in needs {
+            *wanted.entry(owner).or_default() += count;
+        }
+        let ready = |owner: &str| self.fresh.get(owner).map_or(0, Vec::len);
+        if wanted.iter().all(|(owner, count)| ready(owner) >= *count) {
             return Ok(());
         }
-        let keys = self.make_keys(owner, (count - ready).max(KEYS_AT_ONCE))?;
-        self.fresh.entry(owner.to_owned()).or_default().extend(keys);
+        let short = wanted
+            .into_iter()
+            .filter(|(owner, count)| *count > 0 && ready(owner) < (*count).max(KEYS_AT_ONCE / 2));
+        let short: Vec<_> = short
+            .map(|(owner, count)| (owner, count.saturating_sub(ready(owner)).max(KEYS_AT_ONCE)))
+            .collect();
+        for ((owner, _), keys) in short.iter().zip(self.make_keys(&short)?) {
+            self.fresh.entry((*owner).to_owned()).or_default().extend(keys);
+        }
         Ok(())
     }
 
@@ -178,8 +195,9 @@ impl Keyring {
         plain: &[u8],
     ) -> Result<Sealed, StoreError> {
         let (number, key) = self
-            .make_keys(owner, 1)?
+            .make_keys(&[(owner, 1)])?
             .pop()
+            .and_then(|mut keys| keys.pop())
             .ok_or(StoreError::Misuse { what: "content without a prepared key" })?;
         Ok(Sealed { key: number, bytes: seal::seal(&key, place, plain)? })
     }
@@ -258,44 +276,59 @@ impl Keyring {
         self.fresh.remove(owner);
     }
 
-    /// Makes data keys, durable when this returns, and the key of their owner where there is none.
-    fn make_keys(&mut self, owner: &str, count: usize) -> Result<Vec<(i64, Key)>, StoreError> {
-        let place = data_key_place(owner);
+    /// Makes data keys, so many for each owner, durable when this returns, and the keys of owners that
+    /// have none.
+    fn make_keys(&mut self, owners: &[(&str, usize)]) -> Result<Vec<Vec<(i64, Key)>>, StoreError> {
         loop {
-            let (owner_key, new_owner) = match self.owner_key(owner)? {
-                Some(key) => (key, None),
-                None => {
-                    let key = seal::random_key()?;
-                    let wrapped = seal::seal(&self.outer, &owner_place(owner), key.as_slice())?;
-                    (key, Some(wrapped))
-                }
-            };
-            let made = (0..count)
-                .map(|_| {
-                    let key = seal::random_key()?;
-                    let wrapped = seal::seal(&owner_key, &place, key.as_slice())?;
-                    Ok((key, wrapped))
-                })
+            let made = owners
+                .iter()
+                .map(|(owner, count)| self.draw_keys(owner, *count))
                 .collect::<Result<Vec<_>, StoreError>>()?;
             let numbers = self.database.try_write(|tx| {
-                if let Some(wrapped) = new_owner {
-                    let insert = "INSERT INTO owner_key (owner, wrapped) VALUES (?1, ?2) \
-                                  ON CONFLICT (owner) DO NOTHING";
-                    if tx.prepare_cached(insert)?.execute((owner, wrapped))? == 0 {
-                        return Ok(Err(OwnerIsThere));
+                let mut all = Vec::with_capacity(made.len());
+                for Drawn { owner, new_owner, keys } in &made {
+                    if let Some(wrapped) = new_owner {
+                        let insert = "INSERT INTO owner_key (owner, wrapped) VALUES (?1, ?2) \
+                                      ON CONFLICT (owner) DO NOTHING";
+                        if tx.prepare_cached(insert)?.execute((owner, wrapped))? == 0 {
+                            return Ok(Err(OwnerIsThere));
+                        }
                     }
+                    let mut insert =
+                        tx.prepare_cached("INSERT INTO data_key (owner, wrapped) VALUES (?1, ?2)")?;
+                    let numbers = keys.iter().map(|(_, wrapped)| insert.insert((owner, wrapped)));
+                    all.push(numbers.collect::<rusqlite::Result<Vec<i64>>>()?);
                 }
-                let mut insert =
-                    tx.prepare_cached("INSERT INTO data_key (owner, wrapped) VALUES (?1, ?2)")?;
-                let numbers = made.iter().map(|(_, wrapped)| insert.insert((owner, wrapped)));
-                numbers.collect::<rusqlite::Result<Vec<i64>>>().map(Ok)
+                Ok(Ok(all))
             })?;
             if let Ok(numbers) = numbers {
-                return Ok(numbers.into_iter().zip(made.into_iter().map(|(key, _)| key)).collect());
+                let with_numbers = |(numbers, drawn): (Vec<i64>, Drawn<'_>)| {
+                    numbers.into_iter().zip(drawn.keys.into_iter().map(|(key, _)| key)).collect()
+                };
+                return Ok(numbers.into_iter().zip(made).map(with_numbers).collect());
             }
             // The owner of a run and whoever asks it to stop may both be the first to write: the
             // other's key is there now.
         }
+    }
+
+    fn draw_keys<'a>(&self, owner: &'a str, count: usize) -> Result<Drawn<'a>, StoreError> {
+        let (owner_key, new_owner) = match self.owner_key(owner)? {
+            Some(key) => (key, None),
+            None => {
+                let key = seal::random_key()?;
+                let wrapped = seal::seal(&self.outer, &owner_place(owner), key.as_slice())?;
+                (key, Some(wrapped))
+            }
+        };
+        let place = data_key_place(owner);
+        let draw = |_| {
+            let key = seal::random_key()?;
+            let wrapped = seal::seal(&owner_key, &place, key.as_slice())?;
+            Ok((key, wrapped))
+        };
+        let keys = (0..count).map(draw).collect::<Result<_, StoreError>>()?;
+        Ok(Drawn { owner, new_owner, keys })
     }
 
     fn owner_key(&self, owner: &str) -> Result<Option<Key>, StoreError> {
@@ -354,6 +387,14 @@ impl Keyring {
             .map_err(|_| database.corrupt("its secret for keyed hashes has another length"))?;
         Ok(Self { database, outer, hashing, store, fresh: HashMap::new() })
     }
+}
+
+/// Keys of one owner that are not in the database yet, each with its wrapped form.
+struct Drawn<'a> {
+    owner: &'a str,
+    /// Its own key in wrapped form, where it has none there.
+    new_owner: Option<Vec<u8>>,
+    keys: Vec<(Key, Vec<u8>)>,
 }
 
 /// Another process has made the key of an owner meanwhile.

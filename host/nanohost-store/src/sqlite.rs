@@ -1,11 +1,12 @@
 //! The journal on SQLite: what opening a store means, and who does what when it is used.
 //! Reading lies in `read`, the start of a run in `begin`, the one transaction of a commit in `append`,
-//! the log over all runs in `log`, erasures and holds in `erase`, copies and a look at all rows in `care`, tokens in `token`, requests to stop in `stop`, the tables in `schema`.
+//! who shares it in `group`, the log over all runs in `log`, erasures and holds in `erase`, copies and a look at all rows in `care`, tokens in `token`, requests to stop in `stop`, the tables in `schema`.
 
 mod append;
 mod begin;
 mod care;
 mod erase;
+mod group;
 mod log;
 mod read;
 mod schema;
@@ -36,6 +37,7 @@ use crate::resume_token::ResumeToken;
 use begin::Made;
 pub use care::Survey;
 pub use erase::Purge;
+use group::{Group, Wanted};
 use schema::SCHEMA;
 
 /// How a store is opened.
@@ -70,6 +72,8 @@ pub struct SqliteReader {
 #[derive(Debug)]
 pub(crate) struct Shelf {
     files: Mutex<Files>,
+    /// Those that wait to commit.
+    group: Group,
     locks: RunLocks,
 }
 
@@ -174,7 +178,8 @@ impl SqliteReader {
 impl Shelf {
     fn new(dir: &Path, database: Database, keyring: Option<Keyring>) -> Self {
         let files = Files { database, keyring, keys_path: keys_path(dir), log_key: None };
-        Self { files: Mutex::new(files), locks: RunLocks::in_dir(locks_dir(dir)) }
+        let locks = RunLocks::in_dir(locks_dir(dir));
+        Self { files: Mutex::new(files), group: Group::default(), locks }
     }
 
     /// A panic elsewhere leaves the files usable: an open transaction is rolled back.
@@ -241,7 +246,8 @@ impl Journal for SqliteStore {
 
     fn append(&self, fence: &Fence, expected: Head, batch: &Batch) -> Result<Appended, StoreError> {
         batch.check(expected.len)?;
-        self.shelf.files().append(fence, expected, batch)
+        let own = Wanted::of(fence, expected, batch);
+        self.shelf.group.commit(own, |group| self.shelf.files().append(group))
     }
 
     fn hand_out_token(

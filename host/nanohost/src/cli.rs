@@ -5,6 +5,7 @@ mod key;
 mod log;
 mod recall;
 mod store;
+mod tool;
 mod witness;
 
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub use key::{KeyArgs, KeyCommand, NewKeyArgs};
 pub use log::{LogArgs, LogCommand};
 pub use recall::{ListArgs, Recall, ReportArgs};
 pub use store::{StoreArgs, StoreCommand};
+pub use tool::{InspectArgs, SchemaArgs, ToolArgs, ToolCommand};
 pub use witness::{WitnessArgs, WitnessCommand};
 
 /// Models propose, the runtime governs.
@@ -100,6 +102,8 @@ pub enum Command {
     Trust(TrustArgs),
     /// Check, explain, compare and test policies
     Policy(PolicyArgs),
+    /// Show what tools are, and what they ask for
+    Tool(ToolArgs),
     /// Make, show, change and retire the keys that sign
     Key(KeyArgs),
     /// Keep the secrets that tools may have the host send for them
@@ -144,6 +148,7 @@ impl Command {
             Self::Verify(args) => args.asked.json,
             Self::Replay(args) => args.json,
             Self::Policy(PolicyArgs { command }) => command.json(),
+            Self::Tool(ToolArgs { command }) => command.json(),
             Self::Key(KeyArgs { command }) => command.json(),
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
             Self::Secret(_) => false,

@@ -23,6 +23,7 @@ mod run;
 mod secret;
 mod setup;
 mod store;
+mod tool;
 mod update;
 mod witness;
 
@@ -46,5 +47,6 @@ pub use run::run;
 pub use secret::secret;
 pub use setup::trust;
 pub use store::store;
+pub use tool::tool;
 pub use update::update;
 pub use witness::witness;

@@ -47,7 +47,9 @@ impl Governed {
         store: &Path,
         signer: Signer,
     ) -> anyhow::Result<Self> {
-        let store = SqliteStore::open(store, &OpenOptions::default()).map_err(store_failure)?;
+        let store = SqliteStore::open(store, &OpenOptions::default())
+            .and_then(|store| store.signing_log_with(Signer::from_seed([8; 32])))
+            .map_err(store_failure)?;
         Ok(Self { plan, linked, store: Arc::new(store), signer: Arc::new(signer) })
     }
 

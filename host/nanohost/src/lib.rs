@@ -28,6 +28,7 @@ mod replay;
 mod report;
 mod signals;
 mod signing;
+mod tool;
 mod unseen;
 mod wait;
 mod witness;
@@ -105,6 +106,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Witness(args) => commands::witness(args, console),
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
+        Command::Tool(args) => commands::tool(args, &places, console),
         Command::Cache(args) => commands::cache(args, &places, console),
         Command::CompileComponent | Command::Completions { .. } => Ok(Exit::Success),
     }

@@ -98,10 +98,9 @@ impl Behind {
         progress: &Progress,
     ) -> anyhow::Result<Self> {
         let folders = locate(&program, args)?;
-        build(&folders, places, progress)?;
+        build(&folders.values().cloned().collect::<Vec<_>>(), places, progress)?;
         progress.stage("loading tools");
-        let engine = bounded(engine)?;
-        let tools = load(folders, &caching(&engine, places, &mut warnings))?;
+        let tools = load(folders, &loading(engine, places, &mut warnings)?)?;
         warnings.extend(rejected_code(&tools));
         progress.clear();
         Ok(Self { program, tools, warnings })
@@ -391,13 +390,13 @@ pub fn locate(
     if findings.is_empty() { Ok(folders) } else { Err(Failure::usage(findings)) }
 }
 
-fn build(
-    folders: &BTreeMap<ToolName, ToolFolder>,
-    places: &Places,
-    progress: &Progress,
-) -> anyhow::Result<()> {
+/// Builds those of the tools that have to be built, where that is allowed.
+///
+/// # Errors
+/// As [`project::build`].
+pub fn build(folders: &[ToolFolder], places: &Places, progress: &Progress) -> anyhow::Result<()> {
     let due: Vec<ToolFolder> =
-        folders.values().filter(|folder| !matches!(folder.freshness(), Freshness::Fresh)).cloned().collect();
+        folders.iter().filter(|folder| !matches!(folder.freshness(), Freshness::Fresh)).cloned().collect();
     if due.is_empty() {
         return Ok(());
     }
@@ -462,6 +461,14 @@ fn load(
     if findings.has_errors() { Err(Failure::usage(findings)) } else { Ok(tools) }
 }
 
+/// The engine that loads tools: it compiles in a process of its own, and keeps what it compiled.
+///
+/// # Errors
+/// As [`bounded`].
+pub fn loading(engine: &Engine, places: &Places, warnings: &mut Diagnostics) -> anyhow::Result<Engine> {
+    Ok(caching(&bounded(engine)?, places, warnings))
+}
+
 /// The engine with the cache of compiled code. One that cannot be had costs time, and is no error.
 fn caching(engine: &Engine, places: &Places, warnings: &mut Diagnostics) -> Engine {
     let Some(folder) = places.code_cache() else { return engine.clone() };
@@ -514,9 +521,18 @@ pub fn component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
 }
 
 fn load_component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
+    load_bytes(&component_bytes(path)?, path, engine)
+}
+
+/// The bytes of a component, within their bound.
+pub fn component_bytes(path: &Path) -> anyhow::Result<Arc<[u8]>> {
     let io = |error: std::io::Error| Failure::io("component_unreadable", "read the component", path, &error);
-    let bytes: Arc<[u8]> = project::read_bounded(path, MAX_COMPONENT).map_err(io)?.into();
-    engine.load(&bytes).map_err(|error| {
+    Ok(project::read_bounded(path, MAX_COMPONENT).map_err(io)?.into())
+}
+
+/// Loads a component that was read from `path`.
+pub fn load_bytes(bytes: &Arc<[u8]>, path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
+    engine.load(bytes).map_err(|error| {
         let message = format!("{}: {error}", path.display());
         let help = match error {
             LoadError::CompileLimit(_) => {

@@ -258,6 +258,11 @@ fn import_smuggling() {
 }
 
 #[test]
+fn packaging() {
+    check("host/docs/packaging.md");
+}
+
+#[test]
 fn path_escape() {
     check("examples/path-escape/README.md");
 }

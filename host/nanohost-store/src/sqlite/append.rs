@@ -1,10 +1,12 @@
-//! One commit: everything is encrypted first, then checked and written in one transaction.
+//! Commits: everything is encrypted first, then checked and written in one transaction. Those of several
+//! runs share it, and each stands or falls by itself. Who goes together is said in `group`.
 
-use nanohost_core::log::NoteSigner;
+use nanohost_core::log::{Frontier, NoteSigner};
 use nanohost_core::{Content, Digest, RunId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use zeroize::Zeroizing;
 
+use super::group::{Outcome, Wanted};
 use super::read::{FORGED, Key, content_place, count, head, kept_reservation, kv_place, seal_of};
 use super::stop::end_request;
 use super::token::end_tokens;
@@ -12,13 +14,13 @@ use super::{Files, erase, log};
 use crate::batch::{Batch, KvCommit, KvKey, KvWrite, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{Claim, Reservation, ReservationState, claimed, settle};
-use crate::journal::{Appended, Conflict, Fence, Head};
+use crate::journal::{Appended, Conflict, Head};
 use crate::keyring::{KeyedHash, Keyring, Sealed};
 use crate::record::Place;
 
 /// A batch as it goes to disk.
 struct Prepared<'a> {
-    batch: &'a Batch,
+    wanted: Wanted<'a>,
     /// One for each content, in order.
     contents: Vec<Sealed>,
     /// One for each key-value write, in order; `None` deletes.
@@ -34,7 +36,7 @@ struct Claimed<'a> {
     seal: Option<KeyedHash>,
 }
 
-/// Why a transaction is given up.
+/// Why nothing of a batch is written.
 enum Refused {
     Fenced,
     Conflict(Conflict),
@@ -43,36 +45,56 @@ enum Refused {
 }
 
 impl Files {
-    pub(super) fn append(
-        &mut self,
-        fence: &Fence,
-        expected: Head,
-        batch: &Batch,
-    ) -> Result<Appended, StoreError> {
-        let run = fence.run();
+    /// Commits for several runs at once; one outcome for each, in order.
+    pub(super) fn append(&mut self, group: &[Wanted<'_>]) -> Vec<Outcome> {
+        match self.append_together(group) {
+            Ok(outcomes) => outcomes,
+            // Alone they would wait as long, each of them.
+            Err(error @ StoreError::Busy { .. }) => group.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) if group.len() == 1 => vec![Err(error)],
+            // What one of them asks for must not keep the others from what they ask for.
+            Err(_) => {
+                let alone = |one| self.append_together(std::slice::from_ref(one)).map(|mut one| one.pop());
+                let nothing = Err(StoreError::Misuse { what: "a commit without an outcome" });
+                group.iter().map(alone).map(|one| one?.unwrap_or_else(|| nothing.clone())).collect()
+            }
+        }
+    }
+
+    /// All that are not refused for a reason of their own are durable together, or none is.
+    fn append_together(&mut self, group: &[Wanted<'_>]) -> Result<Vec<Outcome>, StoreError> {
         let missing = || StoreError::VaultKeyMissing { path: self.keys_path.clone() };
-        let owners = self.database.read(|conn| Owners::of(conn, run))?;
         let keyring = self.keyring.as_mut().ok_or_else(missing)?;
-        let prepared = prepare(keyring, run, &owners, expected, batch)?;
+        let owners: Vec<Owners> =
+            self.database.read(|conn| group.iter().map(|wanted| Owners::of(conn, wanted.run)).collect())?;
+        keyring.prepare(owners.iter().zip(group).flat_map(|(owners, wanted)| owners.needs(wanted.batch)))?;
+        let mut prepared = Vec::with_capacity(group.len());
+        for (wanted, owners) in group.iter().zip(&owners) {
+            prepared.push(prepare(keyring, owners, wanted)?);
+        }
+
         let hashing = &*keyring;
         let log_key = self.log_key.as_ref();
-        let outcome =
-            self.database.try_write(|tx| commit(tx, hashing, log_key, fence, expected, &prepared))?;
-        Ok(match outcome {
-            Ok(()) => {
-                if matches!(batch.phase, Some(Phase::Closed(_) | Phase::Suspended { .. })) {
-                    owners.forget(keyring);
+        let written = self.database.write(|tx| commit(tx, hashing, log_key, &prepared))?;
+        let outcomes = written.into_iter().zip(&prepared).zip(&owners);
+        Ok(outcomes
+            .map(|((written, prepared), owners)| match written {
+                Ok(()) => {
+                    let phase = &prepared.wanted.batch.phase;
+                    if matches!(phase, Some(Phase::Closed(_) | Phase::Suspended { .. })) {
+                        owners.forget(keyring);
+                    }
+                    Ok(Appended::Committed(prepared.head))
                 }
-                Appended::Committed(prepared.head)
-            }
-            Err(Refused::Fenced) => {
-                owners.forget(keyring);
-                Appended::Fenced
-            }
-            Err(Refused::Conflict(conflict)) => Appended::Conflict(conflict),
-            Err(Refused::Forged) => return Err(self.database.corrupt(FORGED)),
-            Err(Refused::Failed(error)) => return Err(error),
-        })
+                Err(Refused::Fenced) => {
+                    owners.forget(keyring);
+                    Ok(Appended::Fenced)
+                }
+                Err(Refused::Conflict(conflict)) => Ok(Appended::Conflict(conflict)),
+                Err(Refused::Forged) => Err(self.database.corrupt(FORGED)),
+                Err(Refused::Failed(error)) => Err(error),
+            })
+            .collect())
     }
 }
 
@@ -102,6 +124,13 @@ impl Owners {
         if content.role.is_document() { &self.documents } else { &self.data }
     }
 
+    /// How many data keys a batch takes, and whose.
+    fn needs(&self, batch: &Batch) -> [(&str, usize); 2] {
+        let documents = batch.contents.iter().filter(|content| content.role.is_document()).count();
+        let values = batch.kv.iter().flat_map(|kv| &kv.writes).filter(|write| write.value.is_some()).count();
+        [(&self.documents, documents), (&self.data, batch.contents.len() - documents + values)]
+    }
+
     fn forget(&self, keyring: &mut Keyring) {
         keyring.forget(&self.documents);
         keyring.forget(&self.data);
@@ -110,20 +139,10 @@ impl Owners {
 
 fn prepare<'a>(
     keyring: &mut Keyring,
-    run: &RunId,
     owners: &Owners,
-    expected: Head,
-    batch: &'a Batch,
+    wanted: &Wanted<'a>,
 ) -> Result<Prepared<'a>, StoreError> {
-    let values = batch.kv.iter().flat_map(|kv| &kv.writes).filter(|write| write.value.is_some()).count();
-    if owners.documents == owners.data {
-        keyring.prepare(&owners.data, batch.contents.len() + values)?;
-    } else {
-        let documents = batch.contents.iter().filter(|content| content.role.is_document()).count();
-        keyring.prepare(&owners.documents, documents)?;
-        keyring.prepare(&owners.data, batch.contents.len() - documents + values)?;
-    }
-
+    let Wanted { run, expected, batch, .. } = *wanted;
     let mut contents = Vec::with_capacity(batch.contents.len());
     for content in &batch.contents {
         let place = Place { run: run.clone(), seq: content.seq, role: content.role.to_string() };
@@ -148,21 +167,46 @@ fn prepare<'a>(
         None => None,
     };
     let head = batch.envelopes.iter().fold(expected, |head, envelope| head.after(envelope));
-    Ok(Prepared { batch, contents, values, claim, head })
+    Ok(Prepared { wanted: *wanted, contents, values, claim, head })
 }
 
+/// Writes all of them, what is refused apart, and signs the head of the log that is then.
 fn commit(
     tx: &Transaction<'_>,
     keyring: &Keyring,
     log_key: Option<&NoteSigner>,
-    fence: &Fence,
-    expected: Head,
+    group: &[Prepared<'_>],
+) -> rusqlite::Result<Vec<Result<(), Refused>>> {
+    let mut log = None;
+    let mut outcomes = Vec::with_capacity(group.len());
+    for prepared in group {
+        let before = log.clone();
+        tx.prepare_cached("SAVEPOINT batch")?.execute([])?;
+        let outcome = write(tx, keyring, &mut log, prepared)?;
+        if outcome.is_err() {
+            tx.prepare_cached("ROLLBACK TO batch")?.execute([])?;
+            log = before;
+        }
+        tx.prepare_cached("RELEASE batch")?.execute([])?;
+        outcomes.push(outcome);
+    }
+    if let (Some(log), Some(signer)) = (&log, log_key) {
+        log::sign(tx, signer, log)?;
+    }
+    Ok(outcomes)
+}
+
+/// Writes one batch; `log` is the right edge of the log, where it was read already.
+fn write(
+    tx: &Transaction<'_>,
+    keyring: &Keyring,
+    log: &mut Option<Frontier>,
     prepared: &Prepared<'_>,
 ) -> rusqlite::Result<Result<(), Refused>> {
-    let Prepared { batch, claim, .. } = prepared;
-    let run = fence.run();
-    if !advance(tx, fence, expected, prepared.head)? {
-        return Ok(Err(refusal(tx, fence)?));
+    let Prepared { wanted, claim, .. } = prepared;
+    let Wanted { run, expected, batch, .. } = *wanted;
+    if !advance(tx, wanted, prepared.head)? {
+        return Ok(Err(refusal(tx, wanted)?));
     }
     if let Some(kv) = &batch.kv
         && let Some(at) = changed_read(tx, kv)?
@@ -185,10 +229,7 @@ fn commit(
         return Ok(Err(Refused::Conflict(Conflict::Held { run: held })));
     }
     write_envelopes(tx, run, expected, &batch.envelopes)?;
-    let log = log::enter(tx, run, expected.len, &batch.envelopes)?;
-    if let Some(signer) = log_key {
-        log::sign(tx, signer, &log)?;
-    }
+    log::enter(tx, log, run, expected.len, &batch.envelopes)?;
     write_contents(tx, run, prepared)?;
     if let Some(kv) = &batch.kv {
         for (write, value) in kv.writes.iter().zip(&prepared.values) {
@@ -203,7 +244,8 @@ fn commit(
 }
 
 /// Moves the head, where owner and head are the expected ones.
-fn advance(conn: &Connection, fence: &Fence, expected: Head, next: Head) -> rusqlite::Result<bool> {
+fn advance(conn: &Connection, wanted: &Wanted<'_>, next: Head) -> rusqlite::Result<bool> {
+    let Wanted { run, epoch, expected, .. } = *wanted;
     let changed = conn
         .prepare_cached(
             "UPDATE run SET len = ?1, last = ?2 WHERE id = ?3 AND epoch = ?4 AND len = ?5 AND last IS ?6",
@@ -211,8 +253,8 @@ fn advance(conn: &Connection, fence: &Fence, expected: Head, next: Head) -> rusq
         .execute((
             next.len as i64,
             next.last.as_ref().map(nanohost_core::Digest::as_bytes),
-            fence.run().as_str(),
-            fence.epoch() as i64,
+            run.as_str(),
+            epoch as i64,
             expected.len as i64,
             expected.last.as_ref().map(nanohost_core::Digest::as_bytes),
         ))?;
@@ -220,13 +262,13 @@ fn advance(conn: &Connection, fence: &Fence, expected: Head, next: Head) -> rusq
 }
 
 /// Why the head did not move.
-fn refusal(conn: &Connection, fence: &Fence) -> rusqlite::Result<Refused> {
+fn refusal(conn: &Connection, wanted: &Wanted<'_>) -> rusqlite::Result<Refused> {
     let row = conn
         .prepare_cached("SELECT epoch, len, last FROM run WHERE id = ?1")?
-        .query_row([fence.run().as_str()], |row| Ok((count(row, 0)?, head(row, 1)?)))
+        .query_row([wanted.run.as_str()], |row| Ok((count(row, 0)?, head(row, 1)?)))
         .optional()?;
     Ok(match row {
-        Some((epoch, actual)) if epoch == fence.epoch() => Refused::Conflict(Conflict::Head { actual }),
+        Some((epoch, actual)) if epoch == wanted.epoch => Refused::Conflict(Conflict::Head { actual }),
         _ => Refused::Fenced,
     })
 }
@@ -296,7 +338,7 @@ fn write_contents(conn: &Connection, run: &RunId, prepared: &Prepared<'_>) -> ru
     let mut insert = conn.prepare_cached(
         "INSERT INTO content (run, seq, role, encoding, data_key, sealed) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for (content, sealed) in prepared.batch.contents.iter().zip(&prepared.contents) {
+    for (content, sealed) in prepared.wanted.batch.contents.iter().zip(&prepared.contents) {
         insert.execute((
             run.as_str(),
             content.seq as i64,

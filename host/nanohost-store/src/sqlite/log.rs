@@ -231,19 +231,24 @@ fn edge(conn: &Connection) -> rusqlite::Result<Frontier> {
 /// What an error says of a log that contradicts its own head.
 const TORN: &str = "the log of this store is not what its signed head says";
 
-/// Enters envelopes of a run, the first of which has the number `seq`.
+/// Enters envelopes of a run, the first of which has the number `seq`. `log` is the right edge of the
+/// log before and after it; `None` where nothing was entered yet in this transaction.
 pub(super) fn enter(
     conn: &Connection,
+    log: &mut Option<Frontier>,
     run: &RunId,
     seq: u64,
     envelopes: &[Vec<u8>],
-) -> rusqlite::Result<Frontier> {
-    let mut frontier = edge(conn)?;
+) -> rusqlite::Result<()> {
+    let frontier = match log {
+        Some(frontier) => frontier,
+        None => log.insert(edge(conn)?),
+    };
     let mut writer = Writer::new(conn)?;
     for (seq, envelope) in (seq..).zip(envelopes) {
-        writer.enter(&mut frontier, run.as_str(), seq as i64, envelope)?;
+        writer.enter(frontier, run.as_str(), seq as i64, envelope)?;
     }
-    Ok(frontier)
+    Ok(())
 }
 
 /// Enters everything that a store held before it had a log, run by run, the oldest first.

@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 mod erase;
+mod group;
 mod log;
 
 use super::*;

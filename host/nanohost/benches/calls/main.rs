@@ -2,7 +2,7 @@
 //!
 //! `calls NAME` measures one table: `fresh` (a call in a fresh instance: in wasmtime alone, through
 //! the sandbox, governed), `deadline` (how late a guest ends), `parallel` (calls on one and two
-//! threads), `process` (from a process's start to its exit). All of them go round in turn, so that
+//! threads), `runs` (runs at once that share a store on disk), `process` (from a process's start to its exit). All of them go round in turn, so that
 //! what else the machine does meets all; what counts is the minimum, since noise only adds.
 
 mod deadline;
@@ -12,6 +12,7 @@ mod governed;
 mod parallel;
 mod process;
 mod raw;
+mod runs;
 mod sample;
 
 type Failure = Box<dyn std::error::Error>;
@@ -24,14 +25,16 @@ fn main() -> Result<(), Failure> {
             fresh::measure()?;
             deadline::measure()?;
             parallel::measure()?;
+            runs::measure()?;
             process::measure()
         }
         ["fresh"] => fresh::measure(),
         ["deadline"] => deadline::measure(),
         ["parallel"] => parallel::measure(),
+        ["runs"] => runs::measure(),
         ["process"] => process::measure(),
         ["profile", layer, calls] => fresh::profile(layer, calls.parse()?),
         ["peer", code, length] => process::peer(code.as_ref(), length.parse()?),
-        _ => Err("calls [fresh | deadline | parallel | process | profile LAYER CALLS]".into()),
+        _ => Err("calls [fresh | deadline | parallel | runs | process | profile LAYER CALLS]".into()),
     }
 }

@@ -131,6 +131,17 @@ pub(crate) fn by_name(tools: Option<&Path>, program: &Path, name: &ToolName) -> 
     found.pop().ok_or_else(|| unknown(format!("no tool `{name}` is in {}", folder.display()), row))
 }
 
+/// The tool in the folder `dir`.
+///
+/// # Errors
+/// As for [`by_path`].
+pub(crate) fn in_folder(dir: &Path) -> anyhow::Result<ToolFolder> {
+    open(dir)?.ok_or_else(|| {
+        let message = format!("no tool is in {}: it is not there", dir.display());
+        Failure::usage(Diagnostic::error("unknown_tool", message).help("check the path"))
+    })
+}
+
 /// The tool at `dir`; `None` where there is no such folder.
 fn open(dir: &Path) -> anyhow::Result<Option<ToolFolder>> {
     let dir = match dir.canonicalize() {

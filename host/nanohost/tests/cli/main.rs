@@ -29,6 +29,7 @@ mod lock;
 mod log;
 mod model;
 mod others;
+mod packaging;
 mod parallel;
 mod personal;
 mod policy;

@@ -16,12 +16,12 @@ fn public() -> PublicKey {
     key().public().clone()
 }
 
-fn signing(dir: &Path) -> SqliteStore {
+pub(super) fn signing(dir: &Path) -> SqliteStore {
     open(dir).signing_log_with(key()).expect("the store reads")
 }
 
 /// All entries of a log, in order: run, number, bytes.
-fn entries(store: &impl Logged) -> Vec<(RunId, u64, Vec<u8>)> {
+pub(super) fn entries(store: &impl Logged) -> Vec<(RunId, u64, Vec<u8>)> {
     let mut all = Vec::new();
     let read = store.read_log(|log| {
         let size = log.size()?;
@@ -64,7 +64,7 @@ pub(super) fn is_whole(dir: &Path) {
 }
 
 /// The newest signed head.
-fn head(store: &impl Logged) -> Checkpoint {
+pub(super) fn head(store: &impl Logged) -> Checkpoint {
     let note = store.read_log(|log| log.head(LogHead::Signed)).expect("the log reads").expect("it is signed");
     let origin = store.log_origin().expect("the store reads");
     Checkpoint::open(&note, &NoteVerifier::new(origin, Kind::Ed25519, public())).expect("the log signed it")

@@ -1,0 +1,16 @@
+//! `nanohost tool`: what a tool is, and what its author and its reviewer ask about it. Runs no program.
+
+mod inspect;
+
+use crate::cli::{ToolArgs, ToolCommand};
+use crate::console::Console;
+use crate::failure::Exit;
+use crate::project::Places;
+
+/// `nanohost tool`.
+pub fn tool(args: &ToolArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    match &args.command {
+        ToolCommand::Inspect(args) => inspect::inspect(args, places, console),
+        ToolCommand::Schema(args) => inspect::schema(args, places, console),
+    }
+}

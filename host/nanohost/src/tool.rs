@@ -1,0 +1,9 @@
+//! Tools as things of their own: what one is, what it asks for, how it is made, tried and compared.
+//! Knows no run and no evidence; whether a program may use a tool is the policy's and admission's.
+
+pub mod authority;
+pub mod inspection;
+pub mod package;
+
+pub use inspection::Inspection;
+pub use package::{Package, Standing};

@@ -1,0 +1,156 @@
+//! What a tool is when it is handed on: a component, and the manifest that belongs to it. Each is read
+//! once. Knows nothing of what is granted.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nanohost_core::{Diagnostic, Diagnostics, Manifest, ToolExport, ToolName};
+use nanohost_sandbox::{Anatomy, Engine, Loaded};
+
+use crate::console::Progress;
+use crate::failure::Failure;
+use crate::prepare;
+use crate::project::{self, MANIFEST, Places, ToolFolder};
+
+/// A tool, read.
+pub struct Package {
+    /// The file of the component.
+    pub component: PathBuf,
+    /// The file of the manifest, where there is one.
+    pub manifest_path: Option<PathBuf>,
+    /// What its author asks for. A component by itself asks for nothing.
+    pub manifest: Option<Manifest>,
+    /// What it is.
+    pub loaded: Loaded,
+    /// What stands in its file.
+    pub anatomy: Anatomy,
+    /// Whose word there is for it.
+    pub standing: Standing,
+    /// What is worth knowing and refuses nothing.
+    pub warnings: Diagnostics,
+}
+
+/// Whose word there is that a package is what its publisher made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody's: its name, version and licence are its author's words, and whoever handed it on may have
+    /// changed them.
+    NotSigned,
+}
+
+impl Standing {
+    /// The word for JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSigned => "not-signed",
+        }
+    }
+}
+
+/// Where a tool is.
+#[derive(Debug)]
+enum Named {
+    /// Its folder.
+    Folder(Box<ToolFolder>),
+    /// A component.
+    File(PathBuf),
+}
+
+impl Package {
+    /// Reads the tool that a person names: by its folder, by its name in the nearest `tools/`, or by the
+    /// file of its component. Builds it where that is due and allowed.
+    ///
+    /// # Errors
+    /// `unknown_tool`, what is wrong with folder, manifest or component; exit code 2.
+    pub fn read(named: &Path, places: &Places, engine: &Engine, progress: &Progress) -> anyhow::Result<Self> {
+        let mut warnings = Diagnostics::new();
+        let (component, manifest) = match find(named)? {
+            Named::Folder(folder) => {
+                prepare::build(std::slice::from_ref(&*folder), places, progress)?;
+                (folder.component_path().to_owned(), Some((folder.manifest_path, folder.manifest)))
+            }
+            Named::File(file) => {
+                let beside = file.with_file_name(MANIFEST);
+                let manifest = match beside.is_file() {
+                    true => Some(project::read_source(&beside, "the tool's manifest")?),
+                    false => None,
+                };
+                (file, manifest.map(|source| (beside, source)))
+            }
+        };
+        let (manifest_path, manifest) = manifest.unzip();
+        let manifest = manifest.map(Manifest::parse).transpose().map_err(Failure::usage)?;
+        progress.stage("loading the component");
+        let engine = prepare::loading(engine, places, &mut warnings)?;
+        let bytes = prepare::component_bytes(&component)?;
+        let loaded = prepare::load_bytes(&bytes, &component, &engine)?;
+        let anatomy = anatomy(&bytes, &component)?;
+        progress.clear();
+        let standing = Standing::NotSigned;
+        Ok(Self { component, manifest_path, manifest, loaded, anatomy, standing, warnings })
+    }
+
+    /// The function that a person means: by its name, or by its path where several interfaces have one of
+    /// that name.
+    ///
+    /// # Errors
+    /// `unknown_function`, `ambiguous_function`; exit code 2.
+    pub fn function(&self, named: &str) -> anyhow::Result<&ToolExport> {
+        let exports = &self.loaded.facts().exports;
+        let mut found = exports.iter().filter(|own| own.function == named || own.path() == named);
+        match (found.next(), found.next()) {
+            (Some(only), None) => Ok(only),
+            (first, _) => {
+                let (code, why) = match first {
+                    Some(_) => ("ambiguous_function", "more than one function"),
+                    None => ("unknown_function", "no function"),
+                };
+                let known: Vec<String> = exports.iter().map(ToolExport::path).collect();
+                let message = format!("the tool has {why} `{}`", named.escape_debug());
+                let help = match known.is_empty() {
+                    true => "it exports none that can be called".to_owned(),
+                    false => format!("it has: {}", known.join(", ")),
+                };
+                Err(Failure::usage(Diagnostic::error(code, message).help(help)))
+            }
+        }
+    }
+
+    /// What it calls itself, else its file.
+    pub fn title(&self) -> String {
+        match &self.manifest {
+            Some(manifest) => format!("{} {}", manifest.name(), manifest.version()),
+            None => self.component.display().to_string(),
+        }
+    }
+}
+
+fn find(named: &Path) -> anyhow::Result<Named> {
+    if named.is_file() {
+        return Ok(Named::File(named.to_owned()));
+    }
+    if named.is_dir() {
+        return Ok(Named::Folder(Box::new(project::in_folder(named)?)));
+    }
+    let name = named.to_str().filter(|text| !text.contains(['/', '\\', '.']));
+    match name.and_then(|text| ToolName::new(text).ok()) {
+        // Where a program in this folder would find it.
+        Some(name) => Ok(Named::Folder(Box::new(project::by_name(None, Path::new("./tool"), &name)?))),
+        None => Err(Failure::usage(
+            Diagnostic::error("unknown_tool", format!("no tool is at {}", named.display()))
+                .help("name a tool's folder, a tool in the nearest tools/, or a component"),
+        )),
+    }
+}
+
+fn anatomy(bytes: &Arc<[u8]>, path: &Path) -> anyhow::Result<Anatomy> {
+    Anatomy::of(bytes).map_err(|error| {
+        let message = format!("{}: {error}", path.display());
+        Failure::usage(
+            Diagnostic::error("not_a_component", message).help("build it again, or replace the file"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;
