@@ -14,6 +14,7 @@ pub mod act;
 mod admission_record;
 mod admit;
 mod capability;
+pub mod cases;
 mod check;
 mod commit;
 mod condition;
@@ -49,7 +50,7 @@ pub mod trace;
 pub use admission_record::{AdmissionRecord, RepeatError};
 pub use admit::{
     Admission, ArgsRefused, Denied, Gap, GapCode, Misfit, ModelRow, Offer, Place, Plan, Refusal, Requirement,
-    Row, RuleGrant, Shared, SharedThing, Whole, Withheld, admit,
+    Row, RuleGrant, Shared, SharedThing, Whole, Withheld, admit, capability_lines, schema_digest,
 };
 pub use capability::{
     Access, BadTarget, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host,

@@ -35,7 +35,7 @@ pub use answering::{Diverged, Divergence};
 pub use answers::{Answers, BadAnswers, HostAnswer};
 pub use call::{CallContext, Cancellation};
 pub use capability::filesystem::{FolderError, RealFolder};
-pub use capability::http::{CertificateError, Network, Resolver};
+pub use capability::http::{CertificateError, Network, Resolver, StandIn, StoodIn};
 pub use capability::kv::{KvDelta, KvListing, KvRead, KvUnavailable, KvView, KvWrite};
 pub use capability::secrets::{BadSecret, SecretValues};
 pub use code_cache::{CodeCache, CodeSource, RejectedCode};

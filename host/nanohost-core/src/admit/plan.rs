@@ -331,7 +331,7 @@ impl Row {
 
 /// SHA-256 of the schema with sorted keys. Not its RFC 8785 form: a schema of 64-bit integers has
 /// bounds that form cannot hold.
-pub(crate) fn schema_digest(schema: &Value) -> Digest {
+pub fn schema_digest(schema: &Value) -> Digest {
     let mut sorted = schema.clone();
     sorted.sort_all_objects();
     Digest::of(sorted.to_string().as_bytes())

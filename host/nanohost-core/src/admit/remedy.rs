@@ -69,6 +69,19 @@ pub(super) fn permit_line<'c>(
     }
 }
 
+/// The lines that say all of `capabilities`, one for each class, as manifests and policy rows write them.
+pub fn capability_lines(capabilities: &[Capability]) -> String {
+    let mut lines = String::new();
+    for class in Class::ALL {
+        let of_class: Vec<&Capability> = capabilities.iter().filter(|own| own.class() == class).collect();
+        if let Some((last, rest)) = of_class.split_last() {
+            lines.push_str(&permit_line(rest.iter().copied(), last));
+            lines.push('\n');
+        }
+    }
+    lines
+}
+
 /// The line of a policy row that permits stubs.
 pub(super) fn stub_line(patterns: &[String]) -> String {
     let patterns: BTreeSet<&String> = patterns.iter().collect();

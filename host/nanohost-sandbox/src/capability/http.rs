@@ -38,7 +38,7 @@ use crate::report::FaultCode;
 use crate::state::State;
 
 use address::{Reach, reach};
-pub use network::{CertificateError, Network, Resolver};
+pub use network::{CertificateError, Network, Resolver, StandIn, StoodIn};
 
 /// Headers of one request or answer as they are held in memory. The engine's own bound, times all
 /// handles that a guest may have, would be more than the guest's memory; bytes.
@@ -352,6 +352,12 @@ impl WasiHttpHooks for Hooks {
                 }
                 _ => Box::new(std::future::ready(Err(Error::HttpRequestDenied))),
             };
+        }
+        if let (Some(stand_in), Entry::Http(answer)) = (client.network.stand_in(), &asked) {
+            let stood_in = stand_in.answer(&answer.request);
+            let answer = replayed::stood_in(&client, answer, stood_in);
+            let at = client.answering.begin(asked);
+            return Box::new(replayed::send(client, at, answer, &allowed, request));
         }
         let at = client.answering.begin(asked);
         Box::new(async move {

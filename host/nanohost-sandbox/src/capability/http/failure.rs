@@ -6,6 +6,9 @@ use wasmtime_wasi_http::Error;
 /// A secret stood in the answer, and the call ended.
 pub(super) const SECRET_ECHO: &str = "secret-echo";
 
+/// Nobody took the connection.
+pub(super) const REFUSED: &str = "connection-refused";
+
 /// What is none of the others.
 const OTHER: &str = "internal-error";
 
@@ -17,7 +20,7 @@ const NAMES: [Named; 19] = [
     ("dns-error", || Error::DnsError { rcode: None, info_code: None }),
     ("destination-not-found", || Error::DestinationNotFound),
     ("destination-ip-prohibited", || Error::DestinationIpProhibited),
-    ("connection-refused", || Error::ConnectionRefused),
+    (REFUSED, || Error::ConnectionRefused),
     ("connection-terminated", || Error::ConnectionTerminated),
     ("connection-timeout", || Error::ConnectionTimeout),
     ("connection-read-timeout", || Error::ConnectionReadTimeout),
@@ -41,7 +44,7 @@ pub(super) fn name(error: &Error) -> &'static str {
         // What the engine makes of these.
         Error::Hyper(_) => "http-protocol-error",
         Error::Connect(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => "dns-error",
-        Error::Connect(_) => "connection-refused",
+        Error::Connect(_) => REFUSED,
         Error::Tls(_) => "tls-protocol-error",
         other => {
             let same = |of: &Error| std::mem::discriminant(of) == std::mem::discriminant(other);

@@ -39,6 +39,24 @@ pub struct Network {
     resolver: Arc<dyn Resolver>,
     /// Made when the first https request is: a machine without certificates can do without.
     tls: Arc<OnceLock<Result<Arc<ClientConfig>, rustls::Error>>>,
+    stand_in: Option<Arc<dyn StandIn>>,
+}
+
+/// Answers requests in place of the network: a test's.
+pub trait StandIn: Send + Sync {
+    /// What is answered to a request that a rule allowed, by its method and whole URL; `None`: nobody is there.
+    fn answer(&self, request: &str) -> Option<StoodIn>;
+}
+
+/// An answer that came from no other host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoodIn {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 /// Certificates that nobody can be believed by.
@@ -50,13 +68,25 @@ impl Network {
     /// The machine's names, and the certificates that the machine believes, or those of
     /// `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     pub fn system() -> Self {
-        Self { resolver: Arc::new(System), tls: Arc::default() }
+        Self { resolver: Arc::new(System), tls: Arc::default(), stand_in: None }
     }
 
     /// With other names.
     #[must_use]
     pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
         Self { resolver, ..self }
+    }
+
+    /// No network at all: whatever is asked, `stand_in` answers it. No name is looked up, so that none is
+    /// refused for where it leads.
+    #[must_use]
+    pub fn with_stand_in(self, stand_in: Arc<dyn StandIn>) -> Self {
+        Self { stand_in: Some(stand_in), ..self }
+    }
+
+    /// Who answers in place of the network.
+    pub(super) fn stand_in(&self) -> Option<&Arc<dyn StandIn>> {
+        self.stand_in.as_ref()
     }
 
     /// Believing servers by these certificates (DER) and no others.

@@ -14,10 +14,31 @@ use wasmtime_wasi::runtime::spawn;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 use super::exchange::Outgoing;
-use super::{Allowed, Client, Exchange, failure};
+use super::{Allowed, Client, Exchange, StoodIn, failure};
 use crate::answering::{At, Diverged};
-use crate::answers::{ENDED, HostAnswer, HostHead, HostTold, Pieces};
+use crate::answers::{Blob, ENDED, HostAnswer, HostHead, HostTold, Pieces};
 use crate::report::FaultCode;
+
+/// The record that an answer would have left that came from no other host.
+pub(super) fn stood_in(client: &Client, asked: &HostAnswer, answer: Option<StoodIn>) -> HostAnswer {
+    let echoes = |text: &[u8]| client.secrets.echo().is_some_and(|echo| echo.search(text).is_err());
+    let (told, body) = match answer {
+        Some(answer)
+            if echoes(&answer.body) || answer.headers.iter().any(|(_, value)| echoes(value.as_bytes())) =>
+        {
+            (HostTold::Failed(failure::SECRET_ECHO.to_owned()), Pieces::default())
+        }
+        None => (HostTold::Failed(failure::REFUSED.to_owned()), Pieces::default()),
+        Some(StoodIn { status, headers, body }) => {
+            let headers = headers.into_iter().map(|(name, value)| (name, Blob(value.into_bytes())));
+            let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+            let pieces = if length == 0 { Vec::new() } else { vec![length] };
+            let body = Pieces { bytes: Blob(body), pieces, end: Some(ENDED.to_owned()) };
+            (HostTold::Answered(HostHead { status, headers: headers.collect() }), body)
+        }
+    };
+    HostAnswer { told: Some(told), body, ..asked.clone() }
+}
 
 /// Answers a request as it was answered then.
 pub(super) fn send(
