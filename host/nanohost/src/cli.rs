@@ -20,7 +20,7 @@ pub use key::{KeyArgs, KeyCommand, NewKeyArgs};
 pub use log::{LogArgs, LogCommand};
 pub use recall::{ListArgs, Recall, ReportArgs};
 pub use store::{StoreArgs, StoreCommand};
-pub use tool::{InspectArgs, SchemaArgs, ToolArgs, ToolCommand};
+pub use tool::{InspectArgs, SchemaArgs, ToolArgs, ToolBuildArgs, ToolCommand, ToolNewArgs, ToolTestArgs};
 pub use witness::{WitnessArgs, WitnessCommand};
 
 /// Models propose, the runtime governs.
@@ -102,7 +102,7 @@ pub enum Command {
     Trust(TrustArgs),
     /// Check, explain, compare and test policies
     Policy(PolicyArgs),
-    /// Show what tools are, and what they ask for
+    /// Make, try, show and compare tools
     Tool(ToolArgs),
     /// Make, show, change and retire the keys that sign
     Key(KeyArgs),

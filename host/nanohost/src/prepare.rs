@@ -22,7 +22,7 @@ use crate::console::program_name;
 use crate::failure::Failure;
 use crate::model::{SCRIPTED, Scripted};
 use crate::project::{
-    self, BuildEvent, ControlPaths, FoundPolicy, Freshness, Places, ToolFolder, WriteGrant,
+    self, BuildEvent, ControlPaths, FoundPolicy, Freshness, Places, ToolFolder, TrustedRoots, WriteGrant,
     check_write_grants, quoted,
 };
 use crate::store_failure;
@@ -395,13 +395,20 @@ pub fn locate(
 /// # Errors
 /// As [`project::build`].
 pub fn build(folders: &[ToolFolder], places: &Places, progress: &Progress) -> anyhow::Result<()> {
-    let due: Vec<ToolFolder> =
-        folders.iter().filter(|folder| !matches!(folder.freshness(), Freshness::Fresh)).cloned().collect();
-    if due.is_empty() {
+    if folders.iter().all(|folder| matches!(folder.freshness(), Freshness::Fresh)) {
         return Ok(());
     }
-    let roots = project::trusting::roots(places)?;
-    let built = project::build(&due, &roots, &|event| match event {
+    build_within(folders, &project::trusting::roots(places)?, progress)
+}
+
+/// The same, where the user trusts these folders.
+///
+/// # Errors
+/// As [`project::build`].
+pub fn build_within(folders: &[ToolFolder], roots: &TrustedRoots, progress: &Progress) -> anyhow::Result<()> {
+    let due: Vec<ToolFolder> =
+        folders.iter().filter(|folder| !matches!(folder.freshness(), Freshness::Fresh)).cloned().collect();
+    let built = project::build(&due, roots, &|event| match event {
         BuildEvent::AddingTarget => progress.stage("adding the WebAssembly target through rustup"),
         BuildEvent::Building { names } => progress.stage(&format!("building {}", names.join(", "))),
         BuildEvent::Line(line) => progress.detail(&format!("building tools: {line}")),

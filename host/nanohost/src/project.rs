@@ -13,7 +13,7 @@ mod source_tree;
 mod tools;
 mod trust;
 
-pub(crate) use build::{BuildEvent, build};
+pub(crate) use build::{BuildEvent, build, make_with, no_maker};
 pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
 pub(crate) use lock::{lock_path, read_lock, write_lock};
 pub(crate) use nanohost_verify::read::{quoted, read_bounded};
@@ -22,7 +22,7 @@ pub(crate) use policy::{FoundPolicy, find, read_policy, standing};
 pub(crate) use programs::{programs_beside, programs_in};
 pub(crate) use read::read_source;
 pub(crate) use tools::{
-    Component, CrateComponent, Freshness, MANIFEST, ToolFolder, by_name, by_path, in_folder,
+    Component, CrateComponent, Freshness, MANIFEST, PREBUILT, ToolFolder, by_name, by_path, in_folder,
 };
 pub(crate) use trust::{TrustedRoots, Verdict};
 /// `nanohost trust`: what is recorded, and how it is changed.

@@ -3,7 +3,11 @@
 
 pub mod authority;
 pub mod inspection;
+pub mod junit;
+pub mod make;
 pub mod package;
+pub mod template;
+pub mod trial;
 
 pub use inspection::Inspection;
 pub use package::{Package, Standing};

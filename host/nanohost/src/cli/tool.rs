@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use crate::tool::template::Language;
+
 /// `nanohost tool`.
 #[derive(Debug, Args)]
 pub struct ToolArgs {
@@ -14,18 +16,27 @@ pub struct ToolArgs {
 /// What to do with a tool.
 #[derive(Debug, Subcommand)]
 pub enum ToolCommand {
+    /// Make a folder with a new tool that builds, tests and runs as it is
+    New(ToolNewArgs),
+    /// Make a tool's component from its sources, and hold manifest and component against each other
+    Build(ToolBuildArgs),
     /// Show what a tool is and what it could reach: whose it is, its authority, its imports, what it is made of
     Inspect(InspectArgs),
     /// Print the JSON Schemas of a tool's functions
     Schema(SchemaArgs),
+    /// Call a tool as the cases beside it say, in the sandbox; exit code 1 where one comes out otherwise
+    Test(ToolTestArgs),
 }
 
 impl ToolCommand {
     /// Whether the result is to be one JSON document.
     pub fn json(&self) -> bool {
         match self {
+            Self::New(args) => args.json,
+            Self::Build(args) => args.json,
             Self::Inspect(args) => args.json,
             Self::Schema(args) => args.json,
+            Self::Test(args) => args.json,
         }
     }
 }
@@ -67,6 +78,59 @@ pub struct SchemaArgs {
     #[arg(long)]
     pub output: bool,
     /// Tell of problems as one JSON document too
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost tool test`.
+#[derive(Debug, Args)]
+pub struct ToolTestArgs {
+    #[command(flatten)]
+    pub which: WhichArgs,
+    /// Files of cases, TOML [default: all of tests/ beside the manifest]
+    #[arg(value_name = "CASES")]
+    pub cases: Vec<PathBuf>,
+    /// Write the results as JUnit XML too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost tool new`.
+#[derive(Debug, Args)]
+pub struct ToolNewArgs {
+    /// The folder to make; its last part is the tool's name
+    #[arg(value_name = "NAME")]
+    pub name: PathBuf,
+    /// What it is written in
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub lang: Language,
+    /// The library that Rust tools are written with, where one lies already [default: the tool brings its own]
+    #[arg(long, value_name = "DIR")]
+    pub sdk: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost tool build`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A folder with a Cargo crate is built by Cargo, one with app.py and wit/ by componentize-py (of its .venv, else of the
+PATH), one with build.mjs and package.json by Node.js. Building runs the author's code on this machine.")]
+pub struct ToolBuildArgs {
+    /// The tool's folder
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Take this component, made elsewhere, instead of building one
+    #[arg(long, value_name = "FILE")]
+    pub component: Option<PathBuf>,
+    /// Write a package too: component, schemas, and the manifest, for this component and no other
+    #[arg(long, short, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Print one JSON document
     #[arg(long)]
     pub json: bool,
 }

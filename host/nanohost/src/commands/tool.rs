@@ -1,6 +1,8 @@
 //! `nanohost tool`: what a tool is, and what its author and its reviewer ask about it. Runs no program.
 
 mod inspect;
+mod make;
+mod test;
 
 use crate::cli::{ToolArgs, ToolCommand};
 use crate::console::Console;
@@ -10,7 +12,10 @@ use crate::project::Places;
 /// `nanohost tool`.
 pub fn tool(args: &ToolArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     match &args.command {
+        ToolCommand::New(args) => make::new(args, console),
+        ToolCommand::Build(args) => make::build(args, places, console),
         ToolCommand::Inspect(args) => inspect::inspect(args, places, console),
         ToolCommand::Schema(args) => inspect::schema(args, places, console),
+        ToolCommand::Test(args) => test::test(args, places, console),
     }
 }

@@ -204,6 +204,18 @@ fn made(all: &Inspection<'_>) -> String {
     out
 }
 
+/// One case that was tried.
+pub fn tried(name: &str, problems: &[String]) -> String {
+    match problems {
+        [] => format!("{}  {}\n", good("pass"), escaped(name)),
+        problems => {
+            let mut out = format!("{}  {}\n", bad("FAIL"), escaped(name));
+            problems.iter().for_each(|problem| out.push_str(&format!("      {}\n", escaped(problem))));
+            out
+        }
+    }
+}
+
 /// The same for a program.
 pub fn inspection_json(all: &Inspection<'_>) -> Value {
     let package = all.package;

@@ -4,7 +4,10 @@
 
 mod toolchain;
 
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Instant, SystemTime};
 
 use nanohost_core::{Diagnostic, Diagnostics};
@@ -66,6 +69,42 @@ fn build_with(
     }
     progress(BuildEvent::Done { seconds: begin.elapsed().as_secs_f64() });
     Ok(())
+}
+
+/// Runs what makes components of another language, with `folder` as its place. `install` is what to type where
+/// it is not there.
+///
+/// # Errors
+/// `no_componentizer`, `build_failed`; exit code 2.
+pub(crate) fn make_with(
+    maker: &OsString,
+    arguments: &[&str],
+    folder: &Path,
+    install: &str,
+) -> anyhow::Result<()> {
+    let name = Path::new(maker).file_name().unwrap_or(maker).to_string_lossy().into_owned();
+    let mut command = Command::new(maker);
+    command.args(arguments).current_dir(folder);
+    let ended = toolchain::run(command, &|_| {}).map_err(|error| {
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "is not here".to_owned(),
+            _ => format!("does not start: {error}"),
+        };
+        no_maker(&name, &why, folder, install)
+    })?;
+    if ended.success {
+        return Ok(());
+    }
+    let message = format!("{name} could not make the component:\n{}", ended.tail.join("\n"));
+    let help = format!("to see it again:\n  cd {} && {name} {}", quoted(folder), arguments.join(" "));
+    Err(Failure::usage(Diagnostic::error("build_failed", message).help(help)))
+}
+
+/// `no_componentizer`: what makes components of a language is not there.
+pub(crate) fn no_maker(name: &str, why: &str, folder: &Path, install: &str) -> anyhow::Error {
+    let message = format!("{name}, which makes the component, {why}");
+    let help = format!("type: cd {} && {install}", quoted(folder));
+    Failure::usage(Diagnostic::error("no_componentizer", message).help(help))
 }
 
 /// The crates of one Cargo workspace that are built together.

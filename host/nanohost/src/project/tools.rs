@@ -28,7 +28,7 @@ use crate::failure::Failure;
 pub(crate) const MANIFEST: &str = "manifest.toml";
 
 /// What a component that was built elsewhere is called.
-const PREBUILT: &str = "component.wasm";
+pub(crate) const PREBUILT: &str = "component.wasm";
 
 /// The folder of tools that are found by their name.
 const TOOLS: &str = "tools";
@@ -164,7 +164,7 @@ fn open(dir: &Path) -> anyhow::Result<Option<ToolFolder>> {
         (false, false) => {
             return Err(Failure::usage(
                 Diagnostic::error("missing_component", format!("{} holds no component", dir.display()))
-                    .help(format!("put {PREBUILT} or a Cargo crate beside {MANIFEST}")),
+                    .help(format!("put {PREBUILT} or a Cargo crate beside {MANIFEST}; of other sources `nanohost tool build` makes one")),
             ));
         }
     };

@@ -60,6 +60,11 @@ impl Trusted {
 pub(crate) struct TrustedRoots(Vec<PathBuf>);
 
 impl TrustedRoots {
+    /// These canonical folders, which their user names to have them built.
+    pub(crate) fn named(roots: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self(roots.into_iter().collect())
+    }
+
     /// These canonical folders.
     #[cfg(test)]
     pub(super) fn new(roots: Vec<PathBuf>) -> Self {

@@ -116,6 +116,35 @@ impl Package {
         }
     }
 
+    /// The only function there is.
+    ///
+    /// # Errors
+    /// `ambiguous_function`, `unknown_function`; exit code 2.
+    pub fn only_function(&self) -> anyhow::Result<&ToolExport> {
+        let finding = match self.loaded.facts().exports.as_slice() {
+            [only] => return Ok(only),
+            [] => Diagnostic::error("unknown_function", "the tool exports no function that can be called"),
+            several => {
+                let known: Vec<String> = several.iter().map(ToolExport::path).collect();
+                Diagnostic::error("ambiguous_function", "the tool has several functions")
+                    .help(format!("say which: {}", known.join(", ")))
+            }
+        };
+        Err(Failure::usage(finding))
+    }
+
+    /// Its manifest, without which nothing can be done.
+    ///
+    /// # Errors
+    /// `no_manifest`; exit code 2.
+    pub fn needs_manifest(&self) -> anyhow::Result<&Manifest> {
+        self.manifest.as_ref().ok_or_else(|| {
+            let message = format!("{} has no manifest beside it", self.component.display());
+            let help = format!("write one, {MANIFEST}, in the same folder");
+            Failure::usage(Diagnostic::error("no_manifest", message).help(help))
+        })
+    }
+
     /// What it calls itself, else its file.
     pub fn title(&self) -> String {
         match &self.manifest {

@@ -30,12 +30,23 @@ fn workshop(name: &str) -> (PathBuf, File) {
     (folder, lock)
 }
 
+/// The virtual environment that has `componentize-py`.
+pub(crate) fn python_environment() -> PathBuf {
+    let requirements = sources("python").join("requirements.txt");
+    let python = environment_of(Path::new(env!("CARGO_TARGET_TMPDIR")), "componentize-py", &requirements);
+    python.ancestors().nth(2).expect("it lies in its environment").to_owned()
+}
+
+/// The folder of packages that has `componentize-js`.
+pub(crate) fn javascript_modules() -> PathBuf {
+    installed_javascript().0.join("node_modules")
+}
+
 /// The same component twice: one that imports nothing, and one that imports all of WASI.
 fn python() -> [PathBuf; 2] {
     static MADE: OnceLock<[PathBuf; 2]> = OnceLock::new();
     MADE.get_or_init(|| {
-        let requirements = sources("python").join("requirements.txt");
-        let python = environment_of(Path::new(env!("CARGO_TARGET_TMPDIR")), "componentize-py", &requirements);
+        let maker = python_environment().join("bin/componentize-py");
         let (folder, _lock) = workshop("python-components");
         // Made of a copy: Python leaves what it compiled beside its sources.
         for name in ["app.py", "words.wit"] {
@@ -43,7 +54,7 @@ fn python() -> [PathBuf; 2] {
         }
         let made = ["stubbed.wasm", "wasi.wasm"].map(|name| folder.join(name));
         for (component, more) in made.iter().zip([&["--stub-wasi"][..], &[]]) {
-            let mut command = Command::new(python.with_file_name("componentize-py"));
+            let mut command = Command::new(&maker);
             command.args(["-d", "words.wit", "-w", "words-tool", "componentize"]);
             command.args(more).args(["app", "-o"]).arg(component).current_dir(&folder);
             run(&mut command, "make a component of Python");
@@ -53,29 +64,35 @@ fn python() -> [PathBuf; 2] {
     .clone()
 }
 
+/// The workshop of JavaScript with all that its `package.json` names, and its lock.
+fn installed_javascript() -> (PathBuf, File) {
+    let (folder, lock) = workshop("javascript-components");
+    let mut pinned = Vec::new();
+    for name in ["package.json", "build.mjs", "prices.js", "prices.wit"] {
+        let text = fs::read(sources("javascript").join(name)).expect("it is part of the repository");
+        if name == "package.json" {
+            pinned.extend(&text);
+        }
+        fs::write(folder.join(name), text).expect("the target directory is writable");
+    }
+    // Written last, so that what was left half made is made again.
+    let stamp = folder.join("installed.stamp");
+    if fs::read(&stamp).ok().as_ref() != Some(&pinned) {
+        let purpose = "install host/interop/components/javascript from the npm registry: Node.js 20 or later with \
+                       npm is needed, and a network, once";
+        // Without a lock file: one refuses to install where a registry lacks a package for some
+        // other platform.
+        let install = ["install", "--no-audit", "--no-fund", "--no-package-lock"];
+        run(Command::new("npm").args(install).current_dir(&folder), purpose);
+        fs::write(&stamp, &pinned).expect("the target directory is writable");
+    }
+    (folder, lock)
+}
+
 fn javascript() -> PathBuf {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
-        let (folder, _lock) = workshop("javascript-components");
-        let mut pinned = Vec::new();
-        for name in ["package.json", "build.mjs", "prices.js", "prices.wit"] {
-            let text = fs::read(sources("javascript").join(name)).expect("it is part of the repository");
-            if name == "package.json" {
-                pinned.extend(&text);
-            }
-            fs::write(folder.join(name), text).expect("the target directory is writable");
-        }
-        // Written last, so that what was left half made is made again.
-        let stamp = folder.join("installed.stamp");
-        if fs::read(&stamp).ok().as_ref() != Some(&pinned) {
-            let purpose = "install host/interop/components/javascript from the npm registry: Node.js 20 or later with \
-                           npm is needed, and a network, once";
-            // Without a lock file: one refuses to install where a registry lacks a package for some
-            // other platform.
-            let install = ["install", "--no-audit", "--no-fund", "--no-package-lock"];
-            run(Command::new("npm").args(install).current_dir(&folder), purpose);
-            fs::write(&stamp, &pinned).expect("the target directory is writable");
-        }
+        let (folder, _lock) = installed_javascript();
         let component = folder.join("prices.wasm");
         run(
             Command::new("node").arg("build.mjs").arg(&component).current_dir(&folder),

@@ -13,6 +13,7 @@ mod model_server;
 
 mod analysis;
 mod attacks;
+mod authoring;
 mod cache;
 mod care;
 mod commands;

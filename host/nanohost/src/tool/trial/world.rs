@@ -1,0 +1,170 @@
+//! The world of one trial: copies of folders, variables, key-value entries. Gone with it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nanohost_core::cases::{KvValues, ToolCase};
+use nanohost_core::{Capability, Diagnostic, Manifest};
+use nanohost_sandbox::{KvUnavailable, KvView};
+use tempfile::TempDir;
+
+use crate::failure::Failure;
+
+/// Files of one case's folders. Each is copied for each trial: a link to `/` must not be.
+const MAX_FILES: usize = 10_000;
+
+/// Bytes of them, for the same reason.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// What surrounds one call.
+pub struct World {
+    _scratch: TempDir,
+    /// Guest folder → the folder of this trial behind it.
+    folders: BTreeMap<String, PathBuf>,
+    env: BTreeMap<String, String>,
+    kv: KvValues,
+}
+
+impl World {
+    /// With copies of what the case names; a folder that the manifest asks for and the case does not name
+    /// is empty.
+    ///
+    /// # Errors
+    /// `unknown_case_grant` where the case gives what the manifest does not ask for, `case_folder` where a
+    /// folder is not there or too much.
+    pub fn new(manifest: &Manifest, case: &ToolCase, from: &Path) -> anyhow::Result<Self> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |error: std::io::Error| Failure::io("case_folder", "copy for a test", &path, &error)
+        };
+        let scratch = tempfile::tempdir().map_err(io(&std::env::temp_dir()))?;
+        // Where it really lies: a grant's folder is judged by that.
+        let root = scratch.path().canonicalize().map_err(io(scratch.path()))?;
+        let mut folders = BTreeMap::new();
+        let mut room = (MAX_FILES, MAX_BYTES);
+        let (mut variables, mut namespaces) = (Vec::new(), Vec::new());
+        for ask in manifest.asks() {
+            match &ask.capability {
+                Capability::Filesystem(folder) => {
+                    let host = root.join(folders.len().to_string());
+                    fs::create_dir(&host).map_err(io(&host))?;
+                    if let Some(given) = case.folders.get(&folder.guest) {
+                        let given = from.join(given);
+                        copy(&given, &host, &mut room).map_err(io(&given))?;
+                    }
+                    folders.insert(folder.guest.clone(), host);
+                }
+                Capability::Env(name) => variables.push(name.as_str()),
+                Capability::Kv(name) => namespaces.push(name.as_str()),
+                _ => {}
+            }
+        }
+        let unasked = case
+            .folders
+            .keys()
+            .find(|guest| !folders.contains_key(*guest))
+            .map(|guest| format!("the folder {guest}"))
+            .or_else(|| {
+                let variable = case.env.keys().find(|name| !variables.contains(&name.as_str()));
+                variable.map(|name| format!("the variable {name}"))
+            })
+            .or_else(|| {
+                let mut named = case.kv.keys().chain(case.kv_after.keys());
+                let namespace = named.find(|name| !namespaces.contains(&name.as_str()));
+                namespace.map(|name| format!("the namespace {name}"))
+            });
+        match unasked {
+            Some(what) => Err(Failure::usage(
+                Diagnostic::error(
+                    "case_grant_unasked",
+                    format!(
+                        "the case gives the tool {}, which its manifest does not ask for",
+                        what.escape_debug()
+                    ),
+                )
+                .help("ask for it in the manifest, or leave it out of the case"),
+            )),
+            None => Ok(Self { _scratch: scratch, folders, env: case.env.clone(), kv: case.kv.clone() }),
+        }
+    }
+
+    /// Guest folder → the folder behind it.
+    pub fn folders(&self) -> &BTreeMap<String, PathBuf> {
+        &self.folders
+    }
+
+    /// The value of a variable; one that the case does not name is empty.
+    pub fn variable(&self, name: &str) -> &str {
+        self.env.get(name).map_or("", String::as_str)
+    }
+
+    /// What the namespaces hold before the call.
+    pub fn entries(&self) -> &KvValues {
+        &self.kv
+    }
+
+    /// The same, as the sandbox asks for it.
+    pub fn kv(&self) -> Arc<dyn KvView> {
+        Arc::new(Entries(self.kv.clone()))
+    }
+
+    /// The file behind a guest's path, by the folder that names it most closely.
+    pub fn file(&self, guest: &str) -> Option<PathBuf> {
+        let behind = |(folder, host): (&String, &PathBuf)| {
+            let rest = Path::new(guest).strip_prefix(folder).ok()?;
+            Some((folder.len(), host.join(rest)))
+        };
+        self.folders.iter().filter_map(behind).max_by_key(|(length, _)| *length).map(|(_, path)| path)
+    }
+}
+
+/// Copies a folder, links as what they are.
+fn copy(from: &Path, to: &Path, room: &mut (usize, u64)) -> std::io::Result<()> {
+    let too_much =
+        || std::io::Error::new(std::io::ErrorKind::FileTooLarge, "it holds more than a test is given");
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
+        room.0 = room.0.checked_sub(1).ok_or_else(too_much)?;
+        if kind.is_dir() {
+            fs::create_dir(&target)?;
+            copy(&entry.path(), &target, room)?;
+        } else if kind.is_symlink() {
+            #[cfg(unix)]
+            std::os::unix::fs::symlink(fs::read_link(entry.path())?, target)?;
+        } else {
+            room.1 = room.1.checked_sub(entry.metadata()?.len()).ok_or_else(too_much)?;
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Committed values, all of the first version.
+struct Entries(KvValues);
+
+impl KvView for Entries {
+    fn get(&self, namespace: &str, key: &str) -> Result<Option<(Vec<u8>, u64)>, KvUnavailable> {
+        let value = self.0.get(namespace).and_then(|entries| entries.get(key));
+        Ok(value.map(|text| (text.clone().into_bytes(), 1)))
+    }
+
+    fn list(
+        &self,
+        namespace: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, KvUnavailable> {
+        let keys = self.0.get(namespace).into_iter().flat_map(BTreeMap::keys);
+        let fits = |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
+        Ok(keys.filter(fits).take(limit).cloned().collect())
+    }
+
+    fn held(&self) -> Result<u64, KvUnavailable> {
+        let entries = self.0.values().flatten();
+        Ok(entries.map(|(key, value)| (key.len() + value.len()) as u64).sum())
+    }
+}
