@@ -15,7 +15,7 @@ the log.
 
 What it does NOT check, and says so: whether the decision what the tools may do follows from the
 recorded policy (admission), whether the program allows each step (transitions), whether each call
-had the authority of its row (authority), who else signed the log's head (witnesses), and whether
+had the authority of its row (authority), who else signed the log's head (witnesses) and when (age), and whether
 something was cut off since an earlier look (rollback). `nanohost-verify` checks these.
 
 Exit codes are nanohost's: 0 verified, as far as this goes; 2 wrong usage, or no export; 10 tampered;
@@ -63,6 +63,7 @@ CHECKS = [
     "closed",
     "log",
     "witnesses",
+    "age",
     "rollback",
 ]
 # Values that serve only to go on with a run: nothing is withheld where they are not.
@@ -477,7 +478,7 @@ class Report:
         self.run, self.count, self.fault, self.open, self.withheld = None, 0, None, False, 0
         self.checks = {name: ("not-checked", "not reached") for name in CHECKS}
         beyond = "NOT CHECKED by this verifier: `nanohost-verify` does"
-        for name in ("admission", "transitions", "authority", "witnesses"):
+        for name in ("admission", "transitions", "authority", "witnesses", "age"):
             self.checks[name] = ("not-checked", beyond)
         self.checks["log"] = ("not-checked", "NOT CHECKED: no proof was given (--log-proof)")
         self.checks["rollback"] = ("not-checked", "NOT CHECKED: this verifier remembers nothing")

@@ -20,7 +20,7 @@ pub use logged::{Standing, check_log};
 pub use remembered::{SeenHead, SeenHeads, SeenLog};
 pub use signer::check_signer;
 pub use verifier::{Keep, Reach, Verified, Verifier};
-pub use witnessed::check_witnesses;
+pub use witnessed::{MaxAge, SignedBy, check_witnesses};
 
 use crate::admission_record::AdmissionRecord;
 use crate::envelope::{Disclosed, Opened, Predicate};

@@ -2,12 +2,13 @@
 //! log, what was seen before. Knows nothing of where the evidence comes from.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{ArgGroup, Args};
 use nanohost_core::log::policy::{LogPolicyError, MAX_POLICY};
 use nanohost_core::log::proof::InclusionProof;
 use nanohost_core::log::{Checkpoint, KeyName, LogPolicy, NoteVerifier};
-use nanohost_core::trace::{Standing, check_log, check_signer, check_witnesses};
+use nanohost_core::trace::{MaxAge, Standing, check_log, check_signer, check_witnesses};
 use nanohost_core::{Diagnostic, KeyTrust, MAX_PEM, RunId, TrustRoot, Validity, source_from_bytes};
 
 use crate::Judged;
@@ -38,6 +39,10 @@ pub struct Asked {
     /// to have signed the head that the run stands under, and the keys of logs
     #[arg(long, value_name = "FILE", group = "log_keys")]
     pub log_policy: Option<PathBuf>,
+    /// How old the signatures of witnesses may be, by the clock of this machine, such as `2h` or `7 days`:
+    /// a quorum of them has to have signed since then
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub max_age: Option<Duration>,
     /// Count what could not be checked, such as values that are not disclosed, as missing
     #[arg(long)]
     pub strict: bool,
@@ -47,12 +52,28 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Whose word on the log's head counts, where a file says so.
+    /// Whose word on the log's head counts, where a file says so: the one that was named, or `else_by`.
     ///
     /// # Errors
-    /// Those of [`log_policy`].
-    pub fn policy(&self) -> anyhow::Result<Option<LogPolicy>> {
-        self.log_policy.as_deref().map(log_policy).transpose()
+    /// Those of [`log_policy`]; `log_policy_missing` where an age is asked for, and there is none.
+    pub fn policy(&self, else_by: Option<&Path>) -> anyhow::Result<Option<LogPolicy>> {
+        let policy = self.log_policy.as_deref().or(else_by).map(log_policy).transpose()?;
+        if policy.is_none() && self.max_age.is_some() {
+            let finding = Diagnostic::error(
+                "log_policy_missing",
+                "nobody says which witnesses there are, of whose signatures --max-age bounds the age",
+            );
+            let help = "name a policy with --log-policy; `host/docs/log.md` shows one";
+            return Err(Failure::usage(finding.help(help)));
+        }
+        Ok(policy)
+    }
+
+    /// How old signatures may be, by the clock of this machine.
+    fn oldest(&self) -> Option<MaxAge> {
+        // A clock before 1970 makes none of them old enough to count: all lie ahead of it.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        self.max_age.map(|age| MaxAge { seconds: age.as_secs(), now })
     }
 
     /// The key of the log of that name: the one that was named for any, else that of the policy or of the
@@ -95,7 +116,7 @@ impl Asked {
         }
         check_signer(report, reach, index, |key| trusted.validity(key).unwrap_or(Validity::ALL));
         if let Some(policy) = policy {
-            check_witnesses(report, reach, proof.as_ref(), policy, key.as_ref());
+            check_witnesses(report, reach, proof.as_ref(), policy, key.as_ref(), self.oldest());
         }
         Ok(())
     }
@@ -115,7 +136,7 @@ impl Asked {
         let Judged { report, reach, .. } = judged;
         let (proof, own) = find(&report.run, reach.envelopes)?;
         let key = self.log_key.as_ref().or(own.as_ref());
-        check_witnesses(report, reach, proof.as_ref(), policy, key);
+        check_witnesses(report, reach, proof.as_ref(), policy, key, self.oldest());
         Ok(())
     }
 
@@ -126,6 +147,16 @@ impl Asked {
     pub fn remembered(&self) -> anyhow::Result<Option<Remembered<'_>>> {
         self.state.as_deref().map(Remembered::read).transpose()
     }
+}
+
+/// Reads how old something may be.
+fn age(text: &str) -> Result<Duration, String> {
+    let span: jiff::Span = text.parse().map_err(|_| "such as 90s, 2h, `7 days`".to_owned())?;
+    let days_are_whole = jiff::SpanRelativeTo::days_are_24_hours();
+    let age = span
+        .to_duration(days_are_whole)
+        .map_err(|_| "no longer unit than weeks has one length".to_owned())?;
+    Duration::try_from(age).ok().filter(|age| age.as_secs() > 0).ok_or_else(|| "a second at least".to_owned())
 }
 
 /// Where a file says that a run stands in a log.

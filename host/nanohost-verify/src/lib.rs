@@ -72,7 +72,7 @@ fn verify(cli: &Cli, console: Console) -> anyhow::Result<Exit> {
     let trust = trust_file(&cli.trust)?;
     let mut seen = cli.asked.remembered()?;
     let heads = seen.as_ref().map(|seen| &seen.heads);
-    let policy = cli.asked.policy()?;
+    let policy = cli.asked.policy(None)?;
     let log = |origin: &KeyName| cli.asked.log_of(origin, policy.as_ref(), &trust);
     let mut judged = judge(&cli.evidence, &trust, Keep::Verdict, heads, log)?;
     cli.asked.check_log(&mut judged, &trust, policy.as_ref())?;

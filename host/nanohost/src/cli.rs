@@ -93,7 +93,7 @@ pub enum Command {
     /// Measure how a run went, or all of them: retries, failures, the paths they took
     Health(HealthArgs),
     /// Verify the evidence of a run, or of an exported file
-    Verify(VerifyArgs),
+    Verify(Box<VerifyArgs>),
     /// Make the calls of a run again from its evidence, and compare; nothing real is touched
     Replay(ReplayArgs),
     /// Write the evidence of a run into one file that verifies without this machine
@@ -510,6 +510,9 @@ pub struct VerifyArgs {
     pub trust: Option<PathBuf>,
     #[command(flatten)]
     pub asked: Asked,
+    /// Leave out whose word on the log's head counts, although it is configured for this machine
+    #[arg(long, conflicts_with_all = ["log_policy", "max_age"])]
+    pub no_log_policy: bool,
 }
 
 /// `nanohost replay`.

@@ -125,12 +125,21 @@ impl LogPolicy {
     /// # Errors
     /// A line that names a witness' key and is not by it.
     pub fn witnessed(&self, note: &Note) -> Result<Witnessed, NoteError> {
+        self.witnessed_at(note, |_| true)
+    }
+
+    /// The same, of those alone that signed at a time that counts, Unix seconds.
+    ///
+    /// # Errors
+    /// As [`Self::witnessed`].
+    pub fn witnessed_at(&self, note: &Note, counts: impl Fn(u64) -> bool) -> Result<Witnessed, NoteError> {
         let mut by = Vec::new();
         let mut signed = Vec::with_capacity(self.witnesses.len());
         for witness in &self.witnesses {
-            let found = note.by(&witness.key)?;
-            signed.push(found.is_some());
-            by.extend(found.map(|found| (witness.name.clone(), found.time.unwrap_or_default())));
+            let time = note.by(&witness.key)?.map(|found| found.time.unwrap_or_default());
+            let time = time.filter(|time| counts(*time));
+            signed.push(time.is_some());
+            by.extend(time.map(|time| (witness.name.clone(), time)));
         }
         // Each group is counted once, after its members: the time is that of reading the policy.
         let mut counted: Vec<bool> = Vec::with_capacity(self.groups.len());

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::witnessed::SignedBy;
 use crate::RunId;
 
 /// The checks of a verification, in the order they are made.
@@ -34,13 +35,15 @@ pub enum CheckName {
     Log,
     /// As many witnesses as are wanted signed the log's head over it.
     Witnesses,
+    /// As many of them as are wanted signed it lately.
+    Age,
     /// No envelope was cut off or replaced since an earlier look.
     Rollback,
 }
 
 impl CheckName {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Signatures,
         Self::Canonical,
         Self::Sequence,
@@ -53,6 +56,7 @@ impl CheckName {
         Self::Closed,
         Self::Log,
         Self::Witnesses,
+        Self::Age,
         Self::Rollback,
     ];
 
@@ -71,6 +75,7 @@ impl CheckName {
             Self::Closed => "closed",
             Self::Log => "log",
             Self::Witnesses => "witnesses",
+            Self::Age => "age",
             Self::Rollback => "rollback",
         }
     }
@@ -185,6 +190,8 @@ pub struct Report {
     pub withheld: usize,
     /// How many values are gone by an act of erasure.
     pub erased: usize,
+    /// The witnesses that signed the head under which the run stands, and when.
+    pub witnessed: Vec<SignedBy>,
     /// Whether an act excuses a value that is not here, and nothing shows that it stands in the log.
     pub unplaced: bool,
     /// Whether an act excuses a value that would be asked for.
@@ -202,6 +209,10 @@ impl Report {
                 CheckName::Witnesses => {
                     check.detail = "NOT CHECKED: nobody says which count (--log-policy)".to_owned();
                 }
+                CheckName::Age => {
+                    check.detail =
+                        "NOT CHECKED: nobody says how old their signatures may be (--max-age)".to_owned();
+                }
                 CheckName::Rollback => {
                     check.detail = "NOT CHECKED: nothing is remembered (--state)".to_owned();
                 }
@@ -217,8 +228,21 @@ impl Report {
             state: None,
             withheld: 0,
             erased: 0,
+            witnessed: Vec::new(),
             unplaced: false,
             excused: false,
+        }
+    }
+
+    /// Says beside a check by what it was made, or why not.
+    pub fn remark(&mut self, check: CheckName, words: &str) {
+        self.add(check, words);
+    }
+
+    /// Says why a check was not made, where it was not.
+    pub fn left_out(&mut self, name: CheckName, why: &str) {
+        if self.checks.iter().any(|check| check.name == name && check.result == CheckResult::NotChecked) {
+            self.skip(name, why);
         }
     }
 
@@ -296,7 +320,7 @@ impl Report {
 
     /// What could not be checked, where something [could not be](Self::is_partial).
     pub fn unchecked(&self) -> Option<&'static str> {
-        let elsewhere = [CheckName::Log, CheckName::Witnesses, CheckName::Rollback];
+        let elsewhere = [CheckName::Log, CheckName::Witnesses, CheckName::Age, CheckName::Rollback];
         let unmade =
             |check: &Check| check.result == CheckResult::NotChecked && !elsewhere.contains(&check.name);
         if self.withheld > 0 || self.checks.iter().any(unmade) {

@@ -51,7 +51,10 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
     }
     let mut seen = asked.remembered()?;
     let heads = seen.as_ref().map(|seen| &seen.heads);
-    let policy = asked.policy()?;
+    // The policy by which the end of each run asks the witnesses of this log.
+    let configured = places.log_policy().filter(|_| !is_file(&args.evidence));
+    let used = configured.as_deref().filter(|_| asked.log_policy.is_none() && !args.no_log_policy);
+    let policy = asked.policy(used)?;
     let log = |origin: &KeyName, trusted: &KeyTrust| asked.log_of(origin, policy.as_ref(), trusted);
     let (mut judged, trusted, kept) =
         judge(&args.evidence, args.trust.as_deref(), &log, (Keep::Verdict, heads), places)?;
@@ -62,6 +65,16 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
                 Ok((log::under_witnesses(store, run, envelopes)?, log::own_key(store, places)?))
             })?
         }
+    }
+    match (used, &configured) {
+        (Some(path), _) => {
+            let words = format!("; by {}, as configured here", path.display());
+            judged.report.remark(CheckName::Witnesses, &words);
+        }
+        (None, Some(_)) if args.no_log_policy => {
+            judged.report.left_out(CheckName::Witnesses, "NOT CHECKED, as you asked (--no-log-policy)");
+        }
+        _ => {}
     }
     if let Some(seen) = &mut seen {
         seen.compare(&mut judged);
@@ -336,6 +349,12 @@ struct Kept {
     head: Option<Checkpoint>,
 }
 
+/// Whether evidence is named by its file. A path is a path: what merely looks like the start of a run id and
+/// is no file is looked up.
+fn is_file(evidence: &str) -> bool {
+    Path::new(evidence).is_file() || evidence.contains(['/', '.', '\\'])
+}
+
 /// Judges a run of the store, or an exported file, with the keys of [`trusted`].
 fn judge(
     evidence: &str,
@@ -344,12 +363,10 @@ fn judge(
     (keep, seen): (Keep, Option<&SeenHeads>),
     places: &Places,
 ) -> anyhow::Result<(Judged, KeyTrust, Option<Kept>)> {
-    let file = Path::new(evidence);
-    // A path is a path: what merely looks like the start of a run id and is no file is looked up.
-    if file.is_file() || evidence.contains(['/', '.', '\\']) {
+    if is_file(evidence) {
         let trusted = trusted(trust, places)?;
         let log = |origin: &KeyName| log(origin, &trusted);
-        return Ok((nanohost_verify::judge(file, &trusted, keep, seen, log)?, trusted, None));
+        return Ok((nanohost_verify::judge(Path::new(evidence), &trusted, keep, seen, log)?, trusted, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
     let (store, record) = load(evidence, places)?;

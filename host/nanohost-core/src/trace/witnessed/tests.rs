@@ -32,8 +32,12 @@ fn proof(entry: &[u8], by: &NoteSigner, witnesses: &[u8]) -> InclusionProof {
 }
 
 fn judged(proof: Option<&InclusionProof>, policy: &LogPolicy) -> Report {
+    judged_by(proof, policy, None)
+}
+
+fn judged_by(proof: Option<&InclusionProof>, policy: &LogPolicy, max_age: Option<MaxAge>) -> Report {
     let mut report = Report::new(RunId::from_random([1; 16]), 1);
-    check_witnesses(&mut report, &Reach::of(&[b"envelope".to_vec()], None), proof, policy, None);
+    check_witnesses(&mut report, &Reach::of(&[b"envelope".to_vec()], None), proof, policy, None, max_age);
     report
 }
 
@@ -63,5 +67,43 @@ fn what_is_less_does_not() {
     ] {
         let fault = judged(proof.as_ref(), &policy()).fault.expect("it is refused");
         assert_eq!((fault.kind, fault.check), (kind, CheckName::Witnesses), "{fault}");
+    }
+}
+
+/// The witnesses of these tests signed seven seconds after the beginning of 1970.
+#[test]
+fn as_many_as_are_wanted_signed_lately() {
+    let proof = proof(b"envelope", &log(), &[2, 3]);
+    for (seconds, now, holds) in [
+        (1, 7, true),
+        (1, 8, true),
+        (1, 9, false),
+        (10, 17, true),
+        (10, 18, false),
+        (10, 0, true),
+        // Ahead of the clock of whoever verifies, by what clocks may differ.
+        (u64::MAX, u64::MAX, true),
+        (u64::MAX, 0, true),
+    ] {
+        let report = judged_by(Some(&proof), &policy(), Some(MaxAge { seconds, now }));
+        let age = report.checks.iter().find(|check| check.name == CheckName::Age).expect("it is listed");
+        let found = report.fault.as_ref().map(|fault| (fault.kind, fault.check));
+        let expected = (!holds).then_some((FaultKind::Unwitnessed, CheckName::Age));
+        assert_eq!(found, expected, "{seconds} {now}: {}", age.detail);
+        assert_eq!(age.result, if holds { CheckResult::Pass } else { CheckResult::Fail });
+        assert_eq!(report.witnessed.len(), 2, "they are named all the same");
+    }
+    let mut late = proof.clone();
+    late.checkpoint = late.checkpoint.only(&[witness(2).verifier().clone()]);
+    late.checkpoint.sign(&log(), 0);
+    late.checkpoint.sign(&witness(3), 7 + MAX_AHEAD + 1);
+    assert_eq!(judged(Some(&late), &policy()).fault, None);
+    let fault =
+        judged_by(Some(&late), &policy(), Some(MaxAge { seconds: 9, now: 7 })).fault.expect("not yet");
+    assert!(fault.check == CheckName::Age && fault.message.contains("later than now"), "{fault}");
+    let none: LogPolicy = format!("log {}\nquorum none\n", log().verifier()).parse().expect("a policy");
+    for proof in [None, Some(&proof)] {
+        let fault = judged_by(proof, &none, Some(MaxAge { seconds: 9, now: 7 })).fault.expect("nobody says");
+        assert_eq!((fault.kind, fault.check), (FaultKind::Unwitnessed, CheckName::Age));
     }
 }
