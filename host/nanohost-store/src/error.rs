@@ -103,8 +103,8 @@ pub enum StoreError {
         /// The key.
         key: String,
     },
-    /// A private key file can be read by others.
-    #[error("the private key {} can be read by others (mode {mode:04o})", path.display())]
+    /// A file that holds a private key, a passphrase or another secret can be read by others.
+    #[error("{} holds a secret, and others can read it (mode {mode:04o})", path.display())]
     KeyMode {
         /// The file.
         path: PathBuf,

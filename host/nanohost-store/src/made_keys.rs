@@ -113,6 +113,15 @@ impl MadeKeys {
         Ok(MadeKey { public: public.clone(), private_file, public_file })
     }
 
+    /// Keeps the private half of a key that is there as another text: the one or the other is on disk, whole.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn keep_as(&self, key: &MadeKey, pem: &str) -> Result<(), StoreError> {
+        let _held = private_file::lock_folder(&self.0, WAIT)?;
+        private_file::write_whole(&key.private_file, pem.as_bytes())
+    }
+
     /// Lets a key that was added sign from now on.
     ///
     /// # Errors

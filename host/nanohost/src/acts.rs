@@ -45,13 +45,17 @@ pub struct Acts<'s> {
 impl<'s> Acts<'s> {
     /// Takes the chain and verifies all of it: nothing is added to a chain that is not good.
     pub fn take(store: &'s SqliteStore, places: &Places) -> anyhow::Result<Self> {
+        Self::take_as(store, signing::current(places)?.signer, places)
+    }
+
+    /// The same, with a key that was opened before.
+    pub fn take_as(store: &'s SqliteStore, signer: Signer, places: &Places) -> anyhow::Result<Self> {
         let id = store.acts().map_err(store_failure)?;
         let fence = take(store, &id)?;
         // Read after it was taken: nobody else writes to it any more.
         let (done, head) =
             verified(store, &own_trust(places)?).map_err(store_failure)?.map_err(|bad| bad.failure())?;
         let changes = KeyChanges::of(&done);
-        let signer = signing::current(places)?.signer;
         if changes.retired.contains_key(&signer.public().key_id()) {
             return Err(retired(&signer.public().key_id()));
         }

@@ -16,7 +16,7 @@ use nanohost_verify::Asked;
 use nanohost_verify::console::Colour;
 
 pub use erase::{EraseArgs, HoldArgs, HoldCommand};
-pub use key::{KeyArgs, KeyCommand, NewKeyArgs};
+pub use key::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 pub use log::{LogArgs, LogCommand};
 pub use recall::{ListArgs, Recall, ReportArgs};
 pub use store::{StoreArgs, StoreCommand};

@@ -41,8 +41,13 @@ pub struct Signing {
 
 /// The key that signs now; the development key is made where there is none.
 pub fn current(places: &Places) -> anyhow::Result<Signing> {
+    current_by(None, places)
+}
+
+/// The same, with the file of its passphrase.
+pub fn current_by(file: Option<&Path>, places: &Places) -> anyhow::Result<Signing> {
     match MadeKeys::at(&places.keys()).current().map_err(store_failure)? {
-        Some(key) => made(&key, None),
+        Some(key) => made(&key, file),
         None => {
             let key = development_key(&places.keys()).map_err(store_failure)?;
             let nanohost_store::DevelopmentKey { signer, private, public, created } = key;
@@ -122,14 +127,29 @@ pub fn made(key: &MadeKey, file: Option<&Path>) -> anyhow::Result<Signing> {
     })
 }
 
-/// The passphrase for a new key, typed twice where it is typed.
-pub fn new_passphrase(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
+/// The passphrase for a new key: that of the file, else of the environment's.
+pub fn passphrase_of_new_key(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
+    new_passphrase(given(file)?, "passphrase of the new key: ")
+}
+
+/// Another passphrase for a key. The environment names the one that it has.
+pub fn another_passphrase(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
+    new_passphrase(file.map(read).transpose()?, "new passphrase: ")
+}
+
+/// What was given, else typed twice.
+fn new_passphrase(given: Option<Zeroizing<String>>, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     let typed = |prompt: &str| unseen::typed(prompt, LONGEST).map_err(untyped);
-    let first = match given(file)? {
+    let first = match given {
         Some(passphrase) => passphrase,
         None => {
-            somebody_there()?;
-            let first = typed("passphrase of the new key: ")?;
+            if !is_somebody_there() {
+                let message = "the key is to be kept under a new passphrase, and nobody is there to type it";
+                let help = "name a file of your own that holds it, with mode 600, with --passphrase-file; `--plain` keeps \
+                            the key without one";
+                return Err(Failure::usage(Diagnostic::error("key_passphrase_missing", message).help(help)));
+            }
+            let first = typed(prompt)?;
             if *first != *typed("once more: ")? {
                 let finding = Diagnostic::error("key_passphrase_weak", "what was typed twice differs");
                 return Err(Failure::usage(finding.help("try again")));
@@ -148,9 +168,11 @@ pub fn new_passphrase(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> 
 fn passphrase(file: Option<&Path>, prompt: &str) -> anyhow::Result<Zeroizing<String>> {
     match given(file)? {
         Some(passphrase) => Ok(passphrase),
+        None if is_somebody_there() => unseen::typed(prompt, LONGEST).map_err(untyped),
         None => {
-            somebody_there()?;
-            unseen::typed(prompt, LONGEST).map_err(untyped)
+            let message = "the key that signs is under a passphrase, and nobody is there to type it";
+            let help = format!("name a file of your own that holds it, with mode 600, in {PASSPHRASE_FILE}");
+            Err(Failure::usage(Diagnostic::error("key_passphrase_missing", message).help(help)))
         }
     }
 }
@@ -159,18 +181,17 @@ fn passphrase(file: Option<&Path>, prompt: &str) -> anyhow::Result<Zeroizing<Str
 fn given(file: Option<&Path>) -> anyhow::Result<Option<Zeroizing<String>>> {
     let named = std::env::var_os(PASSPHRASE_FILE).filter(|name| !name.is_empty()).map(PathBuf::from);
     match file.map(Path::to_owned).or(named) {
-        Some(file) => read_passphrase(&file).map(Some).map_err(store_failure),
+        Some(file) => read(&file).map(Some),
         None => Ok(None),
     }
 }
 
-fn somebody_there() -> anyhow::Result<()> {
-    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-        return Ok(());
-    }
-    let message = "the key is under a passphrase, and nobody is there to type it";
-    let help = format!("name a file of your own that holds it, with mode 600, in {PASSPHRASE_FILE}");
-    Err(Failure::usage(Diagnostic::error("key_passphrase_missing", message).help(help)))
+fn read(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    read_passphrase(file).map_err(store_failure)
+}
+
+fn is_somebody_there() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 fn untyped(error: std::io::Error) -> anyhow::Error {

@@ -10,8 +10,9 @@ pub fn typed(prompt: &str, longest: usize) -> io::Result<Zeroizing<String>> {
     // Room for all of it, so that no copy is left behind by a growing buffer.
     let mut text = Zeroizing::new(String::with_capacity(longest + 1));
     let mut stderr = io::stderr();
-    write!(stderr, "{prompt}").and_then(|()| stderr.flush())?;
+    // Before anything is asked for: who answers at once is not seen either.
     let _unseen = Unseen::new();
+    write!(stderr, "{prompt}").and_then(|()| stderr.flush())?;
     stdin.lock().take(longest as u64 + 1).read_line(&mut text)?;
     writeln!(stderr)?;
     while text.ends_with(['\n', '\r']) {

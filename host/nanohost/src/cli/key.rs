@@ -24,12 +24,37 @@ pub struct NewKeyArgs {
     /// The file that holds its passphrase [default: NANOHOST_KEY_PASSPHRASE_FILE, else it is typed]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
+    /// The file that holds the passphrase of the key that signs until now [default:
+    /// NANOHOST_KEY_PASSPHRASE_FILE, else it is typed]
+    #[arg(long, value_name = "FILE")]
+    pub old_passphrase_file: Option<PathBuf>,
     /// Who does it: a name, which the evidence holds
     #[arg(long = "as", value_name = "NAME", default_value = "local")]
     pub principal: Principal,
-    /// Why, for whoever reads the evidence
-    #[arg(long, value_name = "TEXT", default_value = "a new key")]
-    pub reason: String,
+    /// Why, for whoever reads the evidence [default: a new key]
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost key passphrase`.
+#[derive(Debug, Args)]
+pub struct PassphraseArgs {
+    /// The id of the key, or the start of it [default: the one that signs]
+    #[arg(value_name = "KEY")]
+    pub key: Option<String>,
+    /// The file that holds the passphrase that it is under [default: NANOHOST_KEY_PASSPHRASE_FILE, else it
+    /// is typed]
+    #[arg(long, value_name = "FILE")]
+    pub old_passphrase_file: Option<PathBuf>,
+    /// The file that holds the new one [default: it is typed]
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Keep it without a passphrase from now on
+    #[arg(long, conflicts_with = "passphrase_file")]
+    pub plain: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -52,6 +77,8 @@ pub enum KeyCommand {
     /// Make a new key and sign with it from now on; the old one introduces it in the store's evidence, and
     /// goes on to sign only what it began, until it is retired
     Rotate(NewKeyArgs),
+    /// Keep a key under another passphrase, or under one for the first time; the key stays the same
+    Passphrase(PassphraseArgs),
     /// Say in the store's evidence that a key signs nothing any more: what it signs later is refused
     Retire {
         /// The id of the key, or the start of it
@@ -83,6 +110,7 @@ impl KeyCommand {
     pub(super) fn json(&self) -> bool {
         match self {
             Self::New(args) | Self::Rotate(args) => args.json,
+            Self::Passphrase(args) => args.json,
             Self::Show { json, .. } | Self::Retire { json, .. } | Self::Export { json, .. } => *json,
         }
     }

@@ -15,7 +15,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::acts::{self, Acts};
-use crate::cli::{KeyArgs, KeyCommand, NewKeyArgs};
+use crate::cli::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
 use crate::project::Places;
@@ -35,6 +35,7 @@ pub fn key(args: &KeyArgs, places: &Places, console: &Console) -> anyhow::Result
             make(new, places, console)
         }
         KeyCommand::Rotate(new) => make(new, places, console),
+        KeyCommand::Passphrase(args) => passphrase(args, places, console),
         KeyCommand::Retire { key, reason, principal, json } => {
             retire(key, reason, principal, *json, places, console)
         }
@@ -88,26 +89,25 @@ fn vkey(key: &PublicKey) -> anyhow::Result<NoteVerifier> {
 fn make(args: &NewKeyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let old = signing::current_public(places).map_err(store_failure)?;
     let introduces = match old {
-        Some(_) if has_store(places)? => Some(signing::current(places)?),
+        Some(_) if has_store(places)? => {
+            Some(signing::current_by(args.old_passphrase_file.as_deref(), places)?)
+        }
         _ => None,
     };
-    let passphrase =
-        if args.plain { None } else { Some(signing::new_passphrase(args.passphrase_file.as_deref())?) };
-    let mut random = Zeroizing::new([0; 64]);
-    getrandom::fill(random.as_mut_slice())
-        .map_err(|error| anyhow::Error::new(error).context("the operating system gives no randomness"))?;
-    let (seed, rest) = random.split_at(32);
-    let signer = Signer::from_seed(seed.try_into()?);
-    let pem = match &passphrase {
-        Some(passphrase) => signer.to_encrypted_pem(passphrase, rest.try_into()?)?,
-        None => signer.to_pkcs8_pem()?,
+    let passphrase = if args.plain {
+        None
+    } else {
+        Some(signing::passphrase_of_new_key(args.passphrase_file.as_deref())?)
     };
+    let signer = Signer::from_seed(*random()?);
+    let pem = kept(&signer, passphrase.as_ref())?;
     let keys = MadeKeys::at(&places.keys());
     let made = keys.add(signer.public(), &pem).map_err(store_failure)?;
     let id = made.public.key_id();
     // Said in the evidence before anything is signed with it: who trusted the old key can follow.
+    let is_said = introduces.is_some();
     if let Some(old) = introduces {
-        introduce(&old.signer, signer, args, places)?;
+        introduce(old.signer, signer, args, places)?;
     }
     keys.sign_with(&id).map_err(store_failure)?;
     if args.json {
@@ -117,10 +117,14 @@ fn make(args: &NewKeyArgs, places: &Places, console: &Console) -> anyhow::Result
             "private": made.private_file,
             "public": made.public_file,
             "encrypted": passphrase.is_some(),
+            "reason": args.reason.as_ref().filter(|_| is_said),
         }))?;
         return Ok(Exit::Success);
     }
     console.print(&format!("key id   {id}\n"))?;
+    if args.reason.is_some() && !is_said {
+        console.note("the reason stands nowhere: there is no evidence yet that this key could be said in");
+    }
     console.note(&format!(
         "it signs from now on; back up {} and hand {} to whoever verifies",
         console::path(&made.private_file),
@@ -138,21 +142,94 @@ fn make(args: &NewKeyArgs, places: &Places, console: &Console) -> anyhow::Result
 }
 
 /// Both acts in one commit: neither key says it without the other.
-fn introduce(old: &Signer, new: Signer, args: &NewKeyArgs, places: &Places) -> anyhow::Result<()> {
+fn introduce(old: Signer, new: Signer, args: &NewKeyArgs, places: &Places) -> anyhow::Result<()> {
     let store = open_store(places)?;
-    let mut acts = Acts::take(&store, places)?;
+    let before = old.public().key_id();
+    let mut acts = Acts::take_as(&store, old, places)?;
     let (public, id) = (new.public().clone(), new.public().key_id());
-    let words = args.reason.as_str();
+    let words = args.reason.as_deref().unwrap_or("a new key");
     acts.seal(&args.principal, (Role::REASON, words), |reason| {
         Act::Key(KeyAct { change: KeyChange::Introduced, key: id, public: Some(Box::new(public)), reason })
     })?;
     acts.sign_with(new);
-    let old = old.public().key_id();
     acts.seal(&args.principal, (Role::REASON, words), |reason| {
-        Act::Key(KeyAct { change: KeyChange::Accepted, key: old, public: None, reason })
+        Act::Key(KeyAct { change: KeyChange::Accepted, key: before, public: None, reason })
     })?;
     acts.commit()?;
     Ok(())
+}
+
+/// Fresh bytes of the operating system.
+fn random() -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    let mut random = Zeroizing::new([0; 32]);
+    getrandom::fill(random.as_mut_slice())
+        .map_err(|error| anyhow::Error::new(error).context("the operating system gives no randomness"))?;
+    Ok(random)
+}
+
+/// A private key as it is kept.
+fn kept(signer: &Signer, passphrase: Option<&Zeroizing<String>>) -> anyhow::Result<Zeroizing<String>> {
+    Ok(match passphrase {
+        Some(passphrase) => signer.to_encrypted_pem(passphrase, *random()?)?,
+        None => signer.to_pkcs8_pem()?,
+    })
+}
+
+/// `nanohost key passphrase`: the same key, kept in another way. No evidence speaks of that.
+fn passphrase(args: &PassphraseArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    let keys = MadeKeys::at(&places.keys());
+    let current = keys.current().map_err(store_failure)?;
+    let key = match &args.key {
+        None => current,
+        Some(prefix) => {
+            let id =
+                one_of(prefix, keys.all().map_err(store_failure)?.iter().map(|key| key.public.key_id()))?;
+            keys.get(&id).map_err(store_failure)?
+        }
+    };
+    let Some(key) = key else {
+        let message = "the development key is kept without a passphrase, and stays so";
+        let help = format!(
+            "`{} key new` makes one in its place that is under a passphrase",
+            console::program_name()
+        );
+        return Err(Failure::usage(Diagnostic::error("key_unknown", message).help(help)));
+    };
+    // The old one first: a new one is not asked for in vain.
+    let signer = signing::made(&key, args.old_passphrase_file.as_deref())?.signer;
+    let passphrase =
+        if args.plain { None } else { Some(signing::another_passphrase(args.passphrase_file.as_deref())?) };
+    keys.keep_as(&key, &kept(&signer, passphrase.as_ref())?).map_err(store_failure)?;
+    let id = key.public.key_id();
+    if args.json {
+        console.json(&json!({
+            "keyId": id.to_string(),
+            "private": key.private_file,
+            "encrypted": passphrase.is_some(),
+        }))?;
+    } else {
+        let how = if passphrase.is_some() { "under the new passphrase" } else { "without a passphrase" };
+        console.note(&format!(
+            "the key {id} is kept {how}; what opened it before opens its old backups still: make new ones of {}",
+            console::path(&key.private_file)
+        ));
+    }
+    Ok(Exit::Success)
+}
+
+/// The one key that begins so.
+fn one_of(prefix: &str, keys: impl Iterator<Item = KeyId>) -> anyhow::Result<KeyId> {
+    let found: Vec<KeyId> =
+        keys.filter(|id| !prefix.is_empty() && id.to_string().starts_with(prefix)).collect();
+    if let [id] = found[..] {
+        return Ok(id);
+    }
+    let message = match found.len() {
+        0 => format!("no key of this user begins with {}", console::escaped(prefix)),
+        count => format!("{count} keys begin with {}", console::escaped(prefix)),
+    };
+    let help = format!("`{} key export -o FILE` writes down all of them", console::program_name());
+    Err(Failure::usage(Diagnostic::error("key_unknown", message).help(help)))
 }
 
 fn retire(
@@ -164,19 +241,7 @@ fn retire(
     console: &Console,
 ) -> anyhow::Result<Exit> {
     let keys = signing::public_keys(places).map_err(store_failure)?;
-    let found: Vec<KeyId> = keys
-        .iter()
-        .map(PublicKey::key_id)
-        .filter(|id| !prefix.is_empty() && id.to_string().starts_with(prefix))
-        .collect();
-    let [id] = found[..] else {
-        let message = match found.len() {
-            0 => format!("no key of this user begins with {}", console::escaped(prefix)),
-            count => format!("{count} keys begin with {}", console::escaped(prefix)),
-        };
-        let help = format!("`{} key export -o FILE` writes down all of them", console::program_name());
-        return Err(Failure::usage(Diagnostic::error("key_unknown", message).help(help)));
-    };
+    let id = one_of(prefix, keys.iter().map(PublicKey::key_id))?;
     let current = signing::current_public(places).map_err(store_failure)?;
     if current.is_some_and(|current| current.key_id() == id) {
         let message = format!("the key {id} is the one that signs");

@@ -96,6 +96,121 @@ fn a_key_under_a_passphrase_signs_and_openssl_reads_it() {
     run_with(&home, Some(&passphrase)).finds(2, "key_unreadable");
 }
 
+/// A key under another passphrase is the same key. Both passphrases come from files of their own.
+#[test]
+fn a_key_is_kept_under_another_passphrase() {
+    let home = Home::new();
+    let (old, new) = (private(&home, "old", PASSPHRASE), private(&home, "new", "quite another passphrase"));
+    key(&home, &["passphrase", "--plain"]).exits(2).says("key_unknown").says("development key");
+    let made = key(&home, &["new", "--passphrase-file", text(&old), "--json"]).exits(0).json();
+    let file = made["private"].as_str().expect("a path");
+    let before = fs::read(file).expect("it is there");
+    let change = |from: &Path, more: &[&str]| {
+        key(&home, &[&["passphrase", "--json", "--old-passphrase-file", text(from)][..], more].concat())
+    };
+    change(&new, &["--passphrase-file", text(&old)]).exits(2).says("key_passphrase_wrong");
+    let weak = private(&home, "weak", "short");
+    change(&old, &["--passphrase-file", text(&weak)]).exits(2).says("key_passphrase_weak");
+    // Without a word on the new one nobody is there to type it, and that is what is said.
+    change(&old, &[]).exits(2).says("key_passphrase_missing").says("new passphrase");
+    key(&home, &["passphrase", "--passphrase-file", text(&new)]).exits(2).says("key that signs is under");
+    change(&old, &["--passphrase-file", text(&new), "--plain"]).exits(2);
+    assert_eq!(fs::read(file).expect("it is there"), before, "what is refused changes nothing");
+    let changed = change(&old, &["--passphrase-file", text(&new)]).exits(0).json();
+    assert_eq!((&changed["keyId"], &changed["encrypted"]), (&made["keyId"], &true.into()));
+    assert_ne!(fs::read(file).expect("it is there"), before);
+    run_with(&home, Some(&old)).finds(2, "key_passphrase_wrong");
+    let run = run_with(&home, Some(&new)).exits(0).json()["run"].as_str().expect("an id").to_owned();
+    home.nanohost(["verify", &run]).exits(0);
+    // A rotation opens the old one by one file and keeps the new one by another.
+    let files = ["rotate", "--old-passphrase-file", text(&new), "--passphrase-file", text(&old), "--json"];
+    let rotated = key(&home, &files).exits(0).json();
+    assert_eq!(rotated["replaces"], made["keyId"]);
+    home.nanohost(["log", "fsck"]).exits(0);
+    run_with(&home, Some(&old)).exits(0);
+    // The one that signed before is named by the start of its id.
+    let id = made["keyId"].as_str().expect("an id");
+    let plain = change(&new, &[&id[..12], "--plain"]).exits(0).json();
+    assert_eq!((&plain["keyId"], &plain["encrypted"]), (&made["keyId"], &false.into()));
+    assert!(fs::read_to_string(file).expect("it is there").contains("BEGIN PRIVATE KEY"));
+    let mode = fs::metadata(file).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    change(&new, &["ffff", "--plain"]).exits(2).says("key_unknown");
+}
+
+#[test]
+fn what_is_wrong_with_a_passphrase_is_said_of_the_passphrase() {
+    let home = Home::new();
+    key(&home, &["new"]).exits(2).says("key_passphrase_missing").says("--passphrase-file").says("--plain");
+    let open = home.write("open", PASSPHRASE);
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let done = key(&home, &["new", "--passphrase-file", text(&open)]).exits(5);
+    done.says("key_mode").omits("private key");
+    // A reason has no place before there is evidence.
+    let made = key(&home, &["new", "--plain", "--reason", "an audit", "--json"]).exits(0).json();
+    assert_eq!(made["reason"], Value::Null);
+    let other = Home::new();
+    key(&other, &["new", "--plain", "--reason", "an audit"]).exits(0).says("stands nowhere");
+    a_run(&home);
+    let rotated = key(&home, &["rotate", "--plain", "--reason", "an audit", "--json"]).exits(0).json();
+    assert_eq!(rotated["reason"], "an audit");
+}
+
+/// Types at a terminal: waits for each prompt, answers it, and says what the terminal showed.
+const TYPE: &str = r#"
+import json, os, pty, sys
+answers, program = json.loads(sys.argv[1]), sys.argv[2:]
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(program[0], program)
+shown = b""
+def more():
+    global shown
+    try:
+        part = os.read(terminal, 4096)
+    except OSError:
+        part = b""
+    shown += part
+    return part
+for prompt, answer in answers:
+    begin = len(shown)
+    while prompt.encode() not in shown[begin:]:
+        if not more():
+            break
+    os.write(terminal, answer.encode() + b"\n")
+while more():
+    pass
+_, status = os.waitpid(pid, 0)
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(status))
+"#;
+
+fn typed(home: &Home, answers: &[(&str, &str)], arguments: &[&str]) -> Done {
+    let mut command = Command::new("python3");
+    command.arg("-c").arg(TYPE).arg(serde_json::to_string(answers).expect("JSON"));
+    command.arg(env!("CARGO_BIN_EXE_nanohost")).args(arguments);
+    home.environment(&mut command);
+    command.env_remove("NANOHOST_KEY_PASSPHRASE_FILE");
+    Done::of(command)
+}
+
+#[test]
+fn what_is_typed_is_not_shown() {
+    let home = Home::new();
+    const OTHER: &str = "quite another passphrase";
+    let (first, again) = ("passphrase of the new key: ", "once more: ");
+    typed(&home, &[(first, PASSPHRASE), (again, OTHER)], &["key", "new"]).exits(2).says("differs");
+    let made = typed(&home, &[(first, PASSPHRASE), (again, PASSPHRASE)], &["key", "new"]).exits(0);
+    made.says(first).omits(PASSPHRASE).says("key id");
+    let changes = ["key", "passphrase"];
+    let wrong = [("passphrase of the key", OTHER)];
+    typed(&home, &wrong, &changes).exits(2).says("key_passphrase_wrong").omits(OTHER);
+    let right = [("passphrase of the key", PASSPHRASE), ("new passphrase: ", OTHER), (again, OTHER)];
+    typed(&home, &right, &changes).exits(0).omits(PASSPHRASE).omits(OTHER).says("under the new passphrase");
+    let file = private(&home, "other", OTHER);
+    run_with(&home, Some(&file)).exits(0);
+}
+
 #[test]
 fn a_log_verifies_across_a_change_of_keys() {
     let home = Home::new();
