@@ -111,6 +111,22 @@ impl AdmissionRecord {
         self.policies.iter().map(|policy| (digest(policy), policy.found_in.is_none())).collect()
     }
 
+    /// What the program calls its tools.
+    pub fn tools(&self) -> impl Iterator<Item = &ToolName> {
+        self.tools.iter().map(|tool| &tool.local)
+    }
+
+    /// The ids of the policies' rules, used or not; none of a policy that cannot be read.
+    pub fn rules(&self) -> Vec<String> {
+        let read = |policy: &PolicyText| {
+            Policy::parse(policy.source.clone().source(), &policy.base_dir, Trust::Trusted).ok()
+        };
+        let policies = self.policies.iter().filter_map(read);
+        policies
+            .flat_map(|policy| policy.rules().iter().map(|rule| rule.id.clone()).collect::<Vec<_>>())
+            .collect()
+    }
+
     /// Whether a policy of it holds values of environment variables, which whoever reads the record
     /// would learn; so it counts where one cannot be read.
     pub fn holds_env(&self) -> bool {

@@ -80,6 +80,11 @@ pub enum Uncounted {
     /// The policy names logs, and this is none of them.
     #[error("the policy does not name this log")]
     UnknownLog,
+    /// The policy names no log, and nobody else says which key is this one's.
+    #[error(
+        "the policy has no `log` line, and nobody else says which key signs the heads of this log (--log-key)"
+    )]
+    NoLog,
     /// It is not a head of a log that the policy names, signed with its key.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
@@ -159,7 +164,7 @@ impl LogPolicy {
         let head: Checkpoint = note.text().parse()?;
         let key = match self.log(&head.origin)? {
             Some(key) => key,
-            None => else_by.ok_or(Uncounted::UnknownLog)?,
+            None => else_by.ok_or(Uncounted::NoLog)?,
         };
         Ok(Checkpoint::open(note, key)?)
     }

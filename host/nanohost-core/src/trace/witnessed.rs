@@ -77,7 +77,11 @@ pub fn check_witnesses(
     };
     let head = match policy.open(&proof.checkpoint, log) {
         Ok(head) => head,
-        Err(error @ (Uncounted::UnknownLog | Uncounted::Checkpoint(CheckpointError::Unsigned))) => {
+        Err(
+            error @ (Uncounted::UnknownLog
+            | Uncounted::NoLog
+            | Uncounted::Checkpoint(CheckpointError::Unsigned)),
+        ) => {
             return fail(FaultKind::UntrustedKey, error.to_string());
         }
         Err(error) => return fail(FaultKind::Tampered, error.to_string()),

@@ -20,7 +20,7 @@ pub struct ListArgs {
 }
 
 /// Which runs are meant. What is asked is looked for in verified evidence, and not in the listing.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Recall {
     /// Runs that called this tool, or were refused it: its name in the program
     #[arg(long, value_name = "NAME")]

@@ -44,7 +44,7 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
         } else {
             console.print(&console::recalled(&recalled))?;
         }
-        return Ok(recalled.worst.unwrap_or(Exit::Success));
+        return Ok(recalled.exit());
     }
     let in_doubt =
         store.as_ref().map(|store| in_doubt(store, &runs, places)).transpose()?.unwrap_or_default();
@@ -107,6 +107,7 @@ fn recall(
     }
     let trust = trusted(args.trust.as_deref(), places)?.root();
     let about_keys = acts::about_keys(store).map_err(store_failure)?;
+    let mut unknown = Name::all(&args.which);
     for run in runs {
         let Some(mut record) = store.load(&run.run).map_err(store_failure)? else {
             recalled.bad(&run.run, Exit::Truncated, "it was there a moment ago and is gone".to_owned());
@@ -116,6 +117,7 @@ fn recall(
         let (report, trace) = verify_record(&record, &trust);
         match trace {
             Some(trace) if report.fault.is_none() => {
+                unknown.retain(|name| !name.is_known_to(&trace));
                 if let Some(found) = answers(&trace, &args.which) {
                     recalled.runs.push(found);
                 }
@@ -124,7 +126,66 @@ fn recall(
             _ => recalled.bad(&run.run, exit_of_bad(&report), why_bad(&report)),
         }
     }
+    recalled.unknown = unknown.iter().map(Name::words).collect();
     Ok(recalled)
+}
+
+/// A name that is asked for. One that nothing here knows is more likely mistyped than the name of what
+/// never happened.
+enum Name<'a> {
+    Tool(&'a ToolName),
+    Rule(&'a str),
+    Model(&'a str),
+    Principal(&'a str),
+}
+
+impl<'a> Name<'a> {
+    fn all(which: &'a Recall) -> Vec<Self> {
+        let Recall { tool, rule, model, principal, denied: _, since: _ } = which;
+        let names = [
+            tool.as_ref().map(Self::Tool),
+            rule.as_deref().map(Self::Rule),
+            model.as_deref().map(Self::Model),
+            principal.as_deref().map(Self::Principal),
+        ];
+        names.into_iter().flatten().collect()
+    }
+
+    fn is_known_to(&self, trace: &Trace) -> bool {
+        let mut predicates = trace.predicates();
+        match self {
+            Self::Tool(name) => {
+                let which = Recall { tool: Some((*name).clone()), ..Recall::default() };
+                trace.admission().tools().any(|tool| tool == *name)
+                    || predicates.any(|predicate| {
+                        predicate.denials.iter().any(|denial| denial.tool.as_ref() == Some(*name))
+                            || proposed(trace, predicate, &which)
+                    })
+            }
+            Self::Rule(id) => {
+                trace.admission().rules().iter().any(|rule| rule == id)
+                    || predicates.any(|predicate| {
+                        let granted = predicate.authority.iter().flat_map(|row| &row.rules);
+                        let refused = predicate.denials.iter().map(|denial| &denial.rule);
+                        granted.chain(refused).any(|rule| rule == id)
+                    })
+            }
+            Self::Model(name) => predicates.any(|predicate| {
+                let asked = predicate.model.iter().any(|model| model.alias == *name || model.name == *name);
+                asked || predicate.models.iter().any(|model| model.alias == *name || model.name == *name)
+            }),
+            Self::Principal(name) => predicates.any(|predicate| predicate.principal == *name),
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Tool(name) => format!("a tool `{name}`"),
+            Self::Rule(id) => format!("a rule `{id}`"),
+            Self::Model(name) => format!("a model `{name}`"),
+            Self::Principal(name) => format!("a principal `{name}`"),
+        }
+    }
 }
 
 /// The run, where it is meant, and the envelopes that say so.
@@ -134,7 +195,7 @@ fn answers(trace: &Trace, which: &Recall) -> Option<RecalledRun> {
     }
     let of_calls = which.tool.is_some() || which.rule.is_some() || which.denied;
     let mut tools = Tools::of(trace);
-    let (mut envelopes, mut more) = (Vec::new(), 0u64);
+    let (mut matching, mut more) = (Vec::new(), 0u64);
     let (mut called, mut asked, mut acted) = (!of_calls, which.model.is_none(), which.principal.is_none());
     for predicate in trace.predicates() {
         let call = of_calls && (tools.speaks_of(predicate, which) || proposed(trace, predicate, which));
@@ -146,12 +207,13 @@ fn answers(trace: &Trace, which: &Recall) -> Option<RecalledRun> {
         asked |= model;
         acted |= principal;
         if call || model || principal {
-            if envelopes.len() < MAX_NAMED { envelopes.push(predicate.run.seq) } else { more += 1 }
+            if matching.len() < MAX_NAMED { matching.push(predicate.run.seq) } else { more += 1 }
         }
     }
     (called && asked && acted).then(|| {
         let Receipt { run, program, status, opened, .. } = Receipt::from(trace);
-        RecalledRun { run, program, status, opened, envelopes, more }
+        let envelopes = trace.predicates().len();
+        RecalledRun { run, program, status, opened, envelopes, matching, more }
     })
 }
 

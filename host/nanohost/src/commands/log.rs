@@ -171,7 +171,9 @@ fn no_key() -> anyhow::Error {
 fn checkpoint(output: Option<&Path>, json: bool, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let (reader, note) = signed_head(places)?;
     if !json {
-        write_or_print(output, note.to_string().as_bytes(), console)?;
+        let head: Checkpoint = note.text().parse()?;
+        let what = format!("the head of {} over {} entries", head.origin, head.size);
+        write_or_print(output, note.to_string().as_bytes(), &what, console)?;
         return Ok(Exit::Success);
     }
     let head: Checkpoint = note.text().parse()?;
@@ -226,7 +228,16 @@ fn prove(
     match found.map_err(store_failure)? {
         Some(Standing::Proven(proof)) => {
             holds(&reader, &run, &proof, places)?;
-            write_or_print(output, proof.to_string().as_bytes(), console)?;
+            let head: Checkpoint = proof.checkpoint.text().parse()?;
+            let what = format!(
+                "{} of run {} stands at index {} of {}, under its head over {} entries",
+                envelope.map_or_else(|| "the last envelope".to_owned(), |at| format!("envelope {at}")),
+                run.short(),
+                proof.index,
+                head.origin,
+                head.size
+            );
+            write_or_print(output, proof.to_string().as_bytes(), &what, console)?;
             Ok(Exit::Success)
         }
         _ => {
@@ -299,14 +310,20 @@ fn prove_growth(
     tree::check_consistency((since, &before), (head.size, &head.root), &hashes)
         .map_err(|error| damaged(error.to_string()))?;
     let proof = GrowthProof { old: since, hashes, checkpoint: note };
-    write_or_print(output, proof.to_string().as_bytes(), console)?;
+    let what = format!("{} only grew since it had {since} entries, to {}", head.origin, head.size);
+    write_or_print(output, proof.to_string().as_bytes(), &what, console)?;
     Ok(Exit::Success)
 }
 
-fn write_or_print(output: Option<&Path>, text: &[u8], console: &Console) -> anyhow::Result<()> {
+/// `what`: what the text shows, which is said beside a file.
+fn write_or_print(output: Option<&Path>, text: &[u8], what: &str, console: &Console) -> anyhow::Result<()> {
     match output {
         None => console.print(&String::from_utf8_lossy(text)),
-        Some(path) => write_file(path, text),
+        Some(path) => {
+            write_file(path, text)?;
+            console.note(&format!("{}: {what}", console::path(path)));
+            Ok(())
+        }
     }
 }
 

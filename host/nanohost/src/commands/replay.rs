@@ -140,9 +140,11 @@ impl Tools {
         let program = Arc::clone(then.program());
         let behind = Behind::of(Arc::clone(&program), Diagnostics::new(), &place, places, engine, progress);
         let behind = behind.map_err(|error| Failure::with_help(error, &where_it_lay(args, trace)))?;
-        let policies = project::find(place.policy.as_deref(), &place.program, places)?.policies;
+        let policy = project::find(place.policy.as_deref(), &place.program, places)?;
         let offers = prepare::offers(&behind.tools);
-        let now = admitted(Admission { program, offers, policies, today: ledger::now() })?;
+        let policies = policy.policies.clone();
+        let now = Admission { program, offers, policies, today: ledger::now() };
+        let now = admitted(now, |findings| policy.told(findings))?;
         let mut tools = BTreeMap::new();
         let mut others = Diagnostics::new();
         let called: BTreeSet<&ToolName> = calls.made.iter().map(|made| &made.tool).collect();
@@ -189,10 +191,11 @@ impl Tools {
         let local = Admission {
             program: Arc::clone(then.program()),
             offers: admission.offers.clone(),
-            policies: policy.policies,
+            policies: policy.policies.clone(),
             today: ledger::now(),
         };
-        let (now, then) = (admitted(local)?, admitted(admission)?);
+        let now = admitted(local, |findings| policy.told(findings))?;
+        let then = admitted(admission, |findings| findings)?;
         let row = then.row(&against.tool).context("the program calls it")?;
         let own = now.row(&against.tool).context("the program calls it")?;
         let grants = row.grants.within(own.grants.limits());
@@ -219,10 +222,10 @@ fn table(trace: &Trace) -> anyhow::Result<&Arc<Plan>> {
     Ok(trace.machine().context("only an admitted run makes calls")?.plan())
 }
 
-fn admitted(admission: Admission) -> anyhow::Result<Plan> {
+fn admitted(admission: Admission, told: impl Fn(Diagnostics) -> Diagnostics) -> anyhow::Result<Plan> {
     admit(admission).map_err(|refusal| match refusal {
         Refusal::Invalid(findings) => Failure::usage(findings),
-        Refusal::Denied(denied) => Failure::denied(denied.diagnostics()),
+        Refusal::Denied(denied) => Failure::denied(told(denied.diagnostics())),
     })
 }
 

@@ -8,15 +8,15 @@ use nanohost_verify::whole;
 
 use super::evidence::{exit_of, judge_whole};
 use crate::cli::ReportArgs;
-use crate::console::{self, Console, Sight, program_name};
+use crate::console::{self, Console, Sight};
 use crate::failure::{Exit, Failure};
-use crate::project::{Places, quoted};
+use crate::project::Places;
 use crate::report::Audit;
-use crate::report::page::{Again, page};
+use crate::report::page::page;
 
 /// `nanohost report`. Evidence that is bad is reported too: that is what the page then says.
 pub fn report(args: &ReportArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let (judged, of_store) = judge_whole(&args.evidence, args.trust.as_deref(), places)?;
+    let (judged, _) = judge_whole(&args.evidence, args.trust.as_deref(), places)?;
     let exit = exit_of(&judged.report);
     if args.reveal {
         console.note(console::REVEALS);
@@ -24,7 +24,7 @@ pub fn report(args: &ReportArgs, places: &Places, console: &Console) -> anyhow::
     let sight = Sight::of(args.reveal);
     let audit = Audit::of(&judged.report, judged.trace.as_ref(), exit as u8, sight);
     if let Some(path) = &args.output {
-        write(path, &page(&audit, &again(args, of_store)))?;
+        write(path, &page(&audit))?;
         if !args.json {
             console.note(&format!("{}: {}", console::path(path), audit.conclusion.words));
         }
@@ -33,20 +33,6 @@ pub fn report(args: &ReportArgs, places: &Places, console: &Console) -> anyhow::
         console.json(&serde_json::to_value(&audit).context("a report has a JSON form")?)?;
     }
     Ok(exit)
-}
-
-fn again(args: &ReportArgs, of_store: bool) -> Again {
-    let evidence = quoted(Path::new(&args.evidence));
-    let trust = args.trust.as_deref().map_or(String::new(), |path| format!(" --trust {}", quoted(path)));
-    let name = program_name();
-    Again {
-        verify: format!("{name} verify {evidence}{trust}"),
-        export: of_store.then(|| {
-            format!(
-                "{name} export {evidence} -o run.jsonl --disclose public\n{name} key show --public > key.pem\nnanohost verify run.jsonl --trust key.pem"
-            )
-        }),
-    }
 }
 
 fn write(path: &Path, page: &str) -> anyhow::Result<()> {

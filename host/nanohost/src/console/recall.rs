@@ -21,6 +21,8 @@ pub struct Recalled {
     pub unverified: Vec<(RunId, Exit, String)>,
     /// What the first of them ends with.
     pub worst: Option<Exit>,
+    /// The names that were asked for, and that none of the verified runs knows.
+    pub unknown: Vec<String>,
 }
 
 /// A run that is meant.
@@ -34,13 +36,24 @@ pub struct RecalledRun {
     pub status: String,
     /// When it was opened.
     pub opened: Timestamp,
-    /// The envelopes that say what was asked for.
-    pub envelopes: Vec<u64>,
+    /// How many envelopes it has.
+    pub envelopes: usize,
+    /// The numbers of those that say what was asked for.
+    pub matching: Vec<u64>,
     /// How many more there are.
     pub more: u64,
 }
 
 impl Recalled {
+    /// What the command ends with: a name that nobody knows is answered by no list, not even an empty one.
+    pub fn exit(&self) -> Exit {
+        match self.worst {
+            Some(worst) => worst,
+            None if self.runs.is_empty() && !self.unknown.is_empty() => Exit::Usage,
+            None => Exit::Success,
+        }
+    }
+
     /// Names a run that cannot be asked.
     pub fn bad(&mut self, run: &RunId, exit: Exit, why: String) {
         self.worst.get_or_insert(exit);
@@ -54,19 +67,27 @@ pub fn recalled(recalled: &Recalled) -> String {
     let mut out = String::new();
     if recalled.runs.is_empty() {
         out.push_str("no run's verified evidence says so\n");
+        for name in &recalled.unknown {
+            out.push_str(&format!(
+                "{} no program, policy or envelope of these runs knows {}: is it mistyped?\n",
+                bad("unknown:"),
+                escaped(name)
+            ));
+        }
     } else {
         let rows = recalled.runs.iter().map(|run| {
-            let named: Vec<String> = run.envelopes.iter().take(NAMED).map(u64::to_string).collect();
-            let more = (run.envelopes.len().saturating_sub(NAMED)) as u64 + run.more;
+            let named: Vec<String> = run.matching.iter().take(NAMED).map(u64::to_string).collect();
+            let more = (run.matching.len().saturating_sub(NAMED)) as u64 + run.more;
             vec![
                 run.run.short().to_owned(),
                 run.program.as_deref().map(escaped).unwrap_or_default(),
                 escaped(&run.status),
                 run.opened.to_string(),
+                run.envelopes.to_string(),
                 named.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() },
             ]
         });
-        out.push_str(&columns(&["run", "program", "status", "opened", "envelopes"], rows));
+        out.push_str(&columns(&["run", "program", "status", "opened", "envelopes", "matching"], rows));
     }
     if !recalled.empty.is_empty() {
         out.push_str(&format!("\n{} begun, and nothing of them was recorded\n", recalled.empty.len()));
@@ -102,7 +123,7 @@ pub fn recalled_json(recalled: &Recalled) -> Value {
         .map(|run| {
             json!({
                 "run": run.run, "program": run.program, "status": run.status, "opened": run.opened,
-                "envelopes": run.envelopes, "more": run.more,
+                "envelopes": run.envelopes, "matching": run.matching, "more": run.more,
             })
         })
         .collect();
@@ -116,6 +137,7 @@ pub fn recalled_json(recalled: &Recalled) -> Value {
         "runs": runs,
         "empty": recalled.empty,
         "unverified": unverified,
-        "exitCode": recalled.worst.unwrap_or(Exit::Success) as u8,
+        "unknown": recalled.unknown,
+        "exitCode": recalled.exit() as u8,
     })
 }

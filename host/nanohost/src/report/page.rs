@@ -12,17 +12,8 @@ use super::{Act, Asked, Audit, Destination, Moment, Told, shown};
 /// The one style sheet.
 const STYLE: &str = include_str!("page/style.css");
 
-/// How to verify again, as commands that do what they say where they are typed.
-#[derive(Debug)]
-pub struct Again {
-    /// Verifies.
-    pub verify: String,
-    /// Exports, where the run lies in a store.
-    pub export: Option<String>,
-}
-
 /// The whole page.
-pub fn page(audit: &Audit, again: &Again) -> String {
+pub fn page(audit: &Audit) -> String {
     let style = STANDARD.encode(Digest::of(STYLE.as_bytes()).as_bytes());
     // Nothing is loaded and nothing runs, whatever a value says.
     let policy =
@@ -57,7 +48,7 @@ pub fn page(audit: &Audit, again: &Again) -> String {
                         }
                     }
                     (limits(audit))
-                    (verify_again(audit, again))
+                    (verify_again(audit))
                 }
             }
         }
@@ -333,16 +324,17 @@ fn limits(audit: &Audit) -> Markup {
     }
 }
 
-fn verify_again(audit: &Audit, again: &Again) -> Markup {
+fn verify_again(audit: &Audit) -> Markup {
     html! {
         section.again {
             h2 { "Verify again" }
             p { "This page is no evidence: it says what evidence says. Anybody with the public key can check that, without trusting whoever made this page." }
-            pre.command { (shown(&again.verify)) }
-            @if let Some(export) = &again.export {
-                p { "On another machine, from one file:" }
-                pre.command { (shown(export)) }
+            @if let Some(run) = &audit.run {
+                p { "Where the run lies in a store, with the file that is to be handed on:" }
+                pre.command { "nanohost verify " (run) "\nnanohost export " (run) " -o run.jsonl\nnanohost key export -o trust.toml" }
             }
+            p { "On another machine, from that file and the keys, which come another way than the file does:" }
+            pre.command { "nanohost verify run.jsonl --trust trust.toml" }
             p { "Without this project's runtime: " code { "nanohost-verify FILE --trust KEY.pem" } ", or the one file " code { "nanohost_verify.py" } " with Python. The format is described in " code { "host/docs/verify.md" } "." }
             @if let Some(head) = &audit.head { p { "What is told here ends with the envelope " code { (head) } "." } }
         }

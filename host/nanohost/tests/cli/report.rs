@@ -43,6 +43,33 @@ fn report(home: &Home, evidence: &str, exit: i32, more: &[&str]) -> PathBuf {
     path
 }
 
+/// Wherever the file and the keys lie, and whatever the machine is called: the same page.
+#[test]
+fn the_page_is_a_function_of_the_evidence() {
+    let home = Home::new();
+    let run = home.examples().refund(0, &[])["run"].as_str().expect("an id").to_owned();
+    let (export, trust) = (home.path("run.jsonl"), home.path("trust.pem"));
+    home.nanohost(["export", &run, "-o", text(&export), "--disclose", "all"]).exits(0);
+    fs::copy(home.public_key(), &trust).expect("it is there");
+    let auditor = Home::new();
+    let (elsewhere, keys) = (auditor.path("folder/of evidence.jsonl"), auditor.path("some keys"));
+    fs::create_dir(auditor.path("folder")).expect("it is writable");
+    fs::copy(&export, &elsewhere).expect("it is writable");
+    fs::copy(&trust, &keys).expect("it is writable");
+    let page = |home: &Home, file: &Path, trust: &Path| {
+        let page = home.path("page.html");
+        let done = home.nanohost(["report", text(file), "--trust", text(trust), "-o", text(&page), "--json"]);
+        (fs::read_to_string(&page).expect("it is written"), done.exits(0).json())
+    };
+    let (here, there) = (page(&home, &export, &trust), page(&auditor, &elsewhere, &keys));
+    assert_eq!(here, there);
+    assert!(here.0.contains(&run) && here.0.contains("nanohost verify run.jsonl --trust trust.toml"));
+    for path in [text(&home.path("")), text(&auditor.path(""))] {
+        let evidence = home.nanohost(["trace", &run, "--json"]).exits(0);
+        assert!(!there.0.contains(path) || evidence.stdout.contains(path), "{path}");
+    }
+}
+
 /// A run in which a person decided, and one tool was refused before.
 #[test]
 fn the_page_says_first_what_it_comes_to_and_then_what_happened() {

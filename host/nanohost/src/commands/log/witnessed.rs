@@ -122,7 +122,9 @@ fn asked(policy: &LogPolicy, reader: &SqliteReader, note: Note, places: &Places)
     policy.open(&note, own.as_ref()).map_err(|error| {
         let finding = Diagnostic::error("log_policy_foreign", format!("{}: {error}", head.origin));
         let help = match error {
-            Uncounted::UnknownLog => "add a `log` line with what `nanohost log key` prints",
+            Uncounted::UnknownLog | Uncounted::NoLog => {
+                "add a `log` line with what `nanohost log key` prints"
+            }
             Uncounted::Checkpoint(_) => "compare its `log` line with what `nanohost log key` prints",
         };
         Failure::usage(finding.help(help))
