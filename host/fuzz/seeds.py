@@ -55,6 +55,14 @@ for target in [
 ]:
     seed("http_target", target)
 
+runs = json.loads(VECTORS.joinpath("evidence", "runs.json").read_text())
+for case in runs["cases"]:
+    lines = [json.loads(runs["pool"][at]) for at in case["lines"] if runs["pool"][at].startswith('{"act":"')]
+    acts = [base64.b64decode(line["act"]) for line in lines]
+    acts = [json.loads(act) for act in acts if act.startswith(b'{"payload":"')]
+    if acts:
+        seed("act", b"\n".join(base64.b64decode(act["payload"]) for act in acts))
+
 digest = "sha256:" + "0" * 64
 lock = 'format = 1\n\n[tools.a]\npath = "b"\ntool = "c"\nversion = "1"\nfunction = "d"\nasks = ["kv e"]\n'
 seed("lock", lock + "".join(f'{key} = "{digest}"\n' for key in ("manifest", "input", "output")))

@@ -233,6 +233,16 @@ fn readme() {
 }
 
 #[test]
+fn erasure() {
+    check("host/docs/erasure.md");
+}
+
+#[test]
+fn log() {
+    check("host/docs/log.md");
+}
+
+#[test]
 fn refund() {
     check("examples/refund/README.md");
 }

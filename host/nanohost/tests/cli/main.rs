@@ -21,6 +21,7 @@ mod crash;
 mod database;
 mod erase;
 mod export;
+mod fault;
 mod guests;
 mod http;
 mod input;

@@ -222,6 +222,20 @@ fn second(arguments: &[&str]) -> (Option<i32>, Value) {
     (done.status.code(), serde_json::from_slice(&done.stdout).unwrap_or(Value::Null))
 }
 
+/// Libraries that know nothing of runs accept each vector that is wrong for what runs say alone, and refuse
+/// those whose signatures or canonical form are wrong.
+#[test]
+fn other_libraries_read_every_vector() {
+    let done = Command::new(python())
+        .args(["-B", "-P"])
+        .env("PYTHONPATH", INTEROP)
+        .arg(Path::new(INTEROP).join("verify_vectors.py"))
+        .arg(Path::new(INTEROP).join("../nanohost-core/tests/vectors/evidence/runs.json"))
+        .output()
+        .expect("the interpreter starts");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
 #[test]
 fn the_second_verifier_ends_each_vector_as_it_says() {
     let path = Path::new(INTEROP).join("../nanohost-core/tests/vectors/evidence/runs.json");
