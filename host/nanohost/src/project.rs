@@ -22,7 +22,7 @@ pub(crate) use policy::{FoundPolicy, find, read_policy, standing};
 pub(crate) use programs::{programs_beside, programs_in};
 pub(crate) use read::read_source;
 pub(crate) use tools::{
-    Component, CrateComponent, Freshness, MANIFEST, PREBUILT, ToolFolder, by_name, by_path, in_folder,
+    CASES, Component, CrateComponent, Freshness, MANIFEST, PREBUILT, ToolFolder, by_name, by_path, in_folder,
 };
 pub(crate) use trust::{TrustedRoots, Verdict};
 /// `nanohost trust`: what is recorded, and how it is changed.

@@ -258,6 +258,11 @@ fn payment_webhook() {
 }
 
 #[test]
+fn statement() {
+    check("examples/statement/README.md");
+}
+
+#[test]
 fn tool_injection() {
     check("examples/tool-injection/README.md");
 }

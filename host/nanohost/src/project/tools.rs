@@ -27,6 +27,9 @@ use crate::failure::Failure;
 /// What a tool folder's manifest is called.
 pub(crate) const MANIFEST: &str = "manifest.toml";
 
+/// The folder of a tool's cases, beside its manifest.
+pub(crate) const CASES: &str = "tests";
+
 /// What a component that was built elsewhere is called.
 pub(crate) const PREBUILT: &str = "component.wasm";
 

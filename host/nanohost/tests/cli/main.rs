@@ -49,4 +49,5 @@ mod strangers;
 mod suspension;
 mod tool;
 mod trust;
+mod vetted;
 mod witness;

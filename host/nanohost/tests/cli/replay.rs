@@ -33,13 +33,14 @@ fn programs() -> BTreeSet<String> {
 }
 
 /// How the run of each example ends, and how many of its calls are the same again.
-const EXAMPLES: [(&str, i32, u64); 8] = [
+const EXAMPLES: [(&str, i32, u64); 9] = [
     ("approval/program.toml", 4, 1),
     ("import-smuggling/granted/program.toml", 1, 1),
     ("import-smuggling/program.toml", 3, 0),
     ("path-escape/program.toml", 3, 1),
     ("payment-webhook/program.toml", 4, 3),
     ("refund/program.toml", 0, 3),
+    ("statement/program.toml", 0, 4),
     ("tool-injection/granted.toml", 0, 1),
     ("tool-injection/program.toml", 3, 0),
 ];
@@ -72,7 +73,8 @@ fn every_example_is_replayed() {
         same(home.nanohost(["replay", &run, "--json", "--strict"]), calls);
         // What it read and wrote is not there any more, for a while.
         let folder = examples.path(program);
-        let beside = ["data", "letters", "log", "secret.txt"].map(|name| folder.with_file_name(name));
+        let beside =
+            ["data", "letters", "log", "statements", "secret.txt"].map(|name| folder.with_file_name(name));
         let beside: Vec<_> = beside.into_iter().filter(|path| path.exists()).collect();
         let gone = |path: &Path| path.with_extension("gone");
         beside.iter().for_each(|path| fs::rename(path, gone(path)).expect("it can be renamed"));

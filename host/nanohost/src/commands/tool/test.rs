@@ -12,12 +12,9 @@ use serde_json::{Value, json};
 use crate::cli::ToolTestArgs;
 use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
-use crate::project::{self, Places};
+use crate::project::{self, CASES, Places};
 use crate::tool::trial::{self, Tried};
 use crate::tool::{Package, junit};
-
-/// The folder of cases, beside the manifest.
-const TESTS: &str = "tests";
 
 /// `nanohost tool test`.
 pub fn test(args: &ToolTestArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -111,7 +108,7 @@ fn files(named: &[PathBuf], package: &Package) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
         return Ok(named.to_vec());
     }
-    let folder = package.manifest_path.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(TESTS);
+    let folder = package.manifest_path.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(CASES);
     let mut files: Vec<PathBuf> = match folder.read_dir() {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
         Err(_) => Vec::new(),

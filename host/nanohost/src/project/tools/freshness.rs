@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::MANIFEST;
 use super::krate::{CARGO_TOML, CrateComponent};
+use super::{CASES, MANIFEST};
 use crate::project::read::read_bounded;
 
 /// How many files of a tool's folder are looked at. With more, every run asks Cargo: a folder into
@@ -53,7 +53,8 @@ pub(super) fn judge(krate: &CrateComponent) -> Freshness {
     }
 }
 
-/// The first file of the tool's folder that is newer. The manifest is no source of the component.
+/// The first file of the tool's folder that is newer. The manifest is no source of the component, and
+/// neither are the cases beside it.
 fn newer_below(dir: &Path, is_newer: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     let mut folders = vec![(dir.to_owned(), 0)];
     let mut seen = 0;
@@ -63,7 +64,7 @@ fn newer_below(dir: &Path, is_newer: &dyn Fn(&Path) -> bool) -> Option<PathBuf> 
             let Ok(entry) = entry else { return Some(folder) };
             let name = entry.file_name();
             let outside = name == "target" || name.as_encoded_bytes().starts_with(b".");
-            if outside || depth == 0 && name == MANIFEST {
+            if outside || depth == 0 && (name == MANIFEST || name == CASES) {
                 continue;
             }
             seen += 1;

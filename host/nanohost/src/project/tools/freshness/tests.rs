@@ -9,7 +9,13 @@ const ARTIFACT: &str = "ws/target/wasm32-wasip2/release/tool.wasm";
 fn built() -> (Sandbox, CrateComponent) {
     let sandbox = Sandbox::new();
     let sources = ["sdk/src/a b.rs", "ws/tool/src/lib.rs"];
-    let others = ["sdk/Cargo.toml", "ws/Cargo.lock", "ws/tool/README.md", "ws/tool/manifest.toml"];
+    let others = [
+        "sdk/Cargo.toml",
+        "ws/Cargo.lock",
+        "ws/tool/README.md",
+        "ws/tool/manifest.toml",
+        "ws/tool/tests/a.toml",
+    ];
     for path in sources.iter().chain(&others) {
         age(&sandbox.write(path, ""), 10);
     }
