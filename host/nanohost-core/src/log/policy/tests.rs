@@ -114,7 +114,7 @@ fn a_log_is_known_by_name_and_key() {
     assert_eq!(policy.log(&"example.com/other".parse().expect("a name")), Err(Uncounted::UnknownLog));
     // A policy without logs leaves it to others.
     let none: LogPolicy = "quorum none\n".parse().expect("a policy");
-    assert_eq!(none.open(&head(&[&log()]), None), Err(Uncounted::UnknownLog));
+    assert_eq!(none.open(&head(&[&log()]), None), Err(Uncounted::NoLog));
     assert_eq!(none.open(&head(&[&log()]), Some(log().verifier())).map(|head| head.size), Ok(0));
 }
 
