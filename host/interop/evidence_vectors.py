@@ -258,6 +258,9 @@ def export():
             + "\n"
         )
 
+    def act(data=None, more=""):
+        return f'{{"act":"{b64(data or line(0)[:-1].encode())}"{more}}}\n'
+
     e0, e1, e2 = line(0), line(1), line(2)
     c1i, c1o = content(1, "input"), content(1, "output", b"done", "text")
     good = header + e0 + e1 + c1i + c1o + e2
@@ -274,6 +277,18 @@ def export():
         ("header's run in upper case", good.replace(RUN, RUN.upper(), 1), "malformed", 1),
         ("header twice", header + header + e0, "malformed", 2),
         ("empty line", header + e0 + "\n" + e1, "malformed", 3),
+        ("act before the envelopes", header + act() + e0, "ok"),
+        ("two acts", header + act() + act(b"{}") + e0, "ok"),
+        ("act after an envelope", header + e0 + act() + e1, "malformed", 3),
+        ("act after a content", header + e0 + content(0, "input") + act(), "malformed", 4),
+        ("act before the header", act() + header + e0, "malformed", 1),
+        ("act with a space", header + act().replace(":", ": ") + e0, "malformed", 2),
+        ("act with a member more", header + act(more=',"x":1') + e0, "malformed", 2),
+        ("act without padding", header + '{"act":"YQ"}\n' + e0, "malformed", 2),
+        ("act with stray bits", header + '{"act":"YR=="}\n' + e0, "malformed", 2),
+        ("act with a proof that is none", header + act(more=',"proof":"YQ=="') + e0, "malformed", 2),
+        ("act with its proof before it", header + '{"proof":"YQ==","act":"YQ=="}\n' + e0, "malformed", 2),
+        ("act that was cut off", header + act()[:-3], "cut_line", 2),
         ("carriage return", good.replace("\n", "\r\n"), "malformed", 1),
         ("last line feed missing", good[:-1], "cut_line", 6),
         ("cut within a line", good[: len(good) - len(e2) + 40], "cut_line", 6),

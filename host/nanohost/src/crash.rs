@@ -23,6 +23,7 @@ use crate::project::Places;
 
 const ARGS: &str = "NANOHOST_CRASH_ARGS";
 const AT: &str = "NANOHOST_CRASH_AT";
+const CLOCK: &str = "NANOHOST_CRASH_CLOCK";
 
 /// Signal 9.
 const KILLED: Option<i32> = Some(9);
@@ -59,12 +60,20 @@ impl Machine {
 
     /// Runs nanohost, ended at the `at`-th point where one is given.
     fn nanohost(&self, args: &[&str], at: Option<usize>) -> ExitStatus {
+        self.nanohost_at(args, at, None)
+    }
+
+    /// The same, with a clock that is some days behind and runs backwards.
+    fn nanohost_at(&self, args: &[&str], at: Option<usize>, behind: Option<u32>) -> ExitStatus {
         let mut command = Command::new(std::env::current_exe().expect("a test executable has a path"));
         command.args(["--exact", "crash::child", "--nocapture", "--quiet"]).current_dir(self.folder.path());
         command.env(ARGS, serde_json::to_string(args).expect("arguments are text"));
         command.env("NANOHOST_STORE", self.path("store")).env("NANOHOST_CONFIG", self.path("config"));
         command.env("NANOHOST_CACHE", self.path("cache"));
-        command.env_remove("NANOHOST_POLICY").env_remove(AT);
+        command.env_remove("NANOHOST_POLICY").env_remove(AT).env_remove(CLOCK);
+        if let Some(days) = behind {
+            command.env(CLOCK, days.to_string());
+        }
         if let Some(at) = at {
             command.env(AT, at.to_string());
         }
@@ -157,6 +166,45 @@ impl Machine {
             self.nanohost(&["settle", id, "--did-not-happen", "--json"], at);
         }
     }
+}
+
+/// A clock that is set back, within a run and between two of them: nothing is lost or refused for it, and no
+/// envelope is older than the one before it.
+#[test]
+fn a_clock_that_goes_backwards_stops_nothing() {
+    let machine = Machine::new();
+    let run = ["run", "program.json", "--policy", "policy.toml", "--json"];
+    for behind in [0, 400, 30] {
+        assert_eq!(machine.nanohost_at(&run, None, Some(behind)).code(), Some(0), "{behind} days behind");
+    }
+    // One that is cut off at a time goes on at an earlier one.
+    assert!(killed(&machine.nanohost_at(&run, Some(12), Some(1))));
+    for _ in 0..12 {
+        machine.nanohost_at(&["recover", "--json"], None, Some(500));
+        let trace = machine.trace();
+        match trace.state() {
+            RunState::Suspended => machine.settle(&trace, None),
+            RunState::Open => {}
+            RunState::Closed => break,
+        }
+    }
+    let store =
+        SqliteReader::open(&machine.path("store"), &OpenOptions::default()).expect("there is a store");
+    let trust = crate::commands::own_trust(&machine.places()).expect("there is a key");
+    let runs = store.runs().expect("the store reads");
+    assert_eq!(runs.len(), 4);
+    let mut days = BTreeMap::new();
+    for run in runs {
+        let record = store.load(&run.run).expect("the store reads").expect("it is listed");
+        let (report, trace) = verify_record(&record, &trust);
+        let trace = trace.unwrap_or_else(|| panic!("{:?}", report.fault));
+        assert_eq!(trace.state(), RunState::Closed);
+        let times: Vec<_> = trace.predicates().map(|predicate| predicate.time).collect();
+        assert!(times.is_sorted(), "{times:?}");
+        days.insert(trace.opened().as_millis() / 86_400_000, ());
+    }
+    assert!(days.len() >= 3, "the clocks were set back: {days:?}");
+    assert_eq!(machine.nanohost(&["log", "fsck", "--json"], None).code(), Some(0));
 }
 
 fn killed(status: &ExitStatus) -> bool {

@@ -85,7 +85,8 @@ fn vectors() {
                     assert_eq!(verified, Ok(()), "{name}");
                 }
                 let mut again = Vec::new();
-                write(&mut again, &export.run, &export.envelopes, &export.contents).expect("memory takes it");
+                write_with_acts(&mut again, &export.run, &export.acts, &export.envelopes, &export.contents)
+                    .expect("memory takes it");
                 assert_eq!(again, bytes, "{name}");
                 ("ok", None)
             }
