@@ -1,8 +1,10 @@
 //! What tests say that authors write beside their tools and programs: what goes in, what has to come out,
 //! what is refused. Reads them; trying them is the host's.
 
+mod program;
 mod tool;
 
+pub use program::{Gives, ProgramCase, StandIn, parse_program_cases};
 pub use tool::{Answer, Expected, KvValues, Request, ToolCase, parse_tool_cases};
 
 use std::sync::Arc;

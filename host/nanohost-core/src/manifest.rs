@@ -37,6 +37,7 @@ pub struct Manifest {
     /// The place of `[capabilities]`.
     capabilities: Option<Range<usize>>,
     limits: Limits,
+    said_limits: GivenLimits,
 }
 
 /// A value and its place in the file it came from, a range of bytes.
@@ -129,6 +130,11 @@ impl Manifest {
     /// The bounds it asks for.
     pub fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// The keys of `[limits]` that stand at their defaults, since nobody wrote them down.
+    pub fn unsaid_limits(&self) -> Vec<&'static str> {
+        self.said_limits.unsaid()
     }
 
     /// The place of `[capabilities]`.

@@ -7,12 +7,14 @@ mod difference;
 mod lint;
 mod question;
 mod rows;
+mod tool;
 
 pub use crate::admit::{Explanation, Line, Near, Restriction, Survey, Surveyed, Witness, explain, survey};
 pub use cases::{Case, Expect, parse_cases};
 pub use difference::{Change, Difference, Item, compare};
 pub use lint::{Surroundings, Use, lint};
 pub use question::Question;
+pub use tool::{Reviewed, compare_tools, lint_tool};
 
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,15 @@ impl Answers {
         })
     }
 
+    /// Every path of a granted folder that was asked about, as the guest would write it.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::File(answer) => Some(answer.path.as_str()),
+            Entry::Read { path, .. } | Entry::Write { path, .. } => Some(path.as_str()),
+            _ => None,
+        })
+    }
+
     /// Its JSON form.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod key;
 mod log;
 mod recall;
 mod store;
+mod test;
 mod tool;
 mod witness;
 
@@ -20,7 +21,11 @@ pub use key::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 pub use log::{LogArgs, LogCommand};
 pub use recall::{ListArgs, Recall, ReportArgs};
 pub use store::{StoreArgs, StoreCommand};
-pub use tool::{InspectArgs, SchemaArgs, ToolArgs, ToolBuildArgs, ToolCommand, ToolNewArgs, ToolTestArgs};
+pub use test::TestArgs;
+pub use tool::{
+    InspectArgs, SchemaArgs, ToolArgs, ToolBuildArgs, ToolCommand, ToolDiffArgs, ToolInferArgs, ToolLintArgs,
+    ToolNewArgs, ToolTestArgs,
+};
 pub use witness::{WitnessArgs, WitnessCommand};
 
 /// Models propose, the runtime governs.
@@ -102,6 +107,8 @@ pub enum Command {
     Trust(TrustArgs),
     /// Check, explain, compare and test policies
     Policy(PolicyArgs),
+    /// Run programs as the cases beside them say; exit code 1 where one comes out otherwise
+    Test(TestArgs),
     /// Make, try, show and compare tools
     Tool(ToolArgs),
     /// Make, show, change and retire the keys that sign
@@ -148,6 +155,7 @@ impl Command {
             Self::Verify(args) => args.asked.json,
             Self::Replay(args) => args.json,
             Self::Policy(PolicyArgs { command }) => command.json(),
+            Self::Test(args) => args.json,
             Self::Tool(ToolArgs { command }) => command.json(),
             Self::Key(KeyArgs { command }) => command.json(),
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,

@@ -35,7 +35,7 @@ pub use replay::{Replayed, replay, replay_json};
 pub use runs::{list, receipt, trace, trace_json};
 pub use sight::{REVEALS, Sight};
 pub use summary::{Summary, duration, outcome, refusal, summary, summary_json};
-pub use tool::{inspection, inspection_json, tried};
+pub use tool::{change_json, inspection, inspection_json, tool_difference, tool_difference_markdown, tried};
 pub use waiting::{answer, gone_on, how_they_stand, how_to_answer, look_outside, question, unknown_calls};
 
 /// A path for a person. Whoever made a folder chose its name.

@@ -24,6 +24,7 @@ mod ledger;
 mod model;
 mod prepare;
 mod project;
+mod rehearsal;
 mod replay;
 mod report;
 mod signals;
@@ -107,6 +108,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
         Command::Tool(args) => commands::tool(args, &places, console),
+        Command::Test(args) => commands::test(args, &places, console),
         Command::Cache(args) => commands::cache(args, &places, console),
         Command::CompileComponent | Command::Completions { .. } => Ok(Exit::Success),
     }

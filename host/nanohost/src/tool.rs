@@ -2,9 +2,11 @@
 //! Knows no run and no evidence; whether a program may use a tool is the policy's and admission's.
 
 pub mod authority;
+pub mod draft;
 pub mod inspection;
 pub mod junit;
 pub mod make;
+pub mod observe;
 pub mod package;
 pub mod template;
 pub mod trial;

@@ -77,3 +77,53 @@ http = [{ request = "GET https://a.example/v1", status = 404, headers = { x = "y
     assert!(!answer.request.matches("GET https://a.example/v1/x"));
     assert!(!answer.request.matches("POST https://a.example/v1"));
 }
+
+fn programs(text: &str) -> Result<Vec<ProgramCase>, Diagnostics> {
+    parse_program_cases(&Source::new("program.cases.toml", text))
+}
+
+#[test]
+fn a_run_and_what_stands_in_its_way() {
+    let cases = programs(
+        r#"[[case]]
+name = "all of it"
+inputs = { order = "A-1" }
+model = { classify = "yes" }
+status = "failed"
+error = "step_failed"
+outcome = "rejected"
+output = { a = 1 }
+path = ["classify", "pay"]
+denied = ["pay tool limit"]
+[[case.tool]]
+name = "pay"
+args = { amount = 1 }
+fails = "unavailable"
+message = "busy"
+[[case.tool]]
+name = "wait"
+waits = "for a person"
+"#,
+    )
+    .expect("it is whole");
+    let case = &cases[0];
+    assert_eq!(case.error, Some(crate::run::ErrorKind::StepFailed));
+    assert_eq!(
+        case.tools[0].gives,
+        Gives::Fails { code: "unavailable".to_owned(), message: "busy".to_owned() }
+    );
+    assert_eq!(case.tools[1].gives, Gives::Waits("for a person".to_owned()));
+    assert_eq!(programs("[[case]]\nname = \"n\"\n").expect("it succeeds")[0].status, "success");
+    for (wrong, code) in [
+        ("status = \"over\"", "invalid_field"),
+        ("error = \"no such kind\"", "invalid_field"),
+        ("inputs = 1", "invalid_field"),
+        ("tool = [{ name = \"a\" }]", "invalid_field"),
+        ("tool = [{ name = \"a\", output = 1, waits = \"x\" }]", "invalid_field"),
+        ("tool = [{ name = \"a b\", output = 1 }]", "invalid_field"),
+        ("expect = 1", "unknown_field"),
+    ] {
+        let found = programs(&format!("[[case]]\nname = \"n\"\n{wrong}\n")).expect_err(wrong);
+        assert!(found.iter().any(|finding| finding.code == code), "{wrong}: {found}");
+    }
+}

@@ -78,6 +78,35 @@ pub(crate) struct GivenLimits {
 }
 
 impl GivenLimits {
+    /// The keys that nothing is said of.
+    pub(crate) fn unsaid(self) -> Vec<&'static str> {
+        let Self {
+            memory,
+            fuel,
+            deadline,
+            output,
+            logs,
+            http_calls,
+            http_bytes,
+            file_bytes,
+            kv_bytes,
+            kv_held,
+        } = self;
+        let all = [
+            ("memory", memory.is_none()),
+            ("fuel", fuel.is_none()),
+            ("deadline", deadline.is_none()),
+            ("output", output.is_none()),
+            ("logs", logs.is_none()),
+            ("http_calls", http_calls.is_none()),
+            ("http_bytes", http_bytes.is_none()),
+            ("file_bytes", file_bytes.is_none()),
+            ("kv_bytes", kv_bytes.is_none()),
+            ("kv_held", kv_held.is_none()),
+        ];
+        all.into_iter().filter_map(|(key, unsaid)| unsaid.then_some(key)).collect()
+    }
+
     /// With `others` where nothing is said.
     pub(crate) fn or(self, others: Limits) -> Limits {
         Limits {

@@ -39,6 +39,7 @@ impl Manifest {
                 asks: rest.asks,
                 capabilities: rest.capabilities,
                 limits: rest.limits.or(DEFAULT_LIMITS),
+                said_limits: rest.limits,
             }),
             // Whatever is missing has been reported above; this keeps it so without a panic.
             _ => Err(crate::Diagnostic::error("invalid_field", "the manifest is not complete")

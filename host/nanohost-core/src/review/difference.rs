@@ -114,7 +114,7 @@ impl Lines<'_> {
         self.put(what, before, after, change, widens);
     }
 
-    fn put(
+    pub(super) fn put(
         &mut self,
         what: &'static str,
         before: Option<String>,
@@ -222,7 +222,7 @@ fn one_tool(was: Option<&Surveyed>, own: &Surveyed, lines: &mut Lines<'_>) {
 }
 
 /// Each capability beside the one that it comes from.
-fn capabilities(before: &[Capability], after: &[Capability], lines: &mut Lines<'_>) {
+pub(super) fn capabilities(before: &[Capability], after: &[Capability], lines: &mut Lines<'_>) {
     let mut seen: Vec<&Capability> = Vec::new();
     for new in after {
         let (old, change) = if before.contains(new) {
@@ -243,7 +243,7 @@ fn capabilities(before: &[Capability], after: &[Capability], lines: &mut Lines<'
 }
 
 /// The bounds of a call, each by its name.
-fn limits(before: Limits, after: Limits, lines: &mut Lines<'_>) {
+pub(super) fn limits(before: Limits, after: Limits, lines: &mut Lines<'_>) {
     for ((name, old, unit), (_, new, _)) in before.each().into_iter().zip(after.each()) {
         let unit = match unit {
             Unit::Bytes => " bytes",

@@ -26,6 +26,12 @@ pub enum ToolCommand {
     Schema(SchemaArgs),
     /// Call a tool as the cases beside it say, in the sandbox; exit code 1 where one comes out otherwise
     Test(ToolTestArgs),
+    /// Draft a tool's manifest from what its component imports, or from what it uses when it is called
+    Infer(ToolInferArgs),
+    /// Compare two versions of a tool; exit code 1 where anything widens
+    Diff(ToolDiffArgs),
+    /// Find what in a tool's manifest is wide, missing, or meant to instruct a model
+    Lint(ToolLintArgs),
 }
 
 impl ToolCommand {
@@ -37,6 +43,9 @@ impl ToolCommand {
             Self::Inspect(args) => args.json,
             Self::Schema(args) => args.json,
             Self::Test(args) => args.json,
+            Self::Infer(args) => args.json,
+            Self::Diff(args) => args.json,
+            Self::Lint(args) => args.json,
         }
     }
 }
@@ -130,6 +139,54 @@ pub struct ToolBuildArgs {
     /// Write a package too: component, schemas, and the manifest, for this component and no other
     #[arg(long, short, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost tool infer`.
+#[derive(Debug, Args)]
+pub struct ToolInferArgs {
+    #[command(flatten)]
+    pub which: WhichArgs,
+    /// Call the tool as the cases of these files say, granted next to nothing at first and then what it was
+    /// refused: the draft asks for what it used, within limits that it needs. Nothing real is touched
+    #[arg(long, value_name = "CASES", num_args = 1..)]
+    pub observe: Vec<PathBuf>,
+    /// Write the draft into manifest.toml, beside the component or in its place; what is not drafted stays
+    #[arg(long)]
+    pub write: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost tool diff`.
+#[derive(Debug, Args)]
+pub struct ToolDiffArgs {
+    /// The version before: a folder, a name in the nearest tools/, or a component
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// The version after
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// Print Markdown, for a pull request
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost tool lint`.
+#[derive(Debug, Args)]
+pub struct ToolLintArgs {
+    /// The tools: folders, names in the nearest tools/, or components
+    #[arg(value_name = "TOOL", required = true)]
+    pub tools: Vec<PathBuf>,
+    /// Exit with code 1 where there are warnings
+    #[arg(long)]
+    pub strict: bool,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod make;
+mod review;
 mod test;
 
 use crate::cli::{ToolArgs, ToolCommand};
@@ -16,6 +17,9 @@ pub fn tool(args: &ToolArgs, places: &Places, console: &Console) -> anyhow::Resu
         ToolCommand::Build(args) => make::build(args, places, console),
         ToolCommand::Inspect(args) => inspect::inspect(args, places, console),
         ToolCommand::Schema(args) => inspect::schema(args, places, console),
+        ToolCommand::Infer(args) => review::infer(args, places, console),
+        ToolCommand::Diff(args) => review::diff(args, places, console),
+        ToolCommand::Lint(args) => review::lint(args, places, console),
         ToolCommand::Test(args) => test::test(args, places, console),
     }
 }

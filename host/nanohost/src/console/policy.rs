@@ -176,7 +176,7 @@ pub fn difference_markdown(all: &Difference) -> String {
 }
 
 /// Text in a cell of a table, as code. A backtick would end the span and a bar the cell.
-fn code_span(text: &str) -> String {
+pub(super) fn code_span(text: &str) -> String {
     format!("`{}`", escaped(text).replace('`', "'").replace('|', "\\|"))
 }
 

@@ -6,11 +6,13 @@ use nanohost_core::{Ask, Manifest, ToolExport};
 use nanohost_sandbox::{Dependencies, Dependency};
 use serde_json::{Value, json};
 
+use nanohost_core::review::{Change, Item};
+
 use super::escape::{brief, escaped};
 use super::plan::bytes;
 use super::table::{bad, bold, columns, dim, good, odd};
 use crate::tool::authority::Because;
-use crate::tool::{Inspection, Standing};
+use crate::tool::{Inspection, Package, Standing};
 
 /// Dependencies that a person is shown; `--json` has all.
 const SHOWN_DEPENDENCIES: usize = 12;
@@ -323,4 +325,79 @@ fn dependencies_json(found: &Dependencies) -> Value {
             json!({ "state": "listed", "packages": packages.iter().map(one).collect::<Vec<_>>() })
         }
     }
+}
+
+/// What is the same says nothing to who reads a change.
+fn changed(items: &[Item]) -> impl Iterator<Item = &Item> {
+    items.iter().filter(|item| item.change != Change::Unchanged || item.before != item.after)
+}
+
+/// `3 lines widen`, or that none does.
+fn verdict(items: &[Item]) -> String {
+    match items.iter().filter(|item| item.widens).count() {
+        0 => "nothing widens".to_owned(),
+        1 => "1 line widens".to_owned(),
+        number => format!("{number} lines widen"),
+    }
+}
+
+/// What a new version of a tool changes, for a person.
+pub fn tool_difference(old: &Package, new: &Package, items: &[Item]) -> String {
+    let mut out = format!("{} → {}\n", bold(&escaped(&old.title())), bold(&escaped(&new.title())));
+    let Standing::NotSigned = new.standing;
+    out.push_str(&format!("  publisher  {}\n\n", odd("nobody: not signed")));
+    let rows = changed(items).map(|item| {
+        let text = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), escaped);
+        let mark = if item.widens { "! " } else { "" };
+        vec![
+            format!("{mark}{}", item.change.as_str()),
+            item.what.to_owned(),
+            text(&item.before),
+            text(&item.after),
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    if !rows.is_empty() {
+        out.push_str(&columns(&["change", "what", "before", "after"], rows));
+        out.push('\n');
+    }
+    let widens = items.iter().any(|item| item.widens);
+    out.push_str(&format!("{}\n", if widens { odd(&verdict(items)) } else { good(&verdict(items)) }));
+    out
+}
+
+/// The same as Markdown. Whatever others chose stands in code spans, where nothing means anything.
+pub fn tool_difference_markdown(old: &Package, new: &Package, items: &[Item]) -> String {
+    let code = super::policy::code_span;
+    let mut out =
+        format!("**{} → {}: {}.** Not signed.\n", code(&old.title()), code(&new.title()), verdict(items));
+    let mut items = changed(items).peekable();
+    if items.peek().is_some() {
+        out.push_str("\n| change | what | before | after |\n|---|---|---|---|\n");
+    }
+    for item in items {
+        let text = |text: &Option<String>| text.as_deref().map_or("–".to_owned(), code);
+        let change = match item.widens {
+            true => format!("**{}** ⚠", item.change.as_str()),
+            false => item.change.as_str().to_owned(),
+        };
+        out.push_str(&format!(
+            "| {change} | {} | {} | {} |\n",
+            item.what,
+            text(&item.before),
+            text(&item.after)
+        ));
+    }
+    out
+}
+
+/// One line of a comparison, for a program.
+pub fn change_json(item: &Item) -> Value {
+    json!({
+        "change": item.change.as_str(),
+        "widens": item.widens,
+        "what": item.what,
+        "before": item.before,
+        "after": item.after,
+    })
 }

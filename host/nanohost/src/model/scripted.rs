@@ -71,6 +71,20 @@ impl Scripted {
         Ok(Self { path: path.to_owned(), answers: script.answer })
     }
 
+    /// A model that says nothing.
+    pub fn silent() -> Self {
+        Self { path: PathBuf::new(), answers: Vec::new() }
+    }
+
+    /// With these texts, by step, whatever is asked.
+    #[must_use]
+    pub fn saying(mut self, texts: &[(String, String)]) -> Self {
+        let own =
+            texts.iter().map(|(step, text)| Scene { step: step.clone(), contains: None, text: text.clone() });
+        self.answers.splice(0..0, own);
+        self
+    }
+
     /// What the model says to a prompt: the first answer for the step whose `contains` stands in
     /// the prompt.
     pub fn answer(&self, step: &str, prompt: &str) -> Option<&str> {

@@ -43,10 +43,22 @@ pub(crate) fn programs_beside(policy: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 /// `unreadable_file` for a path that cannot be read, `too_many_files`; exit code 2.
 pub(crate) fn programs_in(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    found_in(paths, "the programs", &is_program)
+}
+
+/// Every file whose name ends in `end`, in the same way.
+///
+/// # Errors
+/// As [`programs_in`].
+pub(crate) fn files_in(paths: &[PathBuf], end: &str) -> anyhow::Result<Vec<PathBuf>> {
+    found_in(paths, "the files", &|path| path.as_os_str().as_encoded_bytes().ends_with(end.as_bytes()))
+}
+
+fn found_in(paths: &[PathBuf], what: &str, wanted: &dyn Fn(&Path) -> bool) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut seen = 0_usize;
     for path in paths {
-        let metadata = path.metadata().map_err(|error| unreadable(path, "the programs", &error))?;
+        let metadata = path.metadata().map_err(|error| unreadable(path, what, &error))?;
         if !metadata.is_dir() {
             found.push(path.clone());
             continue;
@@ -70,7 +82,7 @@ pub(crate) fn programs_in(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
                     if !PASSED_BY.iter().any(|own| name == *own) {
                         folders.push((path, depth + 1));
                     }
-                } else if kind.is_file() && !hidden && is_program(&path) {
+                } else if kind.is_file() && !hidden && wanted(&path) {
                     found.push(path);
                 }
             }

@@ -10,7 +10,7 @@ use nanohost_sandbox::{Anatomy, Engine, Loaded};
 use crate::console::Progress;
 use crate::failure::Failure;
 use crate::prepare;
-use crate::project::{self, MANIFEST, Places, ToolFolder};
+use crate::project::{self, MANIFEST, PREBUILT, Places, ToolFolder};
 
 /// A tool, read.
 pub struct Package {
@@ -157,6 +157,9 @@ impl Package {
 fn find(named: &Path) -> anyhow::Result<Named> {
     if named.is_file() {
         return Ok(Named::File(named.to_owned()));
+    }
+    if named.is_dir() && !named.join(MANIFEST).exists() && named.join(PREBUILT).is_file() {
+        return Ok(Named::File(named.join(PREBUILT)));
     }
     if named.is_dir() {
         return Ok(Named::Folder(Box::new(project::in_folder(named)?)));

@@ -2,6 +2,7 @@
 //! for the one call. Files are copies, other hosts are the case's answers, key-value entries its own;
 //! nothing is recorded. Only TCP connections, where the manifest asks for them, are real.
 
+mod entries;
 mod judged;
 mod world;
 
@@ -23,13 +24,14 @@ use super::Package;
 use crate::failure::Failure;
 use world::World;
 
+pub use entries::Entries;
 pub use judged::{outcome, shown};
 
 /// What the tool is called in the program of a trial.
 const LOCAL: &str = "tool";
 
 /// When every trial begins, by the tool's clock: 2026-01-01T00:00:00Z. A trial gives the same today and next year.
-const BEGINNING: i64 = 1_767_225_600_000;
+pub const BEGINNING: i64 = 1_767_225_600_000;
 
 /// What a trial came to.
 pub struct Tried {

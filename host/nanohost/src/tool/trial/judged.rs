@@ -1,7 +1,5 @@
 //! What a call came to, held against what its case says. Knows nothing of how it was made.
 
-use std::collections::BTreeMap;
-
 use nanohost_core::ArgsRefused;
 use nanohost_core::cases::{Expected, ToolCase};
 use nanohost_sandbox::{CallReport, FailureKind, Outcome, Refusal};
@@ -129,21 +127,12 @@ fn files(case: &ToolCase, world: &World, problems: &mut Vec<String>) {
 
 /// Entries after the call, where its result would have been committed.
 fn entries(report: &CallReport, case: &ToolCase, world: &World, problems: &mut Vec<String>) {
-    let mut after: BTreeMap<(&str, &str), String> = BTreeMap::new();
-    for (namespace, values) in world.entries() {
-        after.extend(values.iter().map(|(key, value)| ((namespace.as_str(), key.as_str()), value.clone())));
-    }
-    for write in &report.kv.writes {
-        let at = (write.namespace.as_str(), write.key.as_str());
-        match &write.value {
-            Some(bytes) => drop(after.insert(at, String::from_utf8_lossy(bytes).into_owned())),
-            None => drop(after.remove(&at)),
-        }
-    }
+    let mut after = world.entries().clone();
+    after.apply(&report.kv.writes);
     for (namespace, values) in &case.kv_after {
         for (key, wanted) in values {
-            match after.get(&(namespace.as_str(), key.as_str())) {
-                Some(value) if value == wanted => {}
+            match after.text(namespace, key) {
+                Some(value) if value == *wanted => {}
                 Some(value) => {
                     problems.push(format!("{namespace} holds {value:?} under {key:?}, not {wanted:?}"))
                 }

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nanohost_core::cases::{KvValues, ToolCase};
+use nanohost_core::cases::ToolCase;
 use nanohost_core::{Capability, Diagnostic, Manifest};
-use nanohost_sandbox::{KvUnavailable, KvView};
+use nanohost_sandbox::KvView;
 use tempfile::TempDir;
 
+use super::entries::Entries;
 use crate::failure::Failure;
 
 /// Files of one case's folders. Each is copied for each trial: a link to `/` must not be.
@@ -24,7 +25,7 @@ pub struct World {
     /// Guest folder → the folder of this trial behind it.
     folders: BTreeMap<String, PathBuf>,
     env: BTreeMap<String, String>,
-    kv: KvValues,
+    kv: Entries,
 }
 
 impl World {
@@ -86,7 +87,7 @@ impl World {
                 )
                 .help("ask for it in the manifest, or leave it out of the case"),
             )),
-            None => Ok(Self { _scratch: scratch, folders, env: case.env.clone(), kv: case.kv.clone() }),
+            None => Ok(Self { _scratch: scratch, folders, env: case.env.clone(), kv: Entries::of(&case.kv) }),
         }
     }
 
@@ -101,13 +102,13 @@ impl World {
     }
 
     /// What the namespaces hold before the call.
-    pub fn entries(&self) -> &KvValues {
+    pub fn entries(&self) -> &Entries {
         &self.kv
     }
 
     /// The same, as the sandbox asks for it.
     pub fn kv(&self) -> Arc<dyn KvView> {
-        Arc::new(Entries(self.kv.clone()))
+        Arc::new(self.kv.clone())
     }
 
     /// The file behind a guest's path, by the folder that names it most closely.
@@ -140,31 +141,4 @@ fn copy(from: &Path, to: &Path, room: &mut (usize, u64)) -> std::io::Result<()> 
         }
     }
     Ok(())
-}
-
-/// Committed values, all of the first version.
-struct Entries(KvValues);
-
-impl KvView for Entries {
-    fn get(&self, namespace: &str, key: &str) -> Result<Option<(Vec<u8>, u64)>, KvUnavailable> {
-        let value = self.0.get(namespace).and_then(|entries| entries.get(key));
-        Ok(value.map(|text| (text.clone().into_bytes(), 1)))
-    }
-
-    fn list(
-        &self,
-        namespace: &str,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<String>, KvUnavailable> {
-        let keys = self.0.get(namespace).into_iter().flat_map(BTreeMap::keys);
-        let fits = |key: &&String| key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
-        Ok(keys.filter(fits).take(limit).cloned().collect())
-    }
-
-    fn held(&self) -> Result<u64, KvUnavailable> {
-        let entries = self.0.values().flatten();
-        Ok(entries.map(|(key, value)| (key.len() + value.len()) as u64).sum())
-    }
 }

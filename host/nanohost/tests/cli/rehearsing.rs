@@ -1,0 +1,121 @@
+//! Whole programs, tried as the cases beside them say.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Done, Home};
+use crate::tool::Project;
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// The names of the cases that failed.
+fn failed(done: &Done) -> Vec<String> {
+    let document = done.json();
+    let cases = document["cases"].as_array().expect("a list").iter();
+    let failed = cases.filter(|case| case["passed"] == false);
+    failed.map(|case| case["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn the_cases_of_the_refund_example_pass_and_leave_nothing() {
+    let home = Home::new();
+    let examples = home.examples();
+    let folder = examples.path("refund");
+    let junit = home.path("junit.xml");
+    let done = home.nanohost(["test", text(&folder), "--junit", text(&junit), "--json"]).exits(0);
+    assert_eq!(done.json()["passed"], 4, "{done}");
+    assert!(fs::read_to_string(junit).expect("it was written").contains("tests=\"4\""));
+    let letters = fs::read_dir(examples.path("refund/letters")).expect("it is there").flatten();
+    assert!(letters.map(|entry| entry.file_name()).all(|name| name == ".gitignore"));
+    assert!(!home.store().exists(), "nothing was recorded");
+}
+
+#[test]
+fn what_comes_out_otherwise_is_told() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let check = |lines: &str, exit: i32, wrong: &[&str]| -> Done {
+        home.write("own/add.cases.toml", lines);
+        let done = home.nanohost(["test", text(&project.path("")), "--json"]).exits(exit);
+        assert_eq!(failed(&done), wrong, "{done}");
+        done
+    };
+    check("[[case]]\nname = \"a sum\"\noutput = 42\npath = [\"call\"]\noutcome = \"called\"\n", 0, &[]);
+    check(
+        r#"[[case]]
+name = "another sum"
+output = 41
+[[case]]
+name = "another end"
+status = "failed"
+[[case]]
+name = "another outcome"
+outcome = "none"
+[[case]]
+name = "another path"
+path = ["call", "call"]
+[[case]]
+name = "a refusal"
+denied = ["call kv ledger"]
+"#,
+        1,
+        &["another sum", "another end", "another outcome", "another path", "a refusal"],
+    );
+    let told = home.nanohost(["test", text(&project.path("add.cases.toml"))]).exits(1);
+    told.says("the output is 42, not 41").says("0 passed, 5 failed");
+
+    // Stand-ins: by their arguments, with each way to end.
+    let stand_in = |gives: &str| format!("[[case.tool]]\nname = \"ledger\"\nargs = {{ a = 40 }}\n{gives}\n");
+    check(&format!("[[case]]\nname = \"n\"\noutput = 7\n{}", stand_in("output = 7")), 0, &[]);
+    check(
+        &format!("[[case]]\nname = \"n\"\nstatus = \"suspended\"\n{}", stand_in("waits = \"for you\"")),
+        0,
+        &[],
+    );
+    let fails = stand_in("fails = \"rejected\"\nmessage = \"no\"");
+    check(&format!("[[case]]\nname = \"n\"\nstatus = \"failed\"\nerror = \"step_failed\"\n{fails}"), 0, &[]);
+    let other = stand_in("output = 7").replace("40", "41");
+    check(&format!("[[case]]\nname = \"n\"\noutput = 42\n{other}"), 0, &[]);
+}
+
+#[test]
+fn entries_last_as_long_as_a_run_and_refusals_are_seen() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let case = "[[case]]\nname = \"booked\"\noutput = 0\n[[case]]\nname = \"and again\"\noutput = 0\n";
+    home.write("own/book.cases.toml", case);
+    home.nanohost(["test", text(&project.path("book.cases.toml"))]).exits(0).says("2 passed, 0 failed");
+    // Without its row the program is not admitted, which a case can expect.
+    home.write("own/policies/local.toml", "");
+    home.nanohost(["test", text(&project.path("book.cases.toml"))]).exits(1).says("not_admitted");
+    let case = "[[case]]\nname = \"n\"\nstatus = \"not_admitted\"\ndenied = [\"ledger not_granted\"]\n";
+    home.write("own/book.cases.toml", case);
+    let done = home.nanohost(["test", text(&project.path("book.cases.toml")), "--json"]).exits(0).json();
+    assert_eq!(done["cases"][0]["denied"], json!(["ledger not_granted"]));
+}
+
+#[test]
+fn cases_that_cannot_be_run_are_told_at_their_place() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    home.nanohost(["test", text(&project.path("")), "--json"]).finds(2, "no_cases");
+    let usage = |file: &str, lines: &str, code: &str| {
+        home.write(format!("own/{file}"), lines);
+        let done = home.nanohost(["test", text(&project.path(file)), "--json"]).finds(2, code);
+        assert_ne!(done.json()["findings"][0]["place"], Value::Null, "{done}");
+    };
+    let case = "[[case]]\nname = \"n\"\n";
+    usage("add.cases.toml", &format!("{case}[[case.tool]]\nname = \"none\"\noutput = 1\n"), "unknown_tool");
+    usage("add.cases.toml", &format!("{case}inputs = {{ x = 1 }}\n"), "unknown_input");
+    usage("none.cases.toml", case, "unreadable_file");
+    // A letter would be written, and nobody stands in for who writes it.
+    let examples = home.examples();
+    let request = "[[case]]\nname = \"n\"\ninputs = { request = \"When do you open?\" }\n";
+    let file = examples.path("refund/program.cases.toml");
+    fs::write(&file, request).expect("it is a copy");
+    home.nanohost(["test", text(&file), "--json"]).finds(2, "needs_stand_in");
+}
