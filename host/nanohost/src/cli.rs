@@ -1,5 +1,6 @@
 //! The command line: what can be said. Knows nothing of how it is done.
 
+mod begin;
 mod erase;
 mod key;
 mod log;
@@ -16,6 +17,7 @@ use nanohost_core::{Principal, ToolName};
 use nanohost_verify::Asked;
 use nanohost_verify::console::Colour;
 
+pub use begin::{DoctorArgs, ExplainArgs, InitArgs, ManArgs};
 pub use erase::{EraseArgs, HoldArgs, HoldCommand};
 pub use key::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 pub use log::{LogArgs, LogCommand};
@@ -107,6 +109,8 @@ pub enum Command {
     Trust(TrustArgs),
     /// Check, explain, compare and test policies
     Policy(PolicyArgs),
+    /// Make a project: a program, a policy, a tool and their tests, ready to run
+    Init(InitArgs),
     /// Run programs as the cases beside them say; exit code 1 where one comes out otherwise
     Test(TestArgs),
     /// Make, try, show and compare tools
@@ -119,11 +123,17 @@ pub enum Command {
     Log(LogArgs),
     /// Be a witness of others' logs: sign their heads, and nothing that contradicts them
     Witness(WitnessArgs),
+    /// Say what a code means, what leads to it and what to do
+    Explain(ExplainArgs),
+    /// Look at this machine: what is there, what is in force, what is missing
+    Doctor(DoctorArgs),
     /// Show where compiled code is kept, or forget it
     Cache(CacheArgs),
     /// Compile the component that comes on standard input: what nanohost starts itself for
     #[command(hide = true)]
     CompileComponent,
+    /// Write man pages, one for each command
+    Man(ManArgs),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -156,6 +166,10 @@ impl Command {
             Self::Replay(args) => args.json,
             Self::Policy(PolicyArgs { command }) => command.json(),
             Self::Test(args) => args.json,
+            Self::Init(args) => args.json,
+            Self::Explain(args) => args.json,
+            Self::Doctor(args) => args.json,
+            Self::Man(args) => args.json,
             Self::Tool(ToolArgs { command }) => command.json(),
             Self::Key(KeyArgs { command }) => command.json(),
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,

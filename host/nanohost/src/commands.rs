@@ -1,10 +1,12 @@
 //! One function per command: what it does, in the order it does it.
 
+mod begin;
 mod cache;
 mod cancel;
 mod driving;
 mod erase;
 mod evidence;
+mod explain;
 mod first;
 mod health;
 mod hold;
@@ -28,10 +30,12 @@ mod tool;
 mod update;
 mod witness;
 
+pub use begin::{doctor, init, man};
 pub use cache::cache;
 pub use cancel::cancel;
 pub use erase::erase;
 pub use evidence::{export, own_trust, trace, verify_evidence, verify_record};
+pub use explain::explain;
 pub use health::health;
 pub use hold::hold;
 pub use inspect::{check, graph, plan};

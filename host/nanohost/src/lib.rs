@@ -24,6 +24,7 @@ mod ledger;
 mod model;
 mod prepare;
 mod project;
+mod reference;
 mod rehearsal;
 mod replay;
 mod report;
@@ -108,6 +109,10 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
         Command::Tool(args) => commands::tool(args, &places, console),
+        Command::Init(args) => commands::init(args, console),
+        Command::Explain(args) => commands::explain(args, console),
+        Command::Doctor(args) => commands::doctor(args, &places, console),
+        Command::Man(args) => commands::man(args, console),
         Command::Test(args) => commands::test(args, &places, console),
         Command::Cache(args) => commands::cache(args, &places, console),
         Command::CompileComponent | Command::Completions { .. } => Ok(Exit::Success),

@@ -13,7 +13,7 @@ mod source_tree;
 mod tools;
 mod trust;
 
-pub(crate) use build::{BuildEvent, build, make_with, no_maker};
+pub(crate) use build::{BuildEvent, build, has_wasm_target, make_with, no_maker};
 pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
 pub(crate) use lock::{lock_path, read_lock, write_lock};
 pub(crate) use nanohost_verify::read::{quoted, read_bounded};

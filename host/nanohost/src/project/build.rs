@@ -71,6 +71,11 @@ fn build_with(
     Ok(())
 }
 
+/// Whether the Rust that is here compiles for WebAssembly.
+pub(crate) fn has_wasm_target() -> bool {
+    Toolchain::on_path().has_target(Path::new(".")).unwrap_or(false)
+}
+
 /// Runs what makes components of another language, with `folder` as its place. `install` is what to type where
 /// it is not there.
 ///

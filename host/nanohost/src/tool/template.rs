@@ -49,25 +49,68 @@ pub fn create(path: &Path, language: Language, sdk: Option<&Path>) -> anyhow::Re
         Language::Python => python(name),
         Language::JavaScript => javascript(name),
     };
-    let io = |error: std::io::Error| match error.kind() {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(|error| not_made(path, &error))?;
+    }
+    fs::create_dir(path).map_err(|error| not_made(path, &error))?;
+    write(path, &files)?;
+    Ok(files.into_iter().map(|(file, _)| file).collect())
+}
+
+/// The tool of a new project.
+const FIRST_TOOL: &str = "tools/word-count";
+
+/// Fills the folder `path` with a project: a program, a policy, a tool and their tests. Returns the files,
+/// from there.
+///
+/// # Errors
+/// `already_there`, `template_not_written`; exit code 2.
+pub fn project(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("project");
+    let files = files(
+        name,
+        &[
+            (".gitignore", include_str!("template/project/gitignore.in")),
+            ("README.md", include_str!("template/project/README.md.in")),
+            ("policies/local.toml", include_str!("template/project/local.toml.in")),
+            ("program.cases.toml", include_str!("template/project/program.cases.toml.in")),
+            ("program.toml", include_str!("template/project/program.toml.in")),
+        ],
+    );
+    let taken = files
+        .iter()
+        .map(|(file, _)| path.join(file))
+        .chain([path.join(FIRST_TOOL)])
+        .find(|file| file.exists());
+    if let Some(taken) = taken {
+        return Err(not_made(&taken, &std::io::ErrorKind::AlreadyExists.into()));
+    }
+    fs::create_dir_all(path).map_err(|error| not_made(path, &error))?;
+    write(path, &files)?;
+    let tool = create(&path.join(FIRST_TOOL), Language::Rust, None)?;
+    let tool = tool.into_iter().map(|file| Path::new(FIRST_TOOL).join(file));
+    Ok(files.into_iter().map(|(file, _)| file).chain(tool).collect())
+}
+
+fn write(path: &Path, files: &Files) -> anyhow::Result<()> {
+    for (file, text) in files {
+        let file = path.join(file);
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).map_err(|error| not_made(folder, &error))?;
+        }
+        fs::write(&file, text).map_err(|error| not_made(&file, &error))?;
+    }
+    Ok(())
+}
+
+fn not_made(path: &Path, error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::usage(
             Diagnostic::error("already_there", format!("{} is there already", path.display()))
                 .help("nothing is written over: give another name, or move that away"),
         ),
-        _ => Failure::io("template_not_written", "make", path, &error),
-    };
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(io)?;
+        _ => Failure::io("template_not_written", "make", path, error),
     }
-    fs::create_dir(path).map_err(io)?;
-    for (file, text) in &files {
-        let file = path.join(file);
-        if let Some(folder) = file.parent() {
-            fs::create_dir_all(folder).map_err(io)?;
-        }
-        fs::write(file, text).map_err(io)?;
-    }
-    Ok(files.into_iter().map(|(file, _)| file).collect())
 }
 
 type Files = Vec<(PathBuf, String)>;

@@ -14,6 +14,7 @@ mod model_server;
 mod analysis;
 mod attacks;
 mod authoring;
+mod begin;
 mod cache;
 mod care;
 mod commands;

@@ -88,7 +88,7 @@ impl Toolchain {
 
     /// Whether the target's standard library is installed. Without it, compiling fails with an
     /// error that does not say what to do.
-    fn has_target(&self, folder: &Path) -> anyhow::Result<bool> {
+    pub(super) fn has_target(&self, folder: &Path) -> anyhow::Result<bool> {
         let mut rustc = command(&self.rustc, folder);
         rustc.args(["--print", "target-libdir", "--target", TARGET]);
         let output = rustc.stderr(Stdio::null()).output().map_err(|error| no_cargo("rustc", &error))?;
