@@ -115,6 +115,8 @@ for file in programs:
     seed("program_toml", file.read_bytes())
 for file in ROOT.glob("tools/*/manifest.toml"):
     seed("manifest", file.read_bytes())
+for file in [*ROOT.glob("tools/*/tests/*.toml"), *ROOT.glob("examples/**/*.cases.toml")]:
+    seed("cases", file.read_bytes())
 for file in ROOT.glob("policies/*.toml"):
     seed("policy", file.read_bytes())
 for case in cases("validator.json") + cases("runs.json"):
