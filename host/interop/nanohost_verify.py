@@ -283,14 +283,18 @@ class Envelope:
             before = role
 
 
+def counts(number):
+    return type(number) is int and number >= 0
+
+
 class Act(Envelope):
-    """An act that erased values of a run, or changed the keys that sign: an envelope with another predicate."""
+    """An act about a run, or about the keys that sign: an envelope with another predicate."""
 
     def __init__(self, line, trust):
         try:
             super().__init__(None, line, trust)
         except Fault as fault:
-            raise Fault(fault.code, "erasures", None, f"the act of an erasure: {fault.message}") from None
+            raise Fault(fault.code, "erasures", None, f"an act about the run: {fault.message}") from None
 
     def read(self, statement):
         def need(holds, what):
@@ -304,8 +308,13 @@ class Act(Envelope):
         need(set(predicate) == {"act", "chain", "principal", "time"}, "its predicate has other members")
         act, chain = predicate["act"], predicate["chain"]
         self.refs, self.change, self.about, self.public = [], None, None, None
-        if act.get("kind") == "erasure":
+        self.act, self.of, self.damaged = act.get("kind"), None, False
+        if self.act == "erasure":
             self.read_erasure(act, need)
+        elif self.act == "hold":
+            self.read_hold(act, need)
+        elif self.act == "ending":
+            self.read_ending(act, need)
         else:
             self.read_key(act, need)
         need(DIGEST.fullmatch(act["reason"]), "a bad reason")
@@ -325,15 +334,36 @@ class Act(Envelope):
 
     def read_erasure(self, act, need):
         required = {"basis", "kind", "reason", "refs"}
-        need(required <= set(act) <= required | {"approver", "keyValues"}, "it has other members than an erasure")
+        optional = {"approver", "damaged", "keyValues", "whole"}
+        need(required <= set(act) <= required | optional, "it has other members than an erasure")
         need(act["basis"] in BASES, "a bad basis")
+        need(counts(act.get("keyValues", 0)), "a bad count")
+        need(all(isinstance(act.get(mark, False), bool) for mark in ("damaged", "whole")), "a bad mark")
         refs = [REF.fullmatch(ref) for ref in act["refs"]]
         need(refs and len(refs) <= 4096 and all(refs), "it erases nothing, or more than one act may")
         self.refs = [(ref[1], int(ref[2]), ref[3]) for ref in refs]
         need(all(a < b and a[0] == b[0] for a, b in zip(self.refs, self.refs[1:])), "its refs are out of order")
+        self.of, self.damaged = self.refs[0][0], act.get("damaged", False)
+
+    def read_hold(self, act, need):
+        need(set(act) == {"change", "hold", "kind", "on", "reason"}, "it has other members than a hold")
+        need(act["change"] in ("laid", "ended") and counts(act["hold"]), "a bad hold")
+        self.hold, self.laid = act["hold"], act["change"] == "laid"
+        need(isinstance(act["on"], dict) and len(act["on"]) == 1, "it lies on nothing, or on two things")
+        what, name = next(iter(act["on"].items()))
+        need(what in ("run", "subject"), "it lies on something else")
+        need((RUN_ID if what == "run" else DIGEST).fullmatch(name), "a bad name of what it lies on")
+        self.of = name if what == "run" else None
+
+    def read_ending(self, act, need):
+        need(set(act) == {"after", "head", "key", "kind", "reason", "run"}, "it has other members than an ending")
+        need(counts(act["after"]) and act["after"] > 0, "it ends a run that has not begun")
+        need(DIGEST.fullmatch(act["head"]) and DIGEST.fullmatch(act["key"]), "a bad digest")
+        need(RUN_ID.fullmatch(act["run"]), "a bad run")
+        self.of, self.after, self.head, self.own = act["run"], act["after"], act["head"], act["key"]
 
     def read_key(self, act, need):
-        need(act.get("kind") == "key", "it neither erases anything nor is about a key")
+        need(act.get("kind") == "key", "it is neither about a run nor about a key")
         introduces = act.get("change") == "introduced"
         members = {"change", "key", "kind", "reason"} | ({"public"} if introduces else set())
         need(set(act) == members, "it has other members than an act about a key")
@@ -511,7 +541,14 @@ def sequence(run, envelopes):
             raise Fault(TAMPERED, "sequence", at, f"envelope {envelope.seq} stands at position {at}")
 
 
-def chain(envelopes):
+def ends(envelope):
+    """Whether an envelope does nothing but end its run."""
+    step = envelope.predicate.get("step", {})
+    return envelope.kind == "run-close" or envelope.kind == "transition" and step.get("event") == "cancelled"
+
+
+def chain(envelopes, endings):
+    """`endings`: the acts by which another key may end the run, after its own was retired."""
     first, before = envelopes[0], None
     program = first.predicate["run"]["program"]
     state, plan, time = hashlib.sha256(b"").digest(), None, first.time
@@ -528,7 +565,13 @@ def chain(envelopes):
         need(run.get("prev") == (before.digest if before else None), "it names another envelope as the one before it")
         need(run["program"] == program, "it belongs to another program")
         need(envelope.anchor == (first.digest if at else program), "it belongs to another beginning")
-        need(envelope.key == first.key, "it is signed by another key than the first")
+        if before and envelope.key != before.key:
+            may = any(
+                act.after == at and act.head == before.digest and act.own == first.key and act.key == envelope.key
+                for act in endings
+            )
+            need(may and before.key == first.key, "it is signed by another key than the first")
+        need(envelope.key == first.key or ends(envelope), "it does more than to end the run, whose key did not sign it")
         if envelope.kind == "plan":
             plan = run.get("plan")
         need(run.get("plan") == plan, "it is bound to another capability table")
@@ -568,9 +611,25 @@ def places(contents, count, over):
             raise Fault(TAMPERED, "sequence", None, f"line {content.number}: {why}")
 
 
+def endings(run, acts, trust):
+    """The acts that let another key end the run. What is wrong with any act is told later."""
+    found, succession = [], Succession(trust)
+    for line, _ in acts:
+        try:
+            act = Act(line, succession.keys)
+            succession.follow(act)
+        except Fault:
+            break
+        if act.act == "ending" and act.of == run and act.own in succession.spoken_for(act.key):
+            found.append(act)
+    return found
+
+
 def erasures(run, acts, envelopes, trust):
     """What acts erased: each by a key that may speak for the run, about this run, of what was committed to."""
-    erased, before, succession, by = {}, None, Succession(trust), []
+    erased, before, succession, by, holds = {}, None, Succession(trust), [], set()
+    # Those that an envelope has to have committed to: what a store held of damaged evidence need not be such.
+    met = {}
 
     def need(holds, at, what):
         if not holds:
@@ -588,10 +647,14 @@ def erasures(run, acts, envelopes, trust):
         same = beginning is None or act.anchor == beginning
         need(same, None, f"act {act.seq} is of another chain than the one before it")
         succession.follow(act)
-        for of, seq, role in act.refs:
-            need(of == run, None, f"act {act.seq} is about another run")
+        need(act.act == "key" or act.of == run, None, f"act {act.seq} is about another run, or about none")
+        if act.act == "hold":
+            (holds.add if act.laid else holds.discard)(act.hold)
+        for _, seq, role in act.refs:
             erased.setdefault((seq, role), act.seq)
-        if act.refs:
+            if not act.damaged:
+                met.setdefault((seq, role), act.seq)
+        if act.act != "key":
             by.append((act, succession.spoken_for(act.key)))
         before = act
     for act, spoken_for in by:
@@ -602,10 +665,10 @@ def erasures(run, acts, envelopes, trust):
         if envelope.predicate.get("close", {}).get("error") == "erased":
             need(erased, at, "it ended for want of an erased value, and no act erased one")
     succession.end()
-    for (seq, role), act in sorted(erased.items()):
+    for (seq, role), act in sorted(met.items()):
         known = seq < len(envelopes) and role in envelopes[seq].commitments
         need(known, None, f"act {act} erases what no envelope commits to")
-    return erased
+    return erased, holds
 
 
 def commitments(contents, envelopes, erased):
@@ -712,7 +775,7 @@ def placed(acts, log):
             proof = parse_proof(proof)
         except ValueError as error:
             raise Fault(TAMPERED, "sequence", None, f"a proof of an act that is none: {error}") from None
-        logged(act, None, proof, log, check="erasures", who="the act of an erasure")
+        logged(act, None, proof, log, check="erasures", who="an act about the run")
     return "each stands in the log"
 
 
@@ -729,15 +792,17 @@ def judge(data, trust, proof, log, report):
     report.passes("canonical", "every payload is in its one form")
     sequence(run, envelopes)
     report.passes("sequence", f"0 to {len(lines) - 1}")
-    chain(envelopes)
+    chain(envelopes, endings(run, acts, trust))
     report.passes("chain", "every envelope names the one before it")
     over = closed(envelopes)
     places(contents, len(envelopes), over)
-    erased = erasures(run, acts, envelopes, trust)
+    erased, holds = erasures(run, acts, envelopes, trust)
     report.withheld = commitments(contents, envelopes, erased)
     report.passes("commitments", f"{len(contents)} of {len(contents) + report.withheld} values are here")
     where = placed(acts, log)
-    report.passes("erasures", f"{len(erased)} values are gone, by acts; {where}" if erased else "none is told of")
+    held = f"; {len(holds)} legal holds lie on the run" if holds else ""
+    gone = f"{len(erased)} values are gone, by acts; {where}" if erased else "none is told of"
+    report.passes("erasures", gone + held)
     if over:
         report.passes("closed", "the run is over")
     elif suspended(envelopes):

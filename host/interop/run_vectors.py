@@ -452,6 +452,77 @@ def main():
     case("an act with a proof under another root", by_itself.before(gone, [proof(entries, 1, root=bytes(32))]), 10, "erasures", logKeyAlone=True)
     case("an act with a proof that is none", by_itself.before(gone, ["it stands there\n"]), 10, "sequence", logKeyAlone=True)
 
+    # What else an erasure says.
+    def erased_with(**more):
+        return acts().erased(KEY, change=lambda s: s["predicate"]["act"].update(more))
+
+    case("a run erased whole", erased_with(keyValues=2, whole=True).before(gone), 0)
+    case("a mark that is no truth value", erased_with(whole=1).before(gone), 10, "erasures")
+    case("a count below nothing", erased_with(keyValues=-1).before(gone), 10, "erasures")
+    damaged = acts().erased(KEY, "0/input", "9/input", change=lambda s: s["predicate"]["act"].update(damaged=True))
+    case("damaged evidence: erased what the store held", damaged.before(gone), 0)
+    case("damaged evidence: erased and here", damaged.before(good), 10, "erasures")
+
+    # Legal holds.
+    def hold(chain, change="laid", on=None, key=KEY, **more):
+        act = {"change": change, "hold": 1, "kind": "hold", "on": on or {"run": base.run}}
+        return chain.seal(key, act | more)
+
+    case("a legal hold", hold(acts()).before(good), 0)
+    case("a legal hold that ended", hold(hold(acts()), "ended").before(good), 0)
+    case("a hold that ended, and an erasure", hold(hold(acts()), "ended").erased(KEY).before(gone), 0)
+    case("a hold on another run", hold(acts(), on={"run": OTHER_RUN}).before(good), 10, "erasures")
+    case("a hold on a subject", hold(acts(), on={"subject": "0" * 64}).before(good), 10, "erasures")
+    case("a hold on two things", hold(acts(), on={"run": base.run, "subject": "0" * 64}).before(good), 10, "erasures")
+    case("a hold on nothing", hold(acts(), on={"case": "7"}).before(good), 10, "erasures")
+    case("a hold that is neither laid nor ended", hold(acts(), "moved").before(good), 10, "erasures")
+    case("a hold with a member more", hold(acts(), until="2027").before(good), 10, "erasures")
+    case("a hold by a stranger", hold(acts(), key=OTHER_KEY).before(good), 13, "erasures")
+    case("a hold by another trusted key", hold(acts(), key=OTHER_KEY).before(good), 13, "erasures", trust="both")
+    case("an act of an unknown kind", acts().seal(KEY, {"kind": "pardon", "run": base.run}).before(good), 10, "erasures")
+
+    # Runs that another key ended, after their own was retired: cancelled before their last step.
+    def cut_short(export, keys=(OTHER_KEY, OTHER_KEY)):
+        cancelled, close = copy.deepcopy(base.statements[3]), copy.deepcopy(base.statements[5])
+        for parts in (export.statements, export.contents):
+            del parts[4:]
+        place = {"attempt": 0, "event": "cancelled", "from": "step:thank", "id": "classify", "to": "closing", "visit": 0}
+        cancelled["predicate"]["step"] = place
+        close["predicate"]["close"] = {"count": 6, "error": "cancelled", "status": "cancelled"}
+        export.statements += [cancelled, close]
+        export.contents += [{}, {}]
+        export.keys = [KEY] * 4 + list(keys)
+
+    def head(lines):
+        return sha256([line for line in lines if is_envelope(line)][3].encode()).hex()
+
+    short = changed(cut_short)
+
+    def ending(lines=short, own=key_id(KEY), chain=None, **more):
+        act = {"after": 4, "head": head(lines), "key": own, "kind": "ending", "run": base.run} | more
+        chain = chain or acts().took_over(OTHER_KEY, KEY).retired(OTHER_KEY, KEY)
+        return chain.seal(OTHER_KEY, act).before(lines)
+
+    def ended(name, lines, exit_code, check=None, trust="both", **more):
+        case(name, lines, exit_code, check, trust=trust, **more)
+
+    ended("cancelled by its own key", changed(lambda e: cut_short(e, (KEY, KEY))), 0)
+    ended("another key ends it, by an act", ending(), 0)
+    ended("an act that nobody used", ending(good), 0)
+    ended("another key ends it without an act", short, 10, "chain")
+    ended("the act names another head", ending(head="0" * 64), 10, "chain")
+    ended("the act names another place", ending(after=3), 10, "chain")
+    ended("the act names another key of the run", ending(own=key_id(OTHER_KEY)), 10, "chain")
+    ended("the act is about another run", ending(run=OTHER_RUN), 10, "chain")
+    ended("the act is by a key that took over from nobody", ending(chain=acts()), 10, "chain")
+    ended("a run that has not begun is ended", ending(good, after=0), 10, "erasures")
+    ended("an ending with a member more", ending(good, note="x"), 10, "erasures")
+    ended("the key that ends it is not trusted", ending(), 13, "signatures", trust=None)
+    on = changed(lambda e: setattr(e, "keys", [KEY] * 4 + [OTHER_KEY] * 2))
+    ended("whoever may end it goes on with it", ending(on), 10, "chain")
+    back = changed(lambda e: cut_short(e, (OTHER_KEY, KEY)))
+    ended("its own key signs after its end", ending(back), 10, "chain")
+
     pool = {}
     for one in cases:
         one["lines"] = [pool.setdefault(line, len(pool)) for line in one["lines"]]

@@ -3,8 +3,11 @@
 //! are. Knows no store, no content and no machine.
 
 mod chain;
+mod ending;
 mod erasure;
+mod hold;
 mod key;
+mod log;
 mod read;
 mod reference;
 
@@ -12,15 +15,18 @@ mod reference;
 mod tests;
 
 pub use chain::{ActChain, ActError};
+pub use ending::Ending;
 pub use erasure::{Basis, Erasure};
+pub use hold::{HeldOn, HoldAct, HoldChange};
 pub(crate) use key::Succession;
 pub use key::{KeyAct, KeyChange, KeyChanges};
+pub use log::{LogAct, LogBefore, LogKnown};
 pub use read::{ActFault, OpenedAct, is_about_keys, verify};
 pub use reference::{BadReference, ValueRef};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Principal, RunId, Timestamp};
+use crate::{Commitment, Digest, Principal, RunId, Timestamp};
 
 /// `predicateType` of every act. Another one than a run's: neither can be taken for the other.
 pub const ACT_TYPE: &str = "https://nanohost.dev/act/v1";
@@ -60,6 +66,12 @@ pub enum Act {
     Erasure(Erasure),
     /// The keys that sign were changed.
     Key(KeyAct),
+    /// A legal hold was laid or ended.
+    Hold(HoldAct),
+    /// A run whose key was retired is ended by another one.
+    Ending(Ending),
+    /// The log goes on under another name and key.
+    Log(Box<LogAct>),
 }
 
 impl Act {
@@ -68,6 +80,9 @@ impl Act {
         match self {
             Self::Erasure(_) => "erasure",
             Self::Key(_) => "key",
+            Self::Hold(_) => "hold",
+            Self::Ending(_) => "ending",
+            Self::Log(_) => "log",
         }
     }
 
@@ -75,7 +90,20 @@ impl Act {
     pub fn run(&self) -> Option<&RunId> {
         match self {
             Self::Erasure(erasure) => erasure.run(),
-            Self::Key(_) => None,
+            Self::Hold(HoldAct { on: HeldOn::Run(run), .. }) => Some(run),
+            Self::Ending(ending) => Some(&ending.run),
+            Self::Key(_) | Self::Hold(_) | Self::Log(_) => None,
+        }
+    }
+
+    /// Why it was done, in words that are content.
+    pub const fn reason(&self) -> &Commitment {
+        match self {
+            Self::Erasure(Erasure { reason, .. })
+            | Self::Key(KeyAct { reason, .. })
+            | Self::Hold(HoldAct { reason, .. })
+            | Self::Ending(Ending { reason, .. }) => reason,
+            Self::Log(log) => &log.reason,
         }
     }
 
@@ -84,6 +112,9 @@ impl Act {
         match self {
             Self::Erasure(erasure) => erasure.check(),
             Self::Key(key) => key.check(),
+            Self::Hold(_) => Ok(()),
+            Self::Ending(ending) => ending.check(),
+            Self::Log(log) => log.check(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod chain;
 mod check;
+mod ended;
 mod erased;
 mod logged;
 mod path;
@@ -137,6 +138,11 @@ impl Trace {
     /// The key that signed it.
     pub fn key(&self) -> crate::KeyId {
         self.envelopes[0].key
+    }
+
+    /// The key that signed its last envelope: another one where the run was ended by an act.
+    pub fn last_key(&self) -> crate::KeyId {
+        self.envelopes[self.envelopes.len() - 1].key
     }
 
     /// Whether the run is over.

@@ -6,9 +6,11 @@ use std::fmt;
 use std::ops::Range;
 
 use nanohost_core::act::ValueRef;
+use nanohost_core::log::KeyName;
 use nanohost_core::{Content, RunId, Timestamp, ToolName};
 
 use crate::error::StoreError;
+use crate::hold::LaidHold;
 use crate::idempotency::Claim;
 
 /// One commit. At least one envelope: nothing changes without evidence of it.
@@ -26,6 +28,8 @@ pub struct Batch {
     pub phase: Option<Phase>,
     /// What the acts among the envelopes erase. From this commit on no reader sees it.
     pub erases: Vec<Erases>,
+    /// What else they do, in order.
+    pub effects: Vec<Effect>,
 }
 
 impl Batch {
@@ -72,6 +76,31 @@ pub struct Erases {
     /// The run whose key-value entries, as far as they are still what it wrote, and whose request to
     /// stop go with them.
     pub rest_of: Option<RunId>,
+}
+
+/// What an act does to the store beside what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// It bears on a run, whose record shows it.
+    Bears {
+        /// The position of the act in its chain.
+        act: u64,
+        /// The run.
+        run: RunId,
+    },
+    /// A legal hold lies from here on.
+    Lay(LaidHold),
+    /// A legal hold lies no more; what opened its reason is given up.
+    End {
+        /// Its number.
+        hold: u64,
+    },
+    /// The log goes on under another name: the key that signs its heads is that name's by then, and
+    /// what witnesses signed was of the old name.
+    Log {
+        /// The name.
+        origin: KeyName,
+    },
 }
 
 /// How a run is listed.

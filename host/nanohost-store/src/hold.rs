@@ -1,18 +1,21 @@
 //! Legal holds, and whose runs are whose: what says that something has to stay, and what belongs
 //! together when it goes. Knows no rows.
 
-use nanohost_core::{RunId, Timestamp};
+use nanohost_core::act::HeldOn;
+use nanohost_core::{Digest, RunId, Timestamp};
 
 use crate::error::StoreError;
 use crate::journal::Subject;
+use crate::keyring::Sealed;
 
-/// What a hold lies on.
+/// A legal hold as it goes to disk, its reason sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HoldOn {
-    /// One run.
-    Run(RunId),
-    /// All runs of a subject, those to come included.
-    Subject(Subject),
+pub struct LaidHold {
+    pub(crate) id: u64,
+    pub(crate) on: HeldOn,
+    pub(crate) since: Timestamp,
+    pub(crate) principal: String,
+    pub(crate) reason: Sealed,
 }
 
 /// A legal hold, as it is kept.
@@ -20,8 +23,10 @@ pub enum HoldOn {
 pub struct Hold {
     /// Its number in this store.
     pub id: u64,
-    /// The run that it lies on; `None`: on a subject, of whom the store keeps no name.
-    pub run: Option<RunId>,
+    /// What it lies on; of a subject the store keeps no name.
+    pub on: HeldOn,
+    /// On how many runs of this store it lies.
+    pub runs: u64,
     /// Since when.
     pub since: Timestamp,
     /// Who said so.
@@ -43,6 +48,12 @@ pub trait Holds {
     /// # Errors
     /// See [`Holds::holds`].
     fn holds_on(&self, run: &RunId) -> Result<Vec<Hold>, StoreError>;
+
+    /// The keyed hash by which this store knows a subject.
+    ///
+    /// # Errors
+    /// See [`Holds::holds`].
+    fn subject_hash(&self, subject: &Subject) -> Result<Digest, StoreError>;
 
     /// The runs of a subject, the newest first.
     ///

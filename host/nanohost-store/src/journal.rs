@@ -19,6 +19,9 @@ pub trait Records: Send + Sync {
     /// Everything kept of one run, or `None` where there is no such run.
     fn load(&self, run: &RunId) -> Result<Option<RunRecord>, StoreError>;
 
+    /// How far the chain of a run, or of acts, has come; `None` where there is no such run.
+    fn head(&self, run: &RunId) -> Result<Option<Head>, StoreError>;
+
     /// All runs, the newest first.
     ///
     /// The list is a convenience and is not signed: what a run did is said by its envelopes alone.

@@ -56,6 +56,7 @@ pub(crate) struct Keyring {
 }
 
 /// Something encrypted under one data key.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sealed {
     /// The key's number.
     pub(crate) key: i64,

@@ -46,10 +46,10 @@ mod witness_state;
 #[cfg(test)]
 mod contract;
 
-pub use batch::{Batch, Erases, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
+pub use batch::{Batch, Effect, Erases, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
 pub use code_key::code_key;
 pub use error::StoreError;
-pub use hold::{Hold, HoldOn, Holds};
+pub use hold::{Hold, Holds, LaidHold};
 pub use idempotency::{CallPlace, Claim, Fate, IdempotencyScope, Reservation, ReservationState};
 pub use journal::{
     Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Subject, Taken,

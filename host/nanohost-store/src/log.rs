@@ -48,6 +48,12 @@ pub trait Logged {
     /// Where the store cannot be read.
     fn log_origin(&self) -> Result<KeyName, StoreError>;
 
+    /// Whether that is another name than its first, which it went on under by an act.
+    ///
+    /// # Errors
+    /// See [`Logged::log_origin`].
+    fn is_log_renamed(&self) -> Result<bool, StoreError>;
+
     /// Reads one moment of the log.
     ///
     /// # Errors

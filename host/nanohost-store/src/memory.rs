@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nanohost_core::{Content, Digest, Role, RunId, Timestamp};
 
-use crate::batch::{Batch, Erases, KvCommit, KvEntry, KvKey, KvScope, Phase};
+use crate::batch::{Batch, Effect, Erases, KvCommit, KvEntry, KvKey, KvScope, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{IdempotencyScope, Reservation, settle};
 use crate::journal::{Appended, Begun, Conflict, Fence, Head, Journal, OpenRun, Records, StartKey, Taken};
@@ -41,6 +41,8 @@ struct Kept {
     phase: Phase,
     envelopes: Vec<Vec<u8>>,
     contents: BTreeMap<(u64, Role), Content>,
+    /// The acts that bear on it.
+    acts: BTreeSet<u64>,
     /// The act that erased a value.
     erased: BTreeMap<(u64, Role), u64>,
     /// Digests of tokens, by suspension and holder: comparing them tells nothing of a token.
@@ -76,6 +78,7 @@ impl Kept {
             phase: Phase::Open,
             envelopes: Vec::new(),
             contents: BTreeMap::new(),
+            acts: BTreeSet::new(),
             erased: BTreeMap::new(),
             tokens: BTreeMap::new(),
             stop: None,
@@ -126,9 +129,9 @@ impl Records for MemoryStore {
         });
         let mut contents: Vec<StoredContent> = there.chain(gone).collect();
         contents.sort_by(|a, b| a.place.cmp(&b.place));
-        let acts: BTreeSet<u64> = kept.erased.values().copied().collect();
+        let acts = kept.acts.iter().copied();
         let chain = shelf.runs.get(&self.acts).map_or(&[][..], |acts| &acts.envelopes);
-        let acts = acts.into_iter().filter_map(|seq| {
+        let acts = acts.filter_map(|seq| {
             let envelope = chain.get(usize::try_from(seq).ok()?)?.clone();
             Some(StoredAct { seq, envelope })
         });
@@ -139,6 +142,10 @@ impl Records for MemoryStore {
             contents,
             acts: acts.collect(),
         }))
+    }
+
+    fn head(&self, run: &RunId) -> Result<Option<Head>, StoreError> {
+        Ok(lock(&self.shelf).runs.get(run).map(|kept| kept.head))
     }
 
     fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
@@ -287,7 +294,7 @@ impl Journal for MemoryStore {
         for content in &batch.contents {
             kept.contents.insert((content.seq, content.role.clone()), content.clone());
         }
-        let erases = &batch.erases;
+        let (erases, effects) = (&batch.erases, &batch.effects);
         if let Some(phase) = &batch.phase {
             kept.phase = phase.clone();
             if matches!(phase, Phase::Open | Phase::Closed(_)) {
@@ -306,9 +313,22 @@ impl Journal for MemoryStore {
                     kept.erased.entry(place).or_insert(*act);
                 }
             }
+            for run in values.iter().map(|value| &value.run).chain(rest_of) {
+                if let Some(kept) = shelf.runs.get_mut(run) {
+                    kept.acts.insert(*act);
+                }
+            }
             if let Some(run) = rest_of {
                 shelf.kv.retain(|_, (writer, _)| writer != run);
                 shelf.runs.entry(run.clone()).and_modify(|kept| kept.stop = None);
+            }
+        }
+        for effect in effects {
+            // Holds and the log's name are no part of a journal.
+            if let Effect::Bears { act, run } = effect {
+                if let Some(kept) = shelf.runs.get_mut(run) {
+                    kept.acts.insert(*act);
+                }
             }
         }
         Ok(Appended::Committed(head))

@@ -195,7 +195,10 @@ impl Files {
 
     /// The name of the log.
     fn origin(&self) -> Result<KeyName, StoreError> {
-        log::origin(&self.database.read(store_name)?)
+        match self.database.read(log::renamed)? {
+            Some(name) => name.parse().map_err(|_| self.database.corrupt("the name of the log is none")),
+            None => log::origin(&self.database.read(store_name)?),
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use nanohost_core::{
     Validity,
 };
 use nanohost_store::{
-    Appended, Batch, Conflict, Erases, Fence, Head, Journal as _, Logged, Records, RunRecord, SqliteStore,
-    StoreError, StoredAct, Taken,
+    Appended, Batch, Conflict, Effect, Erases, Fence, Head, Journal as _, Logged, Records, RunRecord,
+    SqliteStore, StoreError, StoredAct, Taken,
 };
 
 use crate::commands::own_trust;
@@ -21,7 +21,7 @@ use crate::failure::{Exit, Failure};
 use crate::fault;
 use crate::ledger;
 use crate::project::Places;
-use crate::{signing, store_failure};
+use crate::{outside, signing, store_failure};
 
 #[cfg(test)]
 mod tests;
@@ -114,9 +114,30 @@ impl<'s> Acts<'s> {
         Ok(())
     }
 
+    /// The position of the act that is sealed next.
+    pub fn next_seq(&self) -> u64 {
+        self.chain.next_seq()
+    }
+
+    /// Has the acts that are sealed do something to the store, with the commit of them.
+    pub fn effect(&mut self, effect: Effect) {
+        self.pending.effects.push(effect);
+    }
+
+    /// Puts everything sealed so far on disk, in the store and in the list outside of it, as
+    /// [`Acts::append`] does.
+    pub fn commit(&mut self, places: &Places) -> anyhow::Result<Option<RunId>> {
+        let held = self.append()?;
+        if held.is_none() {
+            outside::list(self.store, places)?;
+        }
+        Ok(held)
+    }
+
     /// Puts everything sealed so far on disk, in one transaction; nothing of it where a legal hold lies
-    /// on a run that values were to go of, which is then told.
-    pub fn commit(&mut self) -> anyhow::Result<Option<RunId>> {
+    /// on a run that values were to go of, which is then told. Not listed outside of the store yet: for
+    /// who does that next.
+    pub fn append(&mut self) -> anyhow::Result<Option<RunId>> {
         if self.pending.envelopes.is_empty() {
             return Ok(None);
         }
@@ -132,7 +153,8 @@ impl<'s> Acts<'s> {
     }
 }
 
-fn take(store: &SqliteStore, id: &RunId) -> anyhow::Result<Fence> {
+/// The chain of acts, for this process alone.
+pub fn take(store: &SqliteStore, id: &RunId) -> anyhow::Result<Fence> {
     let begin = Instant::now();
     loop {
         match store.take(id).map_err(store_failure)? {
@@ -143,7 +165,8 @@ fn take(store: &SqliteStore, id: &RunId) -> anyhow::Result<Fence> {
     }
 }
 
-fn taken() -> anyhow::Error {
+/// The failure where another process has it.
+pub fn taken() -> anyhow::Error {
     Failure::host(
         Diagnostic::error("store_busy", "another process is changing what this store did")
             .help("try again when the other process is done with the store"),
@@ -208,17 +231,22 @@ pub fn keys<S: Records + Logged>(
 
 /// Refuses to sign with a key that the acts of this store retired.
 pub fn refuse_retired<S: Records + Logged>(store: &S, id: &KeyId, places: &Places) -> anyhow::Result<()> {
-    match keys(store, &own_trust(places)?).map_err(store_failure)? {
-        Ok(keys) if keys.retired.contains_key(id) => Err(retired(id)),
-        Ok(_) => Ok(()),
-        // What does not verify may have retired it.
-        Err(bad) => Err(bad.failure()),
-    }
+    if is_retired(store, id, places)? { Err(retired(id)) } else { Ok(()) }
+}
+
+/// Whether the acts of this store retired a key. What does not verify may have, and is refused.
+pub fn is_retired<S: Records + Logged>(store: &S, id: &KeyId, places: &Places) -> anyhow::Result<bool> {
+    let keys = keys(store, &own_trust(places)?).map_err(store_failure)?.map_err(|bad| bad.failure())?;
+    Ok(keys.retired.contains_key(id))
 }
 
 fn retired(id: &KeyId) -> anyhow::Error {
     let message = format!("the key {id} was retired: nothing that it signs in this store counts any more");
-    let help = "let the key sign that followed it (`nanohost key show`); a run that the retired one began has to be started again";
+    let help = format!(
+        "let the key sign that followed it (`{0} key show`); a run that the retired one began cannot go on: \
+         `{0} cancel RUN --reason TEXT` ends it",
+        crate::console::program_name()
+    );
     Failure::host(Diagnostic::error("key_retired", message).help(help))
 }
 
@@ -235,7 +263,8 @@ pub fn followed<S: Records + Logged>(store: &S, trusted: &KeyTrust) -> Result<Tr
 
 /// How many acts the store recorded, and the last of them.
 pub fn head(store: &impl Records) -> Result<Head, StoreError> {
-    Ok(record(store)?.recorded)
+    let id = store.acts()?;
+    store.head(&id)?.ok_or(StoreError::Misuse { what: "a store without a chain of acts" })
 }
 
 fn record(store: &impl Records) -> Result<RunRecord, StoreError> {

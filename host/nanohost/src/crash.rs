@@ -383,7 +383,7 @@ fn an_erasure_survives_its_process_at_every_point() {
             (0, 1 + i64::from(machine.trace().erased() > 0)),
             "ended at point {at}, {keys}"
         );
-        let listed = fs::read_to_string(machine.path("config/erasures.log")).expect("it is listed outside");
+        let listed = fs::read_to_string(machine.path("config/acts.log")).expect("it is listed outside");
         assert_eq!(listed.lines().count(), 1, "ended at point {at}");
         if ended {
             break;

@@ -33,7 +33,7 @@ use crate::console::program_name;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::model::{Answered, Models, SCRIPTED};
-use crate::{store_failure, wait};
+use crate::{acts, store_failure, wait};
 use kv::{CommittedKv, KvLock};
 pub use outcome::{How, answers, ended, event, refusals, used};
 
@@ -391,7 +391,7 @@ impl<'a> Drive<'a> {
                 StepFailure::new(kind, Code::IDEMPOTENCY_HELD, retry).with_message(Slot::known(words.into()));
             return self.journal.record(&mut self.run, Event::Failed { place, failure }, Observed::default());
         };
-        let record = self.journal.store().load(&held.run).map_err(store_failure)?;
+        let record = acts::load(&**self.journal.store(), &held.run).map_err(store_failure)?;
         let trace = record.as_ref().and_then(|record| verify_record(record, &self.tools.trust).1);
         let output =
             trace.as_ref().and_then(|trace| self.recorded_output(trace, seq, call, held.place.is_some()));
@@ -585,7 +585,7 @@ pub fn left_by(
     if store.is_live(&held.run).map_err(store_failure)? {
         return Ok(None);
     }
-    let record = store.load(&held.run).map_err(store_failure)?;
+    let record = acts::load(store, &held.run).map_err(store_failure)?;
     let trace = record.and_then(|record| verify_record(&record, trust).1);
     let machine = trace.as_ref().and_then(|trace| trace.machine());
     // Evidence that does not verify says neither that nobody is left nor who may answer.

@@ -22,6 +22,7 @@ mod fault;
 pub mod governed;
 mod ledger;
 mod model;
+mod outside;
 mod prepare;
 mod project;
 mod reference;
@@ -35,10 +36,12 @@ mod unseen;
 mod wait;
 mod witness;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use nanohost_core::Diagnostic;
+use nanohost_core::log::KeyName;
 use nanohost_store::{
     LogHead, Logged as _, OpenOptions, SqliteReader, SqliteStore, StoreError, log_key, log_public_key,
 };
@@ -119,37 +122,51 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
     }
 }
 
-/// The store, opened for writing; this user's key signs the heads of its log.
+/// The store, opened for writing; this user's key signs the heads of its log. Acts that this store lacks
+/// are done again before anybody else sees it.
 fn open_store(places: &Places) -> anyhow::Result<SqliteStore> {
-    if log_public_key(&places.keys()).map_err(store_failure)?.is_none() && is_signed(places)? {
-        let message =
-            format!("the key of the log is not in {}, and its heads were signed", places.keys().display());
-        let help = "restore log.key.pem and log.pub.pem from their backup: under another key the log would be \
-                    another one; or begin another store with --store";
-        return Err(Failure::host(Diagnostic::error("log_key_missing", message).help(help)));
-    }
-    let key = log_key(&places.keys()).map_err(store_failure)?;
-    let open = || {
-        let store = SqliteStore::open(&places.store, &OpenOptions::default())?.signing_log_with(key)?;
-        // What a version without a log left is under a head from here on.
-        store.sign_log_head()?;
-        Ok(store)
-    };
-    let store = open().map_err(store_failure)?;
-    erasing::roll_forward(&store, places)?;
-    Ok(store)
+    opened(places).map(|(store, _)| store)
 }
 
-/// Whether the store is there and its log has a head that somebody signed.
-fn is_signed(places: &Places) -> anyhow::Result<bool> {
-    match SqliteReader::open(&places.store, &OpenOptions::default()) {
-        Ok(store) => {
-            let head = store.read_log(|log| log.head_text(LogHead::Signed)).map_err(store_failure)?;
-            Ok(head.is_some())
+/// As [`open_store`], with what was done again.
+fn opened(places: &Places) -> anyhow::Result<(SqliteStore, outside::CaughtUp)> {
+    let store = SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    let renamed = store.is_log_renamed().map_err(store_failure)?;
+    let folder = log_keys(&store.log_origin().map_err(store_failure)?, renamed, places);
+    if log_public_key(&folder).map_err(store_failure)?.is_none() {
+        let head = store.read_log(|log| log.head_text(LogHead::Signed)).map_err(store_failure)?;
+        if renamed || head.is_some() {
+            return Err(log_key_missing(&folder));
         }
-        Err(StoreError::NoStore { .. } | StoreError::Older { .. }) => Ok(false),
-        Err(error) => Err(store_failure(error)),
     }
+    let key = log_key(&folder).map_err(store_failure)?;
+    let store = store.signing_log_with(key).map_err(store_failure)?;
+    // What a version without a log left is under a head from here on.
+    store.sign_log_head().map_err(store_failure)?;
+    let caught_up = outside::settle(&store, places)?;
+    erasing::roll_forward(&store, places)?;
+    Ok((store, caught_up))
+}
+
+/// The store, opened to be read; refused where it lacks acts.
+fn read_store(places: &Places) -> anyhow::Result<SqliteReader> {
+    let reader = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    outside::agrees(&reader, places)?;
+    Ok(reader)
+}
+
+/// The folder with the key of a log: one for the first logs of all stores, and one for each that goes on
+/// under another name.
+fn log_keys(origin: &KeyName, renamed: bool, places: &Places) -> PathBuf {
+    let name = origin.as_str().rsplit('/').next().unwrap_or_default();
+    if renamed { places.keys().join("logs").join(name) } else { places.keys() }
+}
+
+fn log_key_missing(folder: &Path) -> anyhow::Error {
+    let message = format!("the key of the log is not in {}, and its heads were signed", folder.display());
+    let help = "restore log.key.pem and log.pub.pem from their backup: under another key the log would be \
+                another one; or begin another store with --store";
+    Failure::host(Diagnostic::error("log_key_missing", message).help(help))
 }
 
 /// What the store says, for the user.

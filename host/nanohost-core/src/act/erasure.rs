@@ -19,6 +19,14 @@ pub struct Erasure {
     /// How many key-value entries that the run had written went with them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub key_values: u64,
+    /// Whether the run went whole: all its values but documents, its key-value entries, however many
+    /// these were, and a request to stop it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub whole: bool,
+    /// Whether the run's evidence did not verify when this was done, so that what was erased is what the
+    /// store held of it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub damaged: bool,
     /// On what basis.
     pub basis: Basis,
     /// Who agreed, as whoever did it says.
@@ -31,6 +39,11 @@ pub struct Erasure {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
 fn is_zero(count: &u64) -> bool {
     *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_not(said: &bool) -> bool {
+    !*said
 }
 
 impl Erasure {

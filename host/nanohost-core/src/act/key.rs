@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Act;
 use super::read::OpenedAct;
+use crate::log::KeyName;
 use crate::{Commitment, KeyId, PublicKey, TrustRoot};
 
 /// That the keys which sign were changed.
@@ -58,11 +59,14 @@ pub(crate) struct Succession {
     /// The key that has to accept, and the one that introduced it.
     introduced: Option<(KeyId, KeyId)>,
     retired: Vec<KeyId>,
+    /// The log that the acts so far lead to, where one of them says so.
+    log: Option<KeyName>,
 }
 
 impl Succession {
     pub(crate) fn new(trust: &TrustRoot) -> Self {
-        Self { trust: trust.clone(), before: BTreeMap::new(), introduced: None, retired: Vec::new() }
+        let (before, retired) = (BTreeMap::new(), Vec::new());
+        Self { trust: trust.clone(), before, introduced: None, retired, log: None }
     }
 
     /// The keys that may sign.
@@ -74,7 +78,16 @@ impl Succession {
     pub(crate) fn follow(&mut self, act: &OpenedAct) -> Result<(), &'static str> {
         let key = match &act.predicate.act {
             Act::Key(key) => Some(key),
-            Act::Erasure(_) => None,
+            Act::Log(log) => {
+                let (before, after) = (log.from.origin.clone(), log.to.name().clone());
+                if self.log.replace(after).is_some_and(|led| led != before) {
+                    return Err(
+                        "the log that it goes on from is not the one that the acts before it lead to",
+                    );
+                }
+                None
+            }
+            Act::Erasure(_) | Act::Hold(_) | Act::Ending(_) => None,
         };
         match (self.introduced.take(), key) {
             (Some((new, old)), Some(KeyAct { change: KeyChange::Accepted, key, .. }))
@@ -166,7 +179,7 @@ impl KeyChanges {
                 Act::Key(KeyAct { change: KeyChange::Retired, key, .. }) => {
                     changes.retired.entry(*key).or_insert(seq);
                 }
-                Act::Key(_) | Act::Erasure(_) => {}
+                Act::Key(_) | Act::Erasure(_) | Act::Hold(_) | Act::Ending(_) | Act::Log(_) => {}
             }
         }
         changes

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::key::Succession;
-use super::{ACT_TYPE, Act, ActPredicate, beginning, name};
+use super::{ACT_TYPE, ActPredicate, beginning, name};
 use crate::dsse::Unverified;
 use crate::envelope::{MAX_PAYLOAD, OpenError, STATEMENT_TYPE, Statement, SubjectDigest};
 use crate::export::{Content, Role};
@@ -77,11 +77,7 @@ impl OpenedAct {
             }
         }
         predicate.act.check().map_err(no_act)?;
-        let named = match &predicate.act {
-            Act::Erasure(erasure) => BTreeMap::from([(Role::REASON, erasure.reason)]),
-            Act::Key(key) => BTreeMap::from([(Role::REASON, key.reason)]),
-        };
-        if named != commitments {
+        if commitments != BTreeMap::from([(Role::REASON, *predicate.act.reason())]) {
             return Err(no_act("its commitments are not its subjects"));
         }
         if (predicate.chain.seq == 0) != predicate.chain.prev.is_none() {

@@ -37,7 +37,15 @@ fn seal(chain: &mut ActChain, millis: i64, refs: Vec<ValueRef>) -> Result<Vec<u8
         (Role::REASON, "she asked"),
         |reason| {
             let approver = Some(who.clone());
-            Act::Erasure(Erasure { refs, key_values: 0, basis: Basis::Request, approver, reason })
+            Act::Erasure(Erasure {
+                refs,
+                key_values: 0,
+                whole: false,
+                damaged: false,
+                basis: Basis::Request,
+                approver,
+                reason,
+            })
         },
     )?;
     Ok(sealed.bytes)
@@ -75,7 +83,15 @@ fn the_words_are_content_and_not_in_the_envelope() {
     let sealed = chain
         .seal(Timestamp::from_millis(1), &who, salt, (Role::REASON, "Mira asked"), |reason| {
             let refs = vec![value(1, 0, "input")];
-            Act::Erasure(Erasure { refs, key_values: 2, basis: Basis::Objection, approver: None, reason })
+            Act::Erasure(Erasure {
+                refs,
+                key_values: 2,
+                whole: false,
+                damaged: false,
+                basis: Basis::Objection,
+                approver: None,
+                reason,
+            })
         })
         .expect("an act");
     let [content] = sealed.contents.as_slice() else { panic!("one value") };

@@ -229,8 +229,13 @@ impl Chain {
     ///
     /// `None` where the key is not the one that signed the run so far.
     pub fn reopen(trace: &crate::trace::Trace, principal: &str, signer: Arc<Signer>) -> Option<Self> {
+        (signer.public().key_id() == trace.key()).then(|| Self::to_end(trace, principal, signer))
+    }
+
+    /// The same for a key that only ends the run, by an act that says so.
+    pub fn to_end(trace: &crate::trace::Trace, principal: &str, signer: Arc<Signer>) -> Self {
         let (first, last) = trace.ends();
-        (signer.public().key_id() == first.key).then(|| Self {
+        Self {
             signer,
             run: first.predicate.run.id.clone(),
             principal: principal.to_owned(),
@@ -240,7 +245,7 @@ impl Chain {
             first: Some(first.digest),
             prev: Some(last.digest),
             state: last.predicate.run.state,
-        })
+        }
     }
 
     /// Binds all later envelopes to the capability table.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::check::{CheckName, Fault};
+use super::ended::Ended;
 use crate::envelope::{Kind, Opened, initial_state, state_after};
 use crate::{Digest, KeyId, RunId, Timestamp};
 
@@ -79,8 +80,13 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// The first envelope, or the next one.
-    pub(super) fn next(chain: &mut Option<Self>, at: usize, opened: &Opened) -> Result<(), Fault> {
+    /// The first envelope, or the next one. `ended`: who may end the run in place of its own key.
+    pub(super) fn next(
+        chain: &mut Option<Self>,
+        at: usize,
+        opened: &Opened,
+        ended: &mut Ended,
+    ) -> Result<(), Fault> {
         let fault = |message: &str| Err(Fault::tampered(CheckName::Chain, at, message.to_owned()));
         let predicate = &opened.predicate;
         let run = &predicate.run;
@@ -107,8 +113,17 @@ impl Chain {
         if run.prev != prev {
             return fault("it names another envelope as the one before it");
         }
-        if run.program != chain.program || opened.anchor != anchor || opened.key != chain.key {
+        if run.program != chain.program || opened.anchor != anchor {
             return fault("it belongs to another program, beginning or key");
+        }
+        if opened.key != chain.key {
+            if !ended.admits(at, opened, chain.key, chain.prev) {
+                return fault("it belongs to another program, beginning or key");
+            }
+            chain.key = opened.key;
+        }
+        if !ended.allows(opened) {
+            return fault("it does more than to end the run, whose own key did not sign it");
         }
         if predicate.kind == Kind::Plan {
             chain.plan = run.plan;

@@ -1,10 +1,12 @@
-//! Erasures as a check of one run: each value that is gone was given up by an act that a trusted key
-//! signed, and none that was given up is here. Knows no store: whoever has the acts hands them over.
+//! What acts say of one run. Erasures are a check of it: each value that is gone was given up by an act
+//! that a trusted key signed, and none that was given up is here. Holds that lie on it are told, and who
+//! may end it is handed on. Knows no store: whoever has the acts hands them over.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{CheckName, Fault, FaultKind, Report};
-use crate::act::{Act, OpenedAct, Succession, beginning};
+use super::ended::{Ended, MayEnd};
+use crate::act::{Act, HoldAct, HoldChange, OpenedAct, Succession, beginning};
 use crate::dsse::Unverified;
 use crate::envelope::{OpenError, Opened};
 use crate::export::Role;
@@ -26,7 +28,11 @@ pub(super) struct Erased {
     last: Option<OpenedAct>,
     /// Who may sign, as the acts so far say.
     succession: Option<Succession>,
-    /// The acts that erased something, each with its key and with those whose runs the key could speak
+    /// The acts by which nothing was kept of a run that did not verify then.
+    damaged: BTreeSet<u64>,
+    /// The holds that lie on it.
+    holds: BTreeSet<u64>,
+    /// The acts about the run, each with its key and with those whose runs the key could speak
     /// for then; `None`: anybody's.
     by: Vec<(u64, KeyId, Option<BTreeSet<KeyId>>)>,
 }
@@ -34,12 +40,18 @@ pub(super) struct Erased {
 impl Erased {
     /// The next act that bears on the run, or on the keys by which others do: all of them come before its
     /// envelopes.
-    pub(super) fn add(&mut self, bytes: &[u8], run: &RunId, trust: &TrustRoot) -> Result<(), Fault> {
+    pub(super) fn add(
+        &mut self,
+        bytes: &[u8],
+        run: &RunId,
+        trust: &TrustRoot,
+        ended: &mut Ended,
+    ) -> Result<(), Fault> {
         let succession = self.succession.get_or_insert_with(|| Succession::new(trust));
         let act = open(bytes, succession.trust())?;
         if trust.is_named_only() && trust.of_acts(&act.key).is_none() {
             return Err(untrusted(format!(
-                "the act of an erasure: signed by key {}, which is not trusted",
+                "an act about the run: signed by key {}, which is not trusted",
                 act.key
             )));
         }
@@ -65,15 +77,36 @@ impl Erased {
         if let Err(why) = succession.follow(&act) {
             return Err(tampered(format!("act {seq}: {why}")));
         }
-        if let Act::Erasure(erasure) = &act.predicate.act {
-            for value in &erasure.refs {
-                if value.run != *run {
-                    return wrong("is about another run");
+        match &act.predicate.act {
+            Act::Key(_) => {}
+            about if about.run() != Some(run) => return wrong("is about another run, or about none"),
+            Act::Erasure(erasure) => {
+                for value in &erasure.refs {
+                    let place = (usize::try_from(value.seq).unwrap_or(usize::MAX), value.role.clone());
+                    // What a store held of damaged evidence need not be what that commits to.
+                    if !erasure.damaged {
+                        self.unmet.insert(place.clone());
+                    }
+                    self.refs.entry(place).or_insert(seq);
                 }
-                let place = (usize::try_from(value.seq).unwrap_or(usize::MAX), value.role.clone());
-                self.unmet.insert(place.clone());
-                self.refs.entry(place).or_insert(seq);
+                if erasure.damaged {
+                    self.damaged.insert(seq);
+                }
             }
+            Act::Hold(HoldAct { change: HoldChange::Laid, hold, .. }) => {
+                self.holds.insert(*hold);
+            }
+            Act::Hold(HoldAct { change: HoldChange::Ended, hold, .. }) => {
+                self.holds.remove(hold);
+            }
+            Act::Ending(ending) => {
+                if succession.speaks_for(&act.key, &ending.key) {
+                    ended.add(MayEnd::of(&act, ending));
+                }
+            }
+            Act::Log(_) => return wrong("is about no run"),
+        }
+        if !matches!(act.predicate.act, Act::Key(_)) {
             self.by.push((seq, act.key, succession.spoken_for(&act.key)));
         }
         self.last = Some(act);
@@ -86,7 +119,7 @@ impl Erased {
         match self.by.iter().find(|(_, _, of)| !may(of)) {
             None => Ok(()),
             Some((seq, key, _)) => Err(untrusted(format!(
-                "act {seq} erases from a run of {signer} and is signed by {key}, which neither took over from that key \
+                "act {seq} is about a run of {signer} and is signed by {key}, which neither took over from that key \
                  nor has the role to sign acts about any run"
             ))),
         }
@@ -166,20 +199,29 @@ impl Erased {
     /// What is said of it where nothing is wrong.
     pub(super) fn detail(&self) -> String {
         let acts: BTreeSet<u64> = self.refs.values().copied().collect();
-        match (self.refs.len(), acts.len()) {
+        let mut detail = match (self.refs.len(), acts.len()) {
             (0, _) => "none is told of".to_owned(),
             (values, 1) => format!("consistent: {values} values are gone, by 1 act"),
             (values, acts) => format!("consistent: {values} values are gone, by {acts} acts"),
+        };
+        if !self.damaged.is_empty() {
+            detail.push_str("; the run's evidence did not verify when they went");
         }
+        match self.holds.len() {
+            0 => {}
+            1 => detail.push_str("; a legal hold lies on the run"),
+            holds => detail.push_str(&format!("; {holds} legal holds lie on the run")),
+        }
+        detail
     }
 }
 
 fn open(bytes: &[u8], trust: &TrustRoot) -> Result<OpenedAct, Fault> {
     OpenedAct::open(bytes, trust).map_err(|error| match error {
         OpenError::Untrusted(_) if !crate::dsse::signed_by_any(bytes, trust) => {
-            untrusted(format!("the act of an erasure: {error}"))
+            untrusted(format!("an act about the run: {error}"))
         }
-        error => tampered(format!("the act of an erasure: {error}")),
+        error => tampered(format!("an act about the run: {error}")),
     })
 }
 
@@ -209,7 +251,7 @@ pub fn check_acts(
         let Ok(key) = Unverified::parse(act).map(|act| act.key_id()) else { continue };
         let head = match proof.map(|proof| proof.checkpoint.text().parse::<Checkpoint>()) {
             Some(Err(error)) => {
-                let message = format!("the act of an erasure is not shown to stand in the log: {error}");
+                let message = format!("an act about the run is not shown to stand in the log: {error}");
                 return report.fail(tampered(message));
             }
             head => head.and_then(Result::ok),
@@ -217,7 +259,7 @@ pub fn check_acts(
         let place = match (proof, head.and_then(|head| log(&head.origin))) {
             (Some(proof), Some(log)) => {
                 if let Err(error) = proof.check(act, &log) {
-                    let message = format!("the act of an erasure is not shown to stand in the log: {error}");
+                    let message = format!("an act about the run is not shown to stand in the log: {error}");
                     return report.fail(tampered(message));
                 }
                 Some(proof.index)
@@ -235,10 +277,10 @@ pub fn check_acts(
         if validity != Validity::ALL && !place.is_some_and(|place| validity.holds(place)) {
             return report.fail(untrusted(match place {
                 Some(place) => format!(
-                    "the act of an erasure is signed by {key}, which does not count for entry {place} of the log"
+                    "an act about the run is signed by {key}, which does not count for entry {place} of the log"
                 ),
                 None => format!(
-                    "the act of an erasure is signed by {key}, which counts for a part of the log only, and nothing \
+                    "an act about the run is signed by {key}, which counts for a part of the log only, and nothing \
                      shows where the act stands"
                 ),
             }));

@@ -5,6 +5,7 @@
 use super::Trace;
 use super::chain::{Chain, Sequence};
 use super::check::{CheckName, Fault, FaultKind, Report, RunState};
+use super::ended::Ended;
 use super::erased::Erased;
 use super::path::{Admitted, Path};
 use crate::dsse;
@@ -30,6 +31,8 @@ pub struct Reach {
     pub last: Vec<u8>,
     /// The digest of the one that was [watched](Verifier::watch), where it is here.
     pub watched: Option<Digest>,
+    /// Where another key ended the run: the number and bytes of the last envelope that its own key signed.
+    pub own: Option<(u64, Vec<u8>)>,
 }
 
 impl Reach {
@@ -40,8 +43,17 @@ impl Reach {
             envelopes: envelopes.len() as u64,
             last: envelopes.last().cloned().unwrap_or_default(),
             watched: watched.map(|bytes| Digest::of(bytes)),
+            own: last_own(envelopes),
         }
     }
+}
+
+/// The last envelope that the key of the first one signed, where that is not the last.
+fn last_own(envelopes: &[Vec<u8>]) -> Option<(u64, Vec<u8>)> {
+    let key = |bytes: &Vec<u8>| dsse::Unverified::parse(bytes).ok().map(|envelope| envelope.key_id());
+    let own = key(envelopes.first()?)?;
+    let at = envelopes.iter().rposition(|bytes| key(bytes) == Some(own))?;
+    (at + 1 < envelopes.len()).then(|| (at as u64, envelopes[at].clone()))
 }
 
 /// What a verification came to.
@@ -87,6 +99,7 @@ pub struct Verifier<'t> {
     path: Path,
     reach: Reach,
     erased: Erased,
+    ended: Ended,
     /// The envelope that went by last, and its values so far.
     current: Option<(Opened, Disclosed)>,
     /// How many values are here; how many are not, and how many of those serve only to go on.
@@ -127,6 +140,7 @@ impl<'t> Verifier<'t> {
             path: Path::Unopened,
             reach: Reach::default(),
             erased: Erased::default(),
+            ended: Ended::default(),
             current: None,
             counts: Counts::default(),
             envelopes: Vec::new(),
@@ -150,7 +164,7 @@ impl<'t> Verifier<'t> {
         if !self.matters(Stage::Erasures) {
             return false;
         }
-        match self.erased.add(bytes, &self.run, self.trust) {
+        match self.erased.add(bytes, &self.run, self.trust, &mut self.ended) {
             Ok(()) => true,
             Err(fault) => {
                 self.fail(Stage::Erasures, fault);
@@ -182,7 +196,7 @@ impl<'t> Verifier<'t> {
             self.fail(Stage::Sequence, fault);
         }
         if self.matters(Stage::Chain)
-            && let Err(fault) = Chain::next(&mut self.chain, at, &opened)
+            && let Err(fault) = Chain::next(&mut self.chain, at, &opened, &mut self.ended)
         {
             self.fail(Stage::Chain, fault);
         }
@@ -309,13 +323,14 @@ impl<'t> Verifier<'t> {
     }
 
     fn verdict(self) -> Verified {
-        let Self { run, fault, counts, end, path, reach, erased, envelopes, values, keep, .. } = self;
+        let Self { run, fault, counts, end, path, reach, erased, ended, envelopes, values, keep, .. } = self;
         let count = usize::try_from(reach.envelopes).unwrap_or(usize::MAX);
         let closed = end.closed.is_some();
         let mut report = Report::new(run.clone(), count);
         let passed = |stage: Stage| fault.as_ref().is_none_or(|(first, _)| stage < *first);
         if passed(Stage::Envelopes) {
-            report.pass(CheckName::Signatures, format!("{count} envelopes"));
+            let by = ended.detail().unwrap_or_default();
+            report.pass(CheckName::Signatures, format!("{count} envelopes{by}"));
             report.pass(CheckName::Canonical, "every payload is in its one form");
         }
         if passed(Stage::Sequence) {

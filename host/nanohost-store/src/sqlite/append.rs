@@ -239,7 +239,7 @@ fn write(
     if let Some(phase) = &batch.phase {
         write_phase(tx, run, phase)?;
     }
-    erase::give_up(tx, &batch.erases)?;
+    erase::take_effect(tx, batch)?;
     Ok(Ok(()))
 }
 

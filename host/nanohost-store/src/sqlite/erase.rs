@@ -4,14 +4,15 @@
 
 use std::collections::BTreeSet;
 
-use nanohost_core::{RunId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _};
+use nanohost_core::act::HeldOn;
+use nanohost_core::{Digest, RunId, Timestamp};
+use rusqlite::Connection;
 
 use super::read::{count, ident};
-use super::{HasShelf, SqliteStore};
-use crate::batch::Erases;
+use super::{HasShelf, SqliteStore, log};
+use crate::batch::{Batch, Effect, Erases};
 use crate::error::StoreError;
-use crate::hold::{Hold, HoldOn, Holds};
+use crate::hold::{Hold, Holds, LaidHold};
 use crate::journal::{Fence, Subject};
 use crate::keyring::{KeyedHash, Sealed};
 use crate::record::StoredAct;
@@ -47,7 +48,7 @@ pub(super) fn held(conn: &Connection, erases: &[Erases]) -> rusqlite::Result<Opt
 }
 
 /// Gives values up: from the commit of this on they are erased for every reader.
-pub(super) fn give_up(conn: &Connection, erases: &[Erases]) -> rusqlite::Result<()> {
+fn give_up(conn: &Connection, erases: &[Erases]) -> rusqlite::Result<()> {
     let mut tombstone =
         conn.prepare_cached("INSERT OR IGNORE INTO erased (run, seq, role, act) VALUES (?1, ?2, ?3, ?4)")?;
     let mut key = conn.prepare_cached(
@@ -55,6 +56,10 @@ pub(super) fn give_up(conn: &Connection, erases: &[Erases]) -> rusqlite::Result<
          SELECT data_key, run, seq, role FROM content WHERE run = ?1 AND seq = ?2 AND role = ?3",
     )?;
     for Erases { act, values, rest_of } in erases {
+        let mut bears = conn.prepare_cached("INSERT OR IGNORE INTO act_on (run, act) VALUES (?1, ?2)")?;
+        for run in values.iter().map(|value| &value.run).chain(rest_of).collect::<BTreeSet<_>>() {
+            bears.execute((run.as_str(), *act as i64))?;
+        }
         for value in values {
             let place = (value.run.as_str(), value.seq as i64, value.role.as_str());
             tombstone.execute((place.0, place.1, place.2, *act as i64))?;
@@ -72,6 +77,48 @@ pub(super) fn give_up(conn: &Connection, erases: &[Erases]) -> rusqlite::Result<
     Ok(())
 }
 
+/// What the acts of a batch do.
+pub(super) fn take_effect(conn: &Connection, batch: &Batch) -> rusqlite::Result<()> {
+    give_up(conn, &batch.erases)?;
+    for effect in &batch.effects {
+        match effect {
+            Effect::Bears { act, run } => {
+                conn.prepare_cached("INSERT OR IGNORE INTO act_on (run, act) VALUES (?1, ?2)")?
+                    .execute((run.as_str(), *act as i64))?;
+            }
+            Effect::Lay(LaidHold { id, on, since, principal, reason }) => {
+                let (run, subject) = match on {
+                    HeldOn::Run(run) => (Some(run.as_str()), None),
+                    HeldOn::Subject(subject) => (None, Some(subject.as_bytes())),
+                };
+                conn.prepare_cached(
+                    "INSERT INTO hold (id, run, subject, since, principal, data_key, sealed) \
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                )?
+                .execute((
+                    *id as i64,
+                    run,
+                    subject,
+                    since.as_millis(),
+                    principal,
+                    reason.key,
+                    &reason.bytes,
+                ))?;
+            }
+            Effect::End { hold } => {
+                let id = *hold as i64;
+                conn.prepare_cached(
+                    "INSERT OR IGNORE INTO erasing (data_key) SELECT data_key FROM hold WHERE id = ?1",
+                )?
+                .execute([id])?;
+                conn.prepare_cached("DELETE FROM hold WHERE id = ?1")?.execute([id])?;
+            }
+            Effect::Log { origin } => log::rename(conn, origin)?,
+        }
+    }
+    Ok(())
+}
+
 /// The values of a run that acts have erased.
 pub(super) fn tombstones(conn: &Connection, run: &RunId) -> rusqlite::Result<BTreeSet<(u64, String)>> {
     conn.prepare_cached("SELECT seq, role FROM erased WHERE run = ?1")?
@@ -79,12 +126,12 @@ pub(super) fn tombstones(conn: &Connection, run: &RunId) -> rusqlite::Result<BTr
         .collect()
 }
 
-/// The acts that erased something of a run.
+/// The acts that bear on a run.
 pub(super) fn acts_on(conn: &Connection, run: &RunId) -> rusqlite::Result<Vec<StoredAct>> {
     conn.prepare_cached(
         "SELECT e.seq, e.bytes FROM envelope e \
          WHERE e.run = (SELECT CAST(value AS TEXT) FROM meta WHERE name = 'acts') \
-         AND e.seq IN (SELECT act FROM erased WHERE run = ?1) ORDER BY e.seq",
+         AND e.seq IN (SELECT act FROM act_on WHERE run = ?1) ORDER BY e.seq",
     )?
     .query_map([run.as_str()], |row| Ok(StoredAct { seq: count(row, 0)?, envelope: row.get(1)? }))?
     .collect()
@@ -155,55 +202,37 @@ impl SqliteStore {
         Ok(Purge::Done)
     }
 
-    /// Adds a legal hold; its number.
+    /// The number of the next legal hold, for the owner of the chain of acts.
     ///
     /// # Errors
-    /// Where the store or its keys cannot be read or written.
-    pub fn add_hold(
-        &self,
-        on: &HoldOn,
-        principal: &str,
-        since: Timestamp,
-        reason: &str,
-    ) -> Result<u64, StoreError> {
-        let mut files = self.shelf.files();
-        let files = &mut *files;
-        let (run, subject) = match on {
-            HoldOn::Run(run) => (Some(run.as_str()), None),
-            HoldOn::Subject(subject) => (None, Some(files.keyring()?.subject(subject)?)),
-        };
-        let missing = || StoreError::VaultKeyMissing { path: files.keys_path.clone() };
-        let keyring = files.keyring.as_mut().ok_or_else(missing)?;
-        let sealed = keyring.seal_apart(HOLDS, &hold_place(since), reason.as_bytes())?;
-        files.database.write(|tx| {
-            tx.prepare_cached(
-                "INSERT INTO hold (run, subject, since, principal, data_key, sealed) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+    /// Where the store cannot be read.
+    pub fn next_hold(&self, _acts: &Fence) -> Result<u64, StoreError> {
+        self.shelf.files().database.read(|conn| {
+            conn.prepare_cached(
+                "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'hold'), 0) + 1",
             )?
-            .query_row((run, subject, since.as_millis(), principal, sealed.key, &sealed.bytes), |row| {
-                count(row, 0)
-            })
+            .query_row([], |row| count(row, 0))
         })
     }
 
-    /// Removes a legal hold; whether there was one of that number.
+    /// A legal hold, ready for a batch.
     ///
     /// # Errors
-    /// Where the store or its keys cannot be read or written.
-    pub fn remove_hold(&self, id: u64) -> Result<bool, StoreError> {
+    /// Where the keys cannot be written.
+    pub fn sealed_hold(
+        &self,
+        id: u64,
+        on: HeldOn,
+        since: Timestamp,
+        principal: &str,
+        reason: &str,
+    ) -> Result<LaidHold, StoreError> {
         let mut files = self.shelf.files();
         let files = &mut *files;
-        let Ok(id) = i64::try_from(id) else { return Ok(false) };
-        let key: Option<i64> = files.database.write(|tx| {
-            tx.prepare_cached("DELETE FROM hold WHERE id = ?1 RETURNING data_key")?
-                .query_row([id], |row| row.get(0))
-                .optional()
-        })?;
         let missing = || StoreError::VaultKeyMissing { path: files.keys_path.clone() };
-        if let Some(key) = key {
-            files.keyring.as_mut().ok_or_else(missing)?.destroy(&[key])?;
-        }
-        Ok(key.is_some())
+        let keyring = files.keyring.as_mut().ok_or_else(missing)?;
+        let reason = keyring.seal_apart(HOLDS, &hold_place(since), reason.as_bytes())?;
+        Ok(LaidHold { id, on, since, principal: principal.to_owned(), reason })
     }
 }
 
@@ -216,21 +245,29 @@ fn hold_place(since: Timestamp) -> Vec<u8> {
 
 struct HoldRow {
     id: u64,
-    run: Option<RunId>,
+    on: HeldOn,
+    runs: u64,
     since: Timestamp,
     principal: String,
     reason: Sealed,
 }
 
 fn hold_rows(conn: &Connection, which: &str, run: Option<&RunId>) -> rusqlite::Result<Vec<HoldRow>> {
-    let select =
-        format!("SELECT id, run, since, principal, data_key, sealed FROM hold WHERE {which} ORDER BY id");
+    let select = format!(
+        "SELECT id, run, since, principal, data_key, sealed, subject, \
+             (SELECT count(*) FROM run r WHERE r.id = hold.run OR r.subject = hold.subject) \
+             FROM hold WHERE {which} ORDER BY id"
+    );
     conn.prepare_cached(&select)?
         .query_map([run.map(RunId::as_str)], |row| {
             let held: Option<String> = row.get(1)?;
             Ok(HoldRow {
                 id: count(row, 0)?,
-                run: held.map(|_| ident(row, 1)).transpose()?,
+                on: match held {
+                    Some(_) => HeldOn::Run(ident(row, 1)?),
+                    None => HeldOn::Subject(Digest::from_bytes(row.get(6)?)),
+                },
+                runs: count(row, 7)?,
                 since: Timestamp::from_millis(row.get(2)?),
                 principal: row.get(3)?,
                 reason: Sealed { key: row.get(4)?, bytes: row.get(5)? },
@@ -242,11 +279,11 @@ fn hold_rows(conn: &Connection, which: &str, run: Option<&RunId>) -> rusqlite::R
 fn read_holds(store: &impl HasShelf, which: &str, run: Option<&RunId>) -> Result<Vec<Hold>, StoreError> {
     let files = store.shelf().files();
     let rows = files.database.read(|conn| hold_rows(conn, which, run))?;
-    let opened = rows.into_iter().map(|HoldRow { id, run, since, principal, reason }| {
+    let opened = rows.into_iter().map(|HoldRow { id, on, runs, since, principal, reason }| {
         let changed = || files.database.corrupt(format!("the reason of hold {id} was changed"));
         let plain = files.keyring()?.open_sealed(&hold_place(since), &reason)?.map_err(|_| changed())?;
         let reason = String::from_utf8(plain.to_vec()).map_err(|_| changed())?;
-        Ok(Hold { id, run, since, principal, reason })
+        Ok(Hold { id, on, runs, since, principal, reason })
     });
     opened.collect()
 }
@@ -258,6 +295,10 @@ impl<T: HasShelf> Holds for T {
 
     fn holds_on(&self, run: &RunId) -> Result<Vec<Hold>, StoreError> {
         read_holds(self, "run = ?1 OR subject = (SELECT subject FROM run WHERE id = ?1)", Some(run))
+    }
+
+    fn subject_hash(&self, subject: &Subject) -> Result<Digest, StoreError> {
+        self.shelf().files().keyring()?.subject(subject).map(Digest::from_bytes)
     }
 
     fn runs_of(&self, subject: &Subject) -> Result<Vec<RunId>, StoreError> {

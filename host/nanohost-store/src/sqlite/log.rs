@@ -22,7 +22,26 @@ pub(super) fn origin(store: &StoreName) -> Result<KeyName, StoreError> {
     format!("nanohost-log/{digits}").parse().map_err(|_| StoreError::Misuse { what: "a log without a name" })
 }
 
+/// The name under which the log goes on, where it does not have its first name any more.
+pub(super) fn renamed(conn: &Connection) -> rusqlite::Result<Option<String>> {
+    conn.query_row("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'log'", [], |row| row.get(0)).optional()
+}
+
+/// Lets the log go on under another name. What witnesses signed was of the old one.
+pub(super) fn rename(conn: &Connection, origin: &KeyName) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT OR REPLACE INTO meta (name, value) VALUES ('log', ?1)",
+        [origin.as_str().as_bytes()],
+    )?;
+    conn.execute("DELETE FROM log_head WHERE name = ?1", [LogHead::Witnessed.as_str()]).map(drop)
+}
+
 impl SqliteStore {
+    /// Signs heads under another name and key from now on: those of the commit that renames the log too.
+    pub fn sign_log_as(&self, signer: NoteSigner) {
+        self.shelf.files().log_key = Some(signer);
+    }
+
     /// The same store, whose log's heads are signed by this key from now on, in the transaction of
     /// each commit. Without one the log grows all the same, and its last head is an older one.
     ///
@@ -99,6 +118,10 @@ impl SqliteStore {
 impl<T: HasShelf> Logged for T {
     fn log_origin(&self) -> Result<KeyName, StoreError> {
         self.shelf().files().origin()
+    }
+
+    fn is_log_renamed(&self) -> Result<bool, StoreError> {
+        self.shelf().files().database.read(|conn| Ok(renamed(conn)?.is_some()))
     }
 
     fn read_log<R>(

@@ -65,6 +65,15 @@ impl<T: HasShelf> Records for T {
         Ok(Some(RunRecord { summary: self.shelf().summary(row)?, recorded, envelopes, contents, acts }))
     }
 
+    fn head(&self, run: &RunId) -> Result<Option<Head>, StoreError> {
+        self.shelf().files().database.read(|conn| {
+            conn.prepare_cached(&format!("SELECT {RUN_COLUMNS} FROM run WHERE id = ?1"))?
+                .query_row([run.as_str()], run_row)
+                .optional()
+                .map(|row| row.map(|row| row.head))
+        })
+    }
+
     fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         let rows = self.shelf().files().database.read(|conn| {
             let select =

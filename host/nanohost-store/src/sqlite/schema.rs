@@ -8,9 +8,35 @@ use crate::database::{Earlier, Schema};
 use crate::keyring::StoreName;
 use crate::seal;
 
-/// Version 5. The texts are compared with the database's own at every opening.
+/// Version 6. The texts are compared with the database's own at every opening.
 pub(super) const SCHEMA: Schema = Schema {
     application_id: 0x6e68_7374,
+    version: 6,
+    statements: &[
+        META,
+        COUNTER,
+        RUN,
+        RUN_OPENED,
+        ENVELOPE,
+        CONTENT,
+        KV,
+        IDEMPOTENCY,
+        START_KEY,
+        RESUME_TOKEN,
+        STOP_REQUEST,
+        LOG_ENTRY,
+        LOG_NODE,
+        LOG_HEAD,
+        ERASED,
+        ERASING,
+        HOLD,
+        ACT_ON,
+    ],
+    earlier: &[VERSION_5, VERSION_4, VERSION_3, VERSION_2, VERSION_1],
+};
+
+/// Without what acts bear on.
+pub(super) const VERSION_5: Earlier = Earlier {
     version: 5,
     statements: &[
         META,
@@ -31,7 +57,8 @@ pub(super) const SCHEMA: Schema = Schema {
         ERASING,
         HOLD,
     ],
-    earlier: &[VERSION_4, VERSION_3, VERSION_2, VERSION_1],
+    upgrade: &[ACT_ON],
+    fill: bear_on_what_they_erased,
 };
 
 /// Without acts, subjects, erasures and legal holds.
@@ -53,7 +80,7 @@ pub(super) const VERSION_4: Earlier = Earlier {
         LOG_NODE,
         LOG_HEAD,
     ],
-    upgrade: &[SUBJECTS_OF_RUNS, ERASED, ERASING, HOLD],
+    upgrade: &[SUBJECTS_OF_RUNS, ERASED, ERASING, HOLD, ACT_ON],
     fill: begin_acts,
 };
 
@@ -73,7 +100,7 @@ pub(super) const VERSION_3: Earlier = Earlier {
         RESUME_TOKEN,
         STOP_REQUEST,
     ],
-    upgrade: &[LOG_ENTRY, LOG_NODE, LOG_HEAD, SUBJECTS_OF_RUNS, ERASED, ERASING, HOLD],
+    upgrade: &[LOG_ENTRY, LOG_NODE, LOG_HEAD, SUBJECTS_OF_RUNS, ERASED, ERASING, HOLD, ACT_ON],
     fill: begin_log_and_acts,
 };
 
@@ -104,6 +131,7 @@ pub(super) const VERSION_2: Earlier = Earlier {
         ERASED,
         ERASING,
         HOLD,
+        ACT_ON,
     ],
     fill: begin_log_and_acts,
 };
@@ -136,6 +164,7 @@ pub(super) const VERSION_1: Earlier = Earlier {
         ERASED,
         ERASING,
         HOLD,
+        ACT_ON,
     ],
     fill: begin_log_and_acts,
 };
@@ -309,11 +338,21 @@ const HOLD: &str = "CREATE TABLE hold (\
     sealed BLOB NOT NULL, \
     CHECK ((run IS NULL) <> (subject IS NULL))) STRICT";
 
+/// Which acts bear on which runs: where to look, and no proof of it. A run that an act names need not be here.
+const ACT_ON: &str = "CREATE TABLE act_on (\
+    run TEXT NOT NULL, \
+    act INTEGER NOT NULL CHECK (act >= 0), \
+    PRIMARY KEY (run, act)) STRICT, WITHOUT ROWID";
+
 /// What a new store starts with.
 pub(super) fn fill(tx: &Transaction<'_>, store: &StoreName) -> rusqlite::Result<()> {
     tx.execute("INSERT INTO meta (name, value) VALUES ('store', ?1)", [store])?;
     tx.execute("INSERT INTO counter (name, value) VALUES ('kv_version', 0)", [])?;
     begin_acts(tx)
+}
+
+fn bear_on_what_they_erased(tx: &Transaction<'_>) -> rusqlite::Result<()> {
+    tx.execute("INSERT INTO act_on (run, act) SELECT DISTINCT run, act FROM erased", []).map(drop)
 }
 
 fn begin_log_and_acts(tx: &Transaction<'_>) -> rusqlite::Result<()> {

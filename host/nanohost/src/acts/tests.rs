@@ -34,9 +34,17 @@ fn erase(places: &Places, number: u8) -> anyhow::Result<u64> {
     let run = RunId::from_random([number; 16]);
     acts.seal(&who, (Role::REASON, "she asked"), |reason| {
         let refs = vec![ValueRef { run, seq: 0, role: Role::INPUT }];
-        Act::Erasure(Erasure { refs, key_values: 0, basis: Basis::Request, approver: None, reason })
+        Act::Erasure(Erasure {
+            refs,
+            key_values: 0,
+            whole: false,
+            damaged: false,
+            basis: Basis::Request,
+            approver: None,
+            reason,
+        })
     })?;
-    assert_eq!(acts.commit()?, None, "no hold lies on it");
+    assert_eq!(acts.commit(places)?, None, "no hold lies on it");
     Ok(acts.head.len)
 }
 

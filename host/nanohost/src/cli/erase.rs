@@ -19,7 +19,7 @@ pub struct EraseArgs {
     /// All runs of this subject, as the program's `subject` names it
     #[arg(long, value_name = "TEXT", conflicts_with = "what")]
     pub subject: Option<String>,
-    /// Why, in your words: kept as content, which can be erased too
+    /// Why, in your words: kept as content of the act, which nothing erases
     #[arg(long, value_name = "TEXT", value_parser = super::reason, required_unless_present = "dry_run")]
     pub reason: Option<String>,
     /// On what basis
@@ -31,6 +31,9 @@ pub struct EraseArgs {
     /// Who erases
     #[arg(long = "as", value_name = "NAME", default_value = "local")]
     pub principal: Principal,
+    /// Erase also from runs whose evidence does not verify: what the store holds of them. The act says so
+    #[arg(long)]
+    pub damaged: bool,
     /// Say what would be erased, and erase nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -64,6 +67,9 @@ pub enum HoldCommand {
         /// All runs of this subject, those to come included
         #[arg(long, value_name = "TEXT", conflicts_with = "run")]
         subject: Option<String>,
+        /// Lay it although no run of this store is of the subject yet
+        #[arg(long, requires = "subject")]
+        anyway: bool,
         /// Why: whoever tries to erase is told
         #[arg(long, value_name = "TEXT", value_parser = super::reason)]
         reason: String,
@@ -79,6 +85,12 @@ pub enum HoldCommand {
         /// Its number, as `nanohost hold list` shows it
         #[arg(value_name = "HOLD")]
         hold: u64,
+        /// Why, for whoever reads the evidence
+        #[arg(long, value_name = "TEXT", default_value = "it is over", value_parser = super::reason)]
+        reason: String,
+        /// Who says so
+        #[arg(long = "as", value_name = "NAME", default_value = "local")]
+        principal: Principal,
         /// Print one JSON document
         #[arg(long)]
         json: bool,

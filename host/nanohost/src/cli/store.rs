@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use nanohost_core::Principal;
 
 /// `nanohost store`.
 #[derive(Debug, Args)]
@@ -28,7 +27,8 @@ pub enum StoreCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Make the store anew from a copy, and erase in it what was erased since
+    /// Make the store anew from a copy, and do again what was done to it since: erasures, legal holds and
+    /// changes of keys
     Restore {
         /// The folder of the copy
         #[arg(value_name = "DIR")]
@@ -39,9 +39,12 @@ pub enum StoreCommand {
         /// Take it although the log is known to have had more entries: what they were is gone
         #[arg(long)]
         older: bool,
-        /// Who erases again what was erased
-        #[arg(long = "as", value_name = "NAME", default_value = "local")]
-        principal: Principal,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Do again what an older copy lacks, where it was put in the place of the store by hand
+    CatchUp {
         /// Print one JSON document
         #[arg(long)]
         json: bool,
@@ -57,7 +60,10 @@ pub enum StoreCommand {
 impl StoreCommand {
     pub(super) fn json(&self) -> bool {
         match self {
-            Self::Backup { json, .. } | Self::Restore { json, .. } | Self::Doctor { json } => *json,
+            Self::Backup { json, .. }
+            | Self::Restore { json, .. }
+            | Self::CatchUp { json }
+            | Self::Doctor { json } => *json,
         }
     }
 }

@@ -51,7 +51,7 @@ pub fn cancel(args: &CancelArgs, places: &Places, console: &Console) -> anyhow::
         let help = format!("`{} trace {}` shows what it did", program_name(), id.short());
         return Err(reopen::not_suspended(&id, "is over", help));
     }
-    let (run, mut ledger) = reopened.close(&args.principal, &store, places)?;
+    let (run, mut ledger) = reopened.close(&args.principal, &args.reason, &store, places)?;
     let Some(mut run) = run else {
         return Err(reopen::not_suspended(&id, "was refused before anything ran", String::new()));
     };

@@ -22,7 +22,7 @@ use crate::failure::Exit;
 use crate::ledger::Ledger;
 use crate::prepare::Prepared;
 use crate::project::{FoundPolicy, Places};
-use crate::{signals, store_failure};
+use crate::{acts, signals, store_failure};
 
 /// How soon a driven run notices that somebody asked for its end.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
@@ -213,7 +213,7 @@ fn unknown_calls(
     if run.end().map(|end| end.status) != Some(Status::Cancelled) {
         return Ok(Vec::new());
     }
-    let Some(record) = store.load(id).map_err(store_failure)? else { return Ok(Vec::new()) };
+    let Some(record) = acts::load(store, id).map_err(store_failure)? else { return Ok(Vec::new()) };
     let (_, trace) = evidence::verify_record(&record, &evidence::own_trust(places)?);
     Ok(trace.map_or_else(Vec::new, |trace| Receipt::from(&trace).unknown_calls))
 }

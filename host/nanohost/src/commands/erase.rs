@@ -6,13 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use nanohost_core::act::{Erasure, ValueRef};
 use nanohost_core::{Diagnostic, Diagnostics, Role, RunId};
 use nanohost_store::{
-    Fence, Holds as _, Journal as _, OpenOptions, Purge, Records, RunRecord, SqliteReader, SqliteStore,
-    Subject, Taken, VaultError,
+    Fence, Holds as _, Journal as _, Purge, Records, RunRecord, SqliteStore, Subject, Taken, VaultError,
 };
 use serde_json::json;
 
 use super::evidence;
-use crate::acts::Acts;
+use crate::acts::{self, Acts};
 use crate::cli::EraseArgs;
 use crate::console::{self, Console, program_name};
 use crate::erasing;
@@ -36,36 +35,45 @@ struct Planned {
     already: Vec<ValueRef>,
     /// Key-value entries; `None`: they stay.
     key_values: Option<u64>,
+    /// Whether its evidence does not verify.
+    damaged: bool,
+}
+
+/// What goes, and what does not since its evidence does not verify and nobody said to go on all the same.
+struct Plan {
+    runs: Vec<Planned>,
+    left: Diagnostics,
+    exit: Exit,
 }
 
 /// `nanohost erase`.
 pub fn erase(args: &EraseArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let parts = parts(args, places)?;
     if args.dry_run {
-        let reader = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
-        let planned = planned(&parts, &reader, places)?;
-        held(&planned, &reader)?;
-        return told(&planned, None, args, console);
+        let reader = crate::read_store(places)?;
+        let plan = planned(&parts, args.damaged, &reader, places)?;
+        held(&plan.runs, &reader)?;
+        return told(&plan, None, args, console);
     }
     let store = crate::open_store(places)?;
     // Nobody goes on with these runs meanwhile.
     let _fences = parts.keys().map(|run| owned(&store, run)).collect::<anyhow::Result<Vec<Fence>>>()?;
-    let planned = planned(&parts, &store, places)?;
-    held(&planned, &store)?;
-    if planned.iter().all(|planned| planned.values.is_empty() && planned.key_values.unwrap_or(0) == 0) {
-        return told(&planned, Some(Purge::Done), args, console);
+    let plan = planned(&parts, args.damaged, &store, places)?;
+    held(&plan.runs, &store)?;
+    if plan.runs.iter().all(|planned| planned.values.is_empty() && planned.key_values.unwrap_or(0) == 0) {
+        return told(&plan, Some(Purge::Done), args, console);
     }
     let mut acts = Acts::take(&store, places)?;
-    for planned in &planned {
+    for planned in &plan.runs {
         seal(&mut acts, planned, args)?;
     }
-    if let Some(run) = acts.commit()? {
+    if let Some(run) = acts.append()? {
         // Somebody laid a hold on it since we looked.
         let message = format!("a legal hold was laid on run {} just now", run.short());
         return Err(Failure::denied(Diagnostic::error("erase_held", message).help(HOLDS)));
     }
     let purge = erasing::finish(&store, acts.fence(), places)?;
-    told(&planned, Some(purge), args, console)
+    told(&plan, Some(purge), args, console)
 }
 
 const HOLDS: &str =
@@ -75,7 +83,7 @@ const HOLDS: &str =
 fn parts(args: &EraseArgs, places: &Places) -> anyhow::Result<BTreeMap<RunId, Part>> {
     let mut parts = BTreeMap::new();
     if let Some(subject) = &args.subject {
-        let reader = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+        let reader = crate::read_store(places)?;
         let runs = match Subject::new(subject) {
             Some(subject) => reader.runs_of(&subject).map_err(store_failure)?,
             None => Vec::new(),
@@ -130,32 +138,51 @@ fn owned(store: &SqliteStore, run: &RunId) -> anyhow::Result<Fence> {
     }
 }
 
-/// Looks up what goes, in evidence that verifies: an act never names what no envelope commits to.
+/// Looks up what goes. In evidence that verifies an act never names what no envelope commits to; of
+/// other evidence, where somebody said to go on, it names what the store holds. A run that is left never
+/// keeps others.
 fn planned(
     parts: &BTreeMap<RunId, Part>,
+    damaged: bool,
     store: &(impl Records + nanohost_store::Holds),
     places: &Places,
-) -> anyhow::Result<Vec<Planned>> {
+) -> anyhow::Result<Plan> {
     let trust = evidence::own_trust(places)?;
-    let mut all = Vec::with_capacity(parts.len());
+    let mut plan =
+        Plan { runs: Vec::with_capacity(parts.len()), left: Diagnostics::new(), exit: Exit::Success };
     for (run, part) in parts {
-        let record = store.load(run).map_err(store_failure)?;
+        let record = match acts::load(store, run) {
+            Ok(record) => record,
+            Err(error) if parts.len() > 1 => {
+                let message = format!("nothing of run {} is erased: {error}", run.short());
+                plan.left.push(Diagnostic::error(error.code(), message).help(error.help()));
+                plan.exit = Exit::Host;
+                continue;
+            }
+            Err(error) => return Err(store_failure(error)),
+        };
         let record =
             record.ok_or_else(|| unknown_ref(run.as_str(), "its run was there a moment ago and is gone"))?;
         let (report, _) = evidence::verify_record(&record, &trust);
-        if report.fault.is_some() {
+        if report.fault.is_some() && !damaged {
             let message = format!("nothing of run {} is erased: {}", run.short(), evidence::why_bad(&report));
             let help = format!(
-                "`{} verify {}` shows every check; restore the store from a backup",
+                "--damaged erases what the store holds of it, and the act says that its evidence did not verify; \
+                 `{} verify {}` shows every check",
                 program_name(),
                 run.short()
             );
-            let findings = Diagnostic::error("evidence_bad", message).help(help).into();
-            return Err(Failure { exit: evidence::exit_of_bad(&report), findings }.into());
+            plan.left.push(Diagnostic::error("evidence_bad", message).help(help));
+            plan.exit = evidence::exit_of_bad(&report);
+            continue;
         }
-        all.push(of_run(run, part, &record, store)?);
+        let planned = of_run(run, part, &record, store)?;
+        plan.runs.push(Planned { damaged: report.fault.is_some(), ..planned });
     }
-    Ok(all)
+    if plan.runs.is_empty() {
+        return Err(Failure { exit: plan.exit, findings: plan.left }.into());
+    }
+    Ok(plan)
 }
 
 fn of_run(
@@ -192,7 +219,7 @@ fn of_run(
         Part::Whole => Some(store.kv_of(run).map_err(store_failure)?),
         Part::Values(_) => None,
     };
-    Ok(Planned { run: run.clone(), values, already, key_values })
+    Ok(Planned { run: run.clone(), values, already, key_values, damaged: false })
 }
 
 /// A legal hold refuses, with its reason.
@@ -228,6 +255,8 @@ fn seal(acts: &mut Acts<'_>, planned: &Planned, args: &EraseArgs) -> anyhow::Res
         acts.erase(&args.principal, (Role::REASON, reason), rest_of, |reason| Erasure {
             refs: refs.to_vec(),
             key_values: key_values.unwrap_or(0),
+            whole: key_values.is_some(),
+            damaged: planned.damaged,
             basis: args.basis,
             approver: args.approver.clone(),
             reason,
@@ -236,18 +265,20 @@ fn seal(acts: &mut Acts<'_>, planned: &Planned, args: &EraseArgs) -> anyhow::Res
     Ok(())
 }
 
-fn told(
-    planned: &[Planned],
-    purge: Option<Purge>,
-    args: &EraseArgs,
-    console: &Console,
-) -> anyhow::Result<Exit> {
-    let exit = if purge == Some(Purge::Pending) { Exit::Host } else { Exit::Success };
+fn told(plan: &Plan, purge: Option<Purge>, args: &EraseArgs, console: &Console) -> anyhow::Result<Exit> {
+    let planned = &plan.runs[..];
+    let mut findings = plan.left.clone();
+    let exit = if purge == Some(Purge::Pending) { Exit::Host } else { plan.exit };
     let values: Vec<&ValueRef> = planned.iter().flat_map(|planned| &planned.values).collect();
     let already: Vec<&ValueRef> = planned.iter().flat_map(|planned| &planned.already).collect();
     let key_values: u64 = planned.iter().filter_map(|planned| planned.key_values).sum();
     let pending = Diagnostic::error("purge_pending", "everything is erased, and copies of it remain in the files of the store")
         .help("a process reads an earlier moment of the store: the next command that writes to it tries again, once that has ended");
+    if purge == Some(Purge::Pending) {
+        findings.push(pending);
+    }
+    let damaged: Vec<&RunId> =
+        planned.iter().filter(|planned| planned.damaged).map(|planned| &planned.run).collect();
     if args.json {
         let mut document = json!({
             "dryRun": args.dry_run,
@@ -255,15 +286,17 @@ fn told(
             "values": values,
             "already": already,
             "keyValues": key_values,
+            "damaged": damaged,
             "purge": purge.map(|purge| if purge == Purge::Done { "done" } else { "pending" }),
             "exitCode": exit as u8,
         });
-        if purge == Some(Purge::Pending) {
-            document["findings"] = console::findings_json(&pending.into());
+        if !findings.is_empty() {
+            document["findings"] = console::findings_json(&findings);
         }
         console.json(&document)?;
         return Ok(exit);
     }
+    console.note(&console::render(&findings, console.look_err()));
     if args.dry_run {
         let listed: String = values.iter().map(|value| format!("{value}\n")).collect();
         console.print(&listed)?;
@@ -286,8 +319,11 @@ fn told(
     if !already.is_empty() {
         console.note(&format!("{} values of them were erased before", already.len()));
     }
-    if purge == Some(Purge::Pending) {
-        console.note(&console::render(&pending.into(), console.look_err()));
+    if !damaged.is_empty() {
+        console.note(&format!(
+            "the evidence of {} of these runs does not verify: the acts say so",
+            damaged.len()
+        ));
     }
     console.note("not reached: what tools and models were sent, backups, and exports that were handed out");
     Ok(exit)

@@ -285,7 +285,16 @@ pub(super) fn check_standing<S: Records + Logged>(
         // The keys of this machine have signed its acts, whoever is trusted with its runs.
         let own = signing::public_keys(places).map_err(store_failure)?;
         match acts::keys(store, &trusted.root().with_acts(own)).map_err(store_failure)? {
-            Ok(keys) => check_signer(report, reach, index, |key| keys.bounded(key, trusted.validity(key))),
+            Ok(keys) => {
+                let validity = |key: &nanohost_core::KeyId| keys.bounded(key, trusted.validity(key));
+                check_signer(report, reach, index, validity);
+                // What its own key signed has to stand where that counted, whoever ended it.
+                if let Some((at, last)) = &reach.own {
+                    let own = Reach { envelopes: at + 1, last: last.clone(), ..Reach::default() };
+                    let index = store.read_log(|log| log.find(&report.run, *at)).map_err(store_failure)?;
+                    check_signer(report, &own, index, validity);
+                }
+            }
             Err(bad) => report.blame(CheckName::Signatures, bad.kind(), bad.to_string()),
         }
     }
@@ -472,7 +481,7 @@ fn store_of(run: &str, places: &Places) -> anyhow::Result<SqliteReader> {
     if run.is_empty() || !run.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return Err(unknown(format!("{run:?} is neither a file nor the start of a run's id")));
     }
-    SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)
+    crate::read_store(places)
 }
 
 fn unknown(message: String) -> anyhow::Error {

@@ -45,6 +45,7 @@ fn all(args: &HealthArgs, places: &Places, console: &Console) -> anyhow::Result<
     let mut worst = Exit::Success;
     match SqliteReader::open(&places.store, &OpenOptions::default()) {
         Ok(store) => {
+            crate::outside::agrees(&store, places)?;
             let runs: Vec<RunId> =
                 store.runs().map_err(store_failure)?.into_iter().map(|run| run.run).collect();
             // Without a run there is nothing that needs a key.

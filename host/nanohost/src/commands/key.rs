@@ -155,7 +155,7 @@ fn introduce(old: Signer, new: Signer, args: &NewKeyArgs, places: &Places) -> an
     acts.seal(&args.principal, (Role::REASON, words), |reason| {
         Act::Key(KeyAct { change: KeyChange::Accepted, key: before, public: None, reason })
     })?;
-    acts.commit()?;
+    acts.commit(places)?;
     Ok(())
 }
 
@@ -259,7 +259,7 @@ fn retire(
     acts.seal(principal, (Role::REASON, reason), |reason| {
         Act::Key(KeyAct { change: KeyChange::Retired, key: id, public: None, reason })
     })?;
-    acts.commit()?;
+    acts.commit(places)?;
     let waiting = waiting(&store, &id)?;
     if json {
         console.json(&json!({ "keyId": id.to_string(), "runsWithoutKey": waiting }))?;
@@ -269,9 +269,10 @@ fn retire(
         .note(&format!("the key {id} signs nothing any more, in the store {}", console::path(&places.store)));
     if !waiting.is_empty() {
         console.note(&format!(
-            "{} runs that it began wait, and cannot go on: {}",
+            "{} runs that it began wait, and cannot go on: {}; `{} cancel RUN --reason TEXT` ends one",
             waiting.len(),
-            waiting.join(", ")
+            waiting.join(", "),
+            console::program_name(),
         ));
     }
     Ok(Exit::Success)
@@ -304,7 +305,7 @@ fn has_store(places: &Places) -> anyhow::Result<bool> {
 
 /// Everything that somebody needs who trusts this machine.
 fn export(output: &Path, json: bool, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let reader = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    let reader = crate::read_store(places)?;
     let trust = signing::own_trust(places)?;
     let keys = acts::keys(&reader, &trust).map_err(store_failure)?.map_err(|bad| bad.failure())?;
     let mut trusted = KeyTrust::default();

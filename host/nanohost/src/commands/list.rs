@@ -24,7 +24,10 @@ const MAX_NAMED: usize = 1000;
 /// `nanohost list`.
 pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let store = match SqliteReader::open(&places.store, &OpenOptions::default()) {
-        Ok(store) => Some(store),
+        Ok(store) => {
+            crate::outside::agrees(&store, places)?;
+            Some(store)
+        }
         // Nothing has run yet: that is an empty list, not an error.
         Err(StoreError::NoStore { dir }) => {
             console.note(&format!("there is no store in {}", console::path(&dir)));
@@ -83,7 +86,7 @@ fn in_doubt(store: &SqliteReader, runs: &[RunSummary], places: &Places) -> anyho
     let mut found = HashSet::new();
     for run in waiting {
         // What cannot be read is listed as the listing has it.
-        let Ok(Some(record)) = store.load(&run.run) else { continue };
+        let Ok(Some(record)) = acts::load(store, &run.run) else { continue };
         let (_, trace) = verify_record(&record, &trust);
         let suspension = trace.as_ref().and_then(|trace| trace.machine()?.suspension());
         if suspension.is_some_and(|at| at.cause == SuspensionCause::InDoubt) {

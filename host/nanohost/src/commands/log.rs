@@ -50,8 +50,9 @@ pub fn log(args: &LogArgs, places: &Places, console: &Console) -> anyhow::Result
 
 /// The key that signs the heads of this store's log; `None` where it is not on this machine.
 pub(super) fn own_key(store: &impl Logged, places: &Places) -> anyhow::Result<Option<NoteVerifier>> {
-    let key = log_public_key(&places.keys()).map_err(store_failure)?;
     let origin = store.log_origin().map_err(store_failure)?;
+    let renamed = store.is_log_renamed().map_err(store_failure)?;
+    let key = log_public_key(&crate::log_keys(&origin, renamed, places)).map_err(store_failure)?;
     Ok(key.map(|key| NoteVerifier::new(origin, Kind::Ed25519, key)))
 }
 

@@ -45,7 +45,7 @@ pub fn recover(args: &RecoverArgs, places: &Places, console: &Console) -> anyhow
     for (id, program) in runs {
         let outcome = one(&id, args, manner, &store, places, &engine, &progress);
         if let Some((exit, line)) = line(&id, &program, outcome) {
-            worst = if exit == Exit::Success { worst } else { exit };
+            worst = if exit == Exit::Success || is_lost(&line) { worst } else { exit };
             told.push(line);
         }
     }
@@ -168,6 +168,12 @@ pub fn line(id: &RunId, program: &str, outcome: anyhow::Result<Option<Finished>>
             Some((exit, line))
         }
     }
+}
+
+/// Whether a run cannot go on whoever tries, since its key was retired: it is told, and is no failure of
+/// those that go on with the others.
+pub fn is_lost(line: &Value) -> bool {
+    line["findings"][0]["code"] == "key_retired"
 }
 
 /// Tells what became of several runs.

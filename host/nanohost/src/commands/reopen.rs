@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nanohost_core::act::{Act, Ending};
 use nanohost_core::envelope::{Chain, Kind, Observed, ResolverRef, TakeOver};
 use nanohost_core::export::Role;
 use nanohost_core::resume::{STARTER, entitled};
@@ -15,11 +16,12 @@ use nanohost_core::{
     Timestamp, ToolName, admit,
 };
 use nanohost_sandbox::{Engine, Tool};
-use nanohost_store::{Fence, Head, Journal as _, Phase, Records as _, SqliteStore, Taken};
+use nanohost_store::{Effect, Fence, Head, Journal as _, Phase, SqliteStore, Taken};
 use serde_json::{Map, Value, json};
 
 use super::driving::{self, Launch, Manner};
 use super::evidence;
+use crate::acts::Acts;
 use crate::cli::{GoOnArgs, ProgramArgs};
 use crate::console::{Progress, Sight, program_name};
 use crate::drive::Tools;
@@ -100,7 +102,7 @@ pub fn take(store: &SqliteStore, id: &RunId, places: &Places) -> anyhow::Result<
         }
     };
     // Read after it was taken: nobody else writes to it any more.
-    let record = store.load(id).map_err(store_failure)?;
+    let record = acts::load(store, id).map_err(store_failure)?;
     let record = record.ok_or_else(|| {
         Failure::usage(Diagnostic::error(
             "unknown_run",
@@ -200,15 +202,44 @@ impl Reopened {
     }
 
     /// Gives up everything but the machine and its journal: for ending a run, which needs no
-    /// program and no table.
+    /// program and no table. Where its own key was retired, the key that signs now ends it, by an act
+    /// that says so and why.
     pub fn close(
         self,
         principal: &Principal,
+        reason: &str,
         store: &Arc<SqliteStore>,
         places: &Places,
     ) -> anyhow::Result<(Option<Run>, Ledger)> {
-        let ledger = Self::ledger(&self.trace, self.fence, self.head, principal, store, places)?;
+        let ledger = if acts::is_retired(&**store, &self.trace.key(), places)? {
+            let signer = signing::current(places)?.signer;
+            self.ending(principal, reason, store, places)?;
+            let chain = Chain::to_end(&self.trace, principal.as_str(), Arc::new(signer));
+            Ledger::reopen(Arc::clone(store), self.fence, chain, self.head, self.trace.last())
+        } else {
+            Self::ledger(&self.trace, self.fence, self.head, principal, store, places)?
+        };
         Ok((self.trace.into_machine(), ledger))
+    }
+
+    /// Says that the key that signs now ends the run. Whoever said it before and did not come to the
+    /// end says it again: an act is about the envelopes that are there.
+    fn ending(
+        &self,
+        principal: &Principal,
+        reason: &str,
+        store: &SqliteStore,
+        places: &Places,
+    ) -> anyhow::Result<()> {
+        let mut acts = Acts::take(store, places)?;
+        let act = acts.next_seq();
+        let (run, after, key) = (self.id.clone(), self.head.len, self.trace.key());
+        let head = self.trace.head();
+        acts.seal(principal, (Role::REASON, reason), |reason| {
+            Act::Ending(Ending { run, after, head, key, reason })
+        })?;
+        acts.effect(Effect::Bears { act, run: self.id.clone() });
+        acts.commit(places).map(drop)
     }
 
     /// Ends a run that cannot go on, since a value that it needs was erased; what to say of it.
@@ -224,7 +255,8 @@ impl Reopened {
         );
         let help = format!("begin anew; `{} trace {}` shows what it did", program_name(), self.id.short());
         let finding = Diagnostic::error("erased", message).help(help);
-        let (run, mut ledger) = self.close(principal, store, places)?;
+        let why = "a value that it needs was erased";
+        let (run, mut ledger) = self.close(principal, why, store, places)?;
         if let Some(mut run) = run {
             let end = match run.next() {
                 // Its end was decided before.

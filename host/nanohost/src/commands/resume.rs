@@ -249,7 +249,8 @@ fn due(args: &ResumeArgs, manner: Manner, places: &Places, console: &Console) ->
         })();
         let line = super::recover::line(&id, &summary.program, outcome);
         if let Some((exit, line)) = line {
-            worst = if exit == Exit::Success { worst } else { exit };
+            let lost = super::recover::is_lost(&line);
+            worst = if exit == Exit::Success || lost { worst } else { exit };
             told.push(line);
         }
     }

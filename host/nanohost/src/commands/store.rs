@@ -6,19 +6,15 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use nanohost_core::act::Erasure;
-use nanohost_core::{Diagnostic, Principal, Role};
-use nanohost_store::{
-    Holds as _, Logged as _, OpenOptions, Purge, Records as _, SqliteReader, SqliteStore, VaultError,
-};
+use nanohost_core::Diagnostic;
+use nanohost_store::{Logged as _, OpenOptions, Records as _, SqliteReader, SqliteStore};
 use serde_json::json;
 
 use super::log;
-use crate::acts::Acts;
 use crate::cli::{StoreArgs, StoreCommand};
 use crate::console::{self, Console};
-use crate::erasing::{self, Listed};
 use crate::failure::{Exit, Failure};
+use crate::outside::{self, CaughtUp};
 use crate::project::Places;
 use crate::store_failure;
 
@@ -28,26 +24,48 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
         StoreCommand::Backup { output, keys, json } => {
             backup(output, keys.as_deref(), *json, places, console)
         }
-        StoreCommand::Restore { from, keys, older, principal, json } => {
-            let Restored { runs, entries, again } = restore(from, keys, *older, principal, places)?;
+        StoreCommand::Restore { from, keys, older, json } => {
+            let Restored { runs, entries, again } = restore(from, keys, *older, places)?;
             if *json {
-                console.json(
-                    &json!({ "store": places.store, "runs": runs, "entries": entries, "erasedAgain": again }),
-                )?;
+                console.json(&json!({
+                    "store": places.store,
+                    "runs": runs,
+                    "entries": entries,
+                    "acts": again.acts,
+                    "erasedAgain": again.erased,
+                }))?;
             } else {
                 let path = console::path(&places.store);
                 console.print(&format!("{path}: {runs} runs, {entries} entries in the log\n"))?;
-                if again > 0 {
-                    console.note(&format!("{again} values that were erased since the copy are erased again"));
-                }
-                console.note(
-                    "what else came after the copy is not in it: runs, legal holds, and keys that were changed or \
-                     retired. Lay the holds and retire the keys again before anything runs",
-                );
+                console.note(&caught_up(&again));
+                console.note("runs that came after the copy are not in it");
+            }
+            Ok(Exit::Success)
+        }
+        StoreCommand::CatchUp { json } => {
+            // Looking makes no store.
+            SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+            let (_, again) = crate::opened(places)?;
+            if *json {
+                console.json(&json!({ "acts": again.acts, "erasedAgain": again.erased }))?;
+            } else {
+                console.print(&format!("{}\n", caught_up(&again)))?;
             }
             Ok(Exit::Success)
         }
         StoreCommand::Doctor { json } => doctor::doctor(*json, places, console),
+    }
+}
+
+/// What was done again.
+fn caught_up(again: &CaughtUp) -> String {
+    let CaughtUp { acts, erased } = again;
+    match acts {
+        0 => "the store has all acts that are listed outside of it".to_owned(),
+        _ => format!(
+            "{acts} acts that came after the copy are done again: {erased} values are erased, keys are as they were, \
+             and so are legal holds"
+        ),
     }
 }
 
@@ -103,19 +121,13 @@ fn whole(path: &Path) -> anyhow::Result<PathBuf> {
 struct Restored {
     runs: usize,
     entries: u64,
-    /// Values that were erased since the copy.
-    again: usize,
+    /// What was done since the copy, and is done again.
+    again: CaughtUp,
 }
 
 /// Everything is done beside the place of the store, and moved there when it is good: nobody is served
 /// from a copy that was not looked at.
-fn restore(
-    from: &Path,
-    keys: &Path,
-    older: bool,
-    principal: &Principal,
-    places: &Places,
-) -> anyhow::Result<Restored> {
+fn restore(from: &Path, keys: &Path, older: bool, places: &Places) -> anyhow::Result<Restored> {
     if fs::read_dir(&places.store).is_ok_and(|mut there| there.next().is_some()) {
         let message = format!("there is something in {} already", places.store.display());
         let help = "move it away first: nothing is written over a store";
@@ -133,7 +145,7 @@ fn restore(
         let copied = fs::copy(&source, at.store.join(name));
         copied.map_err(|error| Failure::io("backup_unreadable", "read", &source, &error))?;
     }
-    let restored = looked_at(&at, older, principal)?;
+    let restored = looked_at(&at, older)?;
     // Only an empty folder gives way.
     match fs::remove_dir(&places.store) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
@@ -143,15 +155,13 @@ fn restore(
     Ok(restored)
 }
 
-fn looked_at(at: &Places, older: bool, principal: &Principal) -> anyhow::Result<Restored> {
+fn looked_at(at: &Places, older: bool) -> anyhow::Result<Restored> {
     let options = OpenOptions::default();
     // Brings an earlier schema up to date, and says whether the keys are those of this store.
     let opened = SqliteStore::open(&at.store, &options).map_err(store_failure)?;
-    let origin = opened.log_origin().map_err(store_failure)?.to_string();
     let entries = opened.read_log(|log| log.size()).map_err(store_failure)?;
+    let known = outside::known_size(&opened.acts().map_err(store_failure)?, at)?;
     drop(opened);
-    let listed: Vec<Listed> = erasing::list(at)?.into_iter().filter(|listed| listed.log == origin).collect();
-    let known = listed.iter().map(|listed| listed.size).max().unwrap_or(0);
     if known > entries && !older {
         let message =
             format!("this copy has {entries} entries in its log, and the log is known to have had {known}");
@@ -167,58 +177,7 @@ fn looked_at(at: &Places, older: bool, principal: &Principal) -> anyhow::Result<
             finding.help("restore another copy; `nanohost log fsck --store DIR` says where").into();
         return Err(Failure { exit, findings }.into());
     }
-    let store = crate::open_store(at)?;
-    let again = erase_again(&store, &listed, principal, at)?;
+    let (store, again) = crate::opened(at)?;
     let runs = store.runs().map_err(store_failure)?.len();
     Ok(Restored { runs, entries: store.read_log(|log| log.size()).map_err(store_failure)?, again })
-}
-
-/// Erases what was erased since the copy was made, by acts that say so.
-fn erase_again(
-    store: &SqliteStore,
-    listed: &[Listed],
-    principal: &Principal,
-    places: &Places,
-) -> anyhow::Result<usize> {
-    let mut acts = Acts::take(store, places)?;
-    let mut again = 0;
-    for listed in listed {
-        let Some(run) = listed.refs.first().map(|value| value.run.clone()) else { continue };
-        let Some(record) = store.load(&run).map_err(store_failure)? else { continue };
-        let here = |seq: u64, role: &Role| {
-            let stored = record
-                .contents
-                .iter()
-                .find(|stored| stored.place.seq == seq && stored.place.role == role.as_str());
-            stored.is_some_and(|stored| !matches!(stored.content, Err(VaultError::Erased { .. })))
-        };
-        let refs: Vec<_> = listed.refs.iter().filter(|value| here(value.seq, &value.role)).cloned().collect();
-        // Of a run that was erased before, and then whole, only the rest may have come back.
-        let rest = match listed.key_values {
-            true => store.kv_of(&run).map_err(store_failure)?,
-            false => 0,
-        };
-        let refs = match (refs.is_empty(), rest) {
-            (true, 0) => continue,
-            (true, _) => listed.refs.iter().take(1).cloned().collect(),
-            (false, _) => refs,
-        };
-        again += refs.len();
-        let rest_of = listed.key_values.then_some(run);
-        acts.erase(principal, (Role::REASON, "erased before the store was restored"), rest_of, |reason| {
-            Erasure { refs, key_values: 0, basis: listed.basis, approver: None, reason }
-        })?;
-    }
-    if let Some(run) = acts.commit()? {
-        let message = format!(
-            "what was erased of run {} has to go again, and a legal hold of the copy lies on it",
-            run.short()
-        );
-        let help = "restore a newer copy, in which it was erased already";
-        return Err(Failure::denied(Diagnostic::error("erase_held", message).help(help)));
-    }
-    if again > 0 && erasing::finish(store, acts.fence(), places)? == Purge::Pending {
-        anyhow::bail!("a restored store that nobody knows yet has a reader");
-    }
-    Ok(again)
 }

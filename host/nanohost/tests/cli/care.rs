@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::database;
-use crate::harness::{Done, Home};
+use crate::harness::{Done, Home, copy};
 
 const CARD: &str = "4111 1111 1111 1111";
 
@@ -97,16 +97,144 @@ fn a_copy_brings_no_entry_back() {
     home.nanohost(["verify", &gone]).exits(0);
 }
 
-/// A list that nobody can read is said, and keeps nothing from going.
+/// Without the list nobody can tell whether the store is an older one.
 #[test]
-fn what_is_erased_goes_without_its_list() {
+fn nothing_is_served_beside_a_list_that_nobody_can_read() {
     let home = Home::new();
     let gone = run(&home);
-    home.write("config/erasures.log", "{\n");
-    home.nanohost(["erase", &gone, "--reason", "asked", "--json"]).finds(2, "erasures_unreadable");
-    home.nanohost(["trace", &gone, "--json", "--reveal"]).exits(0).omits(CARD).says("[REDACTED_TOMBSTONE]");
-    assert_eq!(doctor(&home, 0), [""; 0]);
+    home.nanohost(["erase", &gone, "--reason", "asked", "--json"]).exits(0);
+    let list = home.path("config/acts.log");
+    let good = fs::read(&list).expect("it is listed");
+    for bad in ["{\n", "x\n", "{\"chain\":1}\n"] {
+        fs::write(&list, bad).expect("it is ours");
+        for command in [
+            &["trace", &gone, "--json"][..],
+            &["list", "--json"],
+            &["hold", "list", "--json"],
+            &["log", "checkpoint", "--json"],
+            &["erase", &gone, "--reason", "asked", "--json"],
+        ] {
+            home.nanohost(command).finds(5, "acts_list_unreadable");
+        }
+        home.examples().run("refund/program.toml", &["--json"]).finds(5, "acts_list_unreadable");
+    }
+    fs::write(&list, &good).expect("it is ours");
+    home.nanohost(["trace", &gone, "--json"]).exits(0);
+    // What it lacks is listed again.
+    fs::write(&list, &good[..good.len() / 2]).expect("it is ours");
     run(&home);
+    assert_eq!(fs::read(&list).expect("it is there"), good);
+}
+
+/// The whole of a store, put back by hand or by `restore` after an act.
+fn older(home: &Home, by_hand: bool) {
+    if by_hand {
+        fs::remove_dir_all(home.store()).expect("it is there");
+        copy(&home.path("kept"), &home.store());
+    } else {
+        lost(home);
+        restore(home, &["--older"]).exits(0);
+    }
+}
+
+fn keep(home: &Home) {
+    let (copied, keys) = (home.path("copy"), home.path("copied-keys"));
+    home.nanohost(["store", "backup", text(&copied), "--keys", text(&keys), "--json"]).exits(0);
+    copy(&home.store(), &home.path("kept"));
+}
+
+#[test]
+fn an_older_copy_forgets_no_hold_and_no_retired_key() {
+    for by_hand in [true, false] {
+        let home = Home::new();
+        let examples = home.examples();
+        let program = examples.path("refund/program.toml");
+        let source = fs::read_to_string(&program).expect("it is there");
+        fs::write(&program, format!("subject = \"customer of $order_id\"\n{source}"))
+            .expect("it is writable");
+        let (held, free) = (run(&home), run(&home));
+        let old = home.nanohost(["key", "show", "--json"]).exits(0).json()["keyId"].clone();
+        let old = old.as_str().expect("an id");
+        let early = home.nanohost(["hold", "add", &free, "--reason", "too early", "--json"]);
+        let early = early.exits(0).json()["hold"].to_string();
+        keep(&home);
+        // All of it came after the copy.
+        home.nanohost(["hold", "remove", &early, "--json"]).exits(0);
+        home.nanohost(["hold", "add", &held, "--reason", "case 9", "--as", "lea", "--json"]).exits(0);
+        home.nanohost(["key", "rotate", "--plain", "--json"]).exits(0);
+        home.nanohost(["key", "retire", old, "--reason", "it leaked", "--json"]).exits(0);
+        home.nanohost(["erase", &free, "--reason", "asked", "--json"]).exits(0);
+        let acts = crate::database::acts(&home);
+        let chain = |home: &Home| crate::database::envelopes_of(home, &acts);
+        let before = chain(&home);
+        older(&home, by_hand);
+        if by_hand {
+            // Whoever only reads is sent to the command that does it again.
+            home.nanohost(["trace", &free, "--json", "--reveal"]).omits(CARD).finds(12, "store_behind");
+            home.nanohost(["verify", &free, "--json"]).finds(12, "store_behind");
+            home.nanohost(["list", "--json"]).finds(12, "store_behind");
+            home.nanohost(["store", "catch-up"]).exits(0).says("6 acts");
+        }
+        assert_eq!(chain(&home), before, "the very same acts");
+        home.nanohost(["store", "catch-up", "--json"]).exits(0);
+        home.nanohost(["erase", &held, "--reason", "asked", "--json"]).finds(3, "erase_held");
+        let listed = home.nanohost(["hold", "list", "--json"]).exits(0).json();
+        assert_eq!((&listed["holds"][0]["run"], &listed["holds"][1]), (&held.as_str().into(), &Value::Null));
+        assert_eq!(listed["holds"][0]["principal"], "lea");
+        home.nanohost(["trace", &free, "--json", "--reveal"]).exits(0).omits(CARD);
+        home.nanohost(["trace", &held, "--json", "--reveal"]).exits(0).says(CARD);
+        for run in [&held, &free] {
+            home.nanohost(["verify", run]).exits(0);
+        }
+        home.nanohost(["log", "fsck"]).exits(0);
+        // The retired key does nothing, though somebody who has it is at it.
+        let current = home.path("config/keys/signing/current");
+        fs::rename(&current, home.path("current")).expect("it is there");
+        home.examples().run("refund/program.toml", &["--json"]).finds(5, "key_retired");
+        home.nanohost(["hold", "remove", "2", "--json"]).finds(5, "key_retired");
+        fs::rename(home.path("current"), &current).expect("it is there");
+        home.nanohost(["hold", "remove", "2", "--json"]).exits(0);
+        home.nanohost(["erase", &held, "--reason", "asked", "--json"]).exits(0);
+    }
+}
+
+/// A run that went on after the copy: what the copy has of it goes, and what it has not is not erased
+/// before it is there.
+#[test]
+fn a_run_that_had_not_come_so_far_loses_what_is_here() {
+    let home = Home::new();
+    let waiting = home.examples().run_json("approval/program.toml", 4, &["--as", "agent"]);
+    let waiting = waiting["run"].as_str().expect("an id").to_owned();
+    keep(&home);
+    home.nanohost(["cancel", &waiting, "--reason", "Mira asked", "--json"]).exits(0);
+    home.nanohost(["erase", &waiting, "--reason", "asked", "--json"]).exits(0);
+    lost(&home);
+    let restored = restore(&home, &["--older"]).exits(0).json();
+    assert!(restored["erasedAgain"].as_u64().is_some_and(|again| again > 1), "{restored:#}");
+    let found = home.nanohost(["verify", &waiting, "--json"]).exits(0).json();
+    assert!(found["erased"].as_u64().is_some_and(|erased| erased > 1), "{found:#}");
+    home.nanohost(["log", "fsck"]).exits(0);
+}
+
+#[test]
+fn two_ways_to_go_on_are_told_apart() {
+    let home = Home::new();
+    let (first, second) = (run(&home), run(&home));
+    home.nanohost(["hold", "add", &first, "--reason", "a case", "--json"]).exits(0);
+    copy(&home.store(), &home.path("kept"));
+    home.nanohost(["hold", "add", &second, "--reason", "here", "--json"]).exits(0);
+    // Somebody goes on with the copy, and does not have the list.
+    let list = home.path("config/acts.log");
+    fs::rename(&list, home.path("list")).expect("it is there");
+    older(&home, true);
+    home.nanohost(["hold", "add", &second, "--reason", "there", "--json"]).exits(0);
+    fs::rename(home.path("list"), &list).expect("it is there");
+    home.nanohost(["log", "checkpoint", "--json"]).finds(12, "acts_forked");
+    home.nanohost(["trace", &first, "--json"]).finds(12, "acts_forked");
+    // The copy itself, which has less and nothing else, is brought up.
+    older(&home, true);
+    home.nanohost(["store", "catch-up", "--json"]).exits(0);
+    home.nanohost(["verify", &first]).exits(0);
 }
 
 #[test]

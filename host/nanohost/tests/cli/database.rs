@@ -33,6 +33,15 @@ pub(crate) fn acts(home: &Home) -> String {
     open(home).query_row(select, [], |row| row.get(0)).expect("it can be read")
 }
 
+/// The exact bytes of the envelopes of a run, or of acts.
+pub(crate) fn envelopes_of(home: &Home, run: &str) -> Vec<Vec<u8>> {
+    let conn = open(home);
+    let mut select =
+        conn.prepare("SELECT bytes FROM envelope WHERE run = ?1 ORDER BY seq").expect("the table is there");
+    let rows = select.query_map([run], |row| row.get(0)).expect("it can be read");
+    rows.collect::<Result<_, _>>().expect("it can be read")
+}
+
 /// How many runs are asked to stop.
 pub(crate) fn requests(home: &Home) -> u64 {
     let count = open(home).query_row("SELECT count(*) FROM stop_request", [], |row| row.get::<_, i64>(0));

@@ -105,9 +105,8 @@ fn a_run_is_erased_and_its_evidence_stays() {
     // Twice is once.
     let again = erase(&home, &[&run]).exits(0).json();
     assert_eq!((&again["values"], &again["already"]), (&Value::Array(Vec::new()), &erased["values"]));
-    let listed = fs::read_to_string(home.path("config/erasures.log")).expect("it is listed outside");
-    assert_eq!(listed.lines().count(), 1);
-    assert!(listed.contains(&run) && !listed.contains("ticket"), "opaque names, and no words: {listed}");
+    let listed = fs::read_to_string(home.path("config/acts.log")).expect("it is listed outside");
+    assert_eq!(listed.lines().count(), 1, "the act as it was signed: opaque names, and no words");
 }
 
 #[test]
@@ -152,6 +151,89 @@ fn a_hold_refuses_with_its_reason() {
     home.nanohost(["hold", "remove", &hold]).exits(0);
     home.nanohost(["hold", "remove", &hold, "--json"]).finds(2, "unknown_hold");
     erase(&home, &[&run]).exits(0);
+}
+
+#[test]
+fn a_hold_is_an_act() {
+    let home = Home::new();
+    let run = id(&home.examples().refund(0, &[WROTE]));
+    home.nanohost(["hold", "add", "--subject", "mira", "--reason", "a case", "--json"])
+        .finds(2, "unknown_subject");
+    let later = ["hold", "add", "--subject", "mira", "--anyway", "--reason", "a case", "--json"];
+    home.nanohost(later).exits(0);
+    home.nanohost(["hold", "add", &run, "--reason", "case 7", "--as", "lea", "--json"]).exits(0);
+    let listed = home.nanohost(["hold", "list", "--json"]).exits(0).json();
+    let rows: Vec<(&Value, &Value, &Value)> = listed["holds"]
+        .as_array()
+        .expect("holds")
+        .iter()
+        .map(|hold| (&hold["on"], &hold["runs"], &hold["act"]))
+        .collect();
+    assert_eq!(rows, [(&"subject".into(), &0.into(), &0.into()), (&"run".into(), &1.into(), &1.into())]);
+    home.nanohost(["hold", "list"]).exits(0).says("a subject of no run so far");
+    let held = row(home.nanohost(["verify", &run, "--json"]));
+    assert!(held["detail"].as_str().is_some_and(|detail| detail.contains("a legal hold lies on")), "{held}");
+    let acts = crate::database::envelopes_of(&home, &crate::database::acts(&home));
+    assert_eq!(acts.len(), 2);
+    home.nanohost(["log", "fsck"]).exits(0);
+    // Somebody removes the row: the act says that it was there.
+    crate::database::execute(&home, "DELETE FROM hold");
+    let held = row(home.nanohost(["verify", &run, "--json"]));
+    assert!(held["detail"].as_str().is_some_and(|detail| detail.contains("a legal hold lies on")), "{held}");
+    let file = home.path("held.jsonl");
+    let path = file.to_str().expect("UTF-8");
+    home.nanohost(["export", &run, "-o", path]).exits(0);
+    let key = home.public_key();
+    let verified = home.nanohost(["verify", path, "--trust", key.to_str().expect("UTF-8"), "--json"]);
+    let verified = verified.exits(0).json();
+    assert!(verified.to_string().contains("a legal hold lies on"), "{verified:#}");
+}
+
+/// Evidence that is damaged keeps no personal data.
+#[test]
+fn damaged_evidence_is_erased_where_somebody_says_so() {
+    let home = Home::new();
+    let examples = home.examples();
+    let program = examples.path("refund/program.toml");
+    let text = fs::read_to_string(&program).expect("it is there");
+    fs::write(&program, format!("subject = \"customer of $order_id\"\n{text}")).expect("it is writable");
+    let runs: Vec<String> = (0..3).map(|_| id(&examples.refund(0, &[WROTE]))).collect();
+    crate::database::change_an_envelope(&home, &runs[0]);
+    let subject = ["--subject", "customer of A-1001"];
+    // Alone it is refused, with the way out.
+    erase(&home, &[&runs[0]]).says("--damaged").finds(10, "evidence_bad");
+    // With others it keeps none of them.
+    let dry = home.nanohost([&["erase", "--dry-run", "--json"][..], &subject].concat()).exits(10).json();
+    assert_eq!(dry["runs"].as_array().map(Vec::len), Some(2));
+    let erased = erase(&home, &subject).finds(10, "evidence_bad").json();
+    assert_eq!(erased["runs"].as_array().map(Vec::len), Some(2), "{erased:#}");
+    for run in &runs[1..] {
+        home.nanohost(["trace", run, "--json", "--reveal"]).exits(0).omits(CARD);
+        row(home.nanohost(["verify", run, "--json"]));
+    }
+    let contents = |home: &Home| {
+        let conn = rusqlite::Connection::open(home.store().join("store.db")).expect("it opens");
+        let count = "SELECT count(*) FROM content WHERE run = ?1 AND role <> 'admission'";
+        conn.query_row(count, [&runs[0]], |row| row.get::<_, i64>(0)).expect("it counts")
+    };
+    assert!(contents(&home) > 5);
+    let erased = erase(&home, &[&subject[..], &["--damaged"]].concat()).exits(0).json();
+    assert_eq!(erased["damaged"], serde_json::json!([runs[0]]), "{erased:#}");
+    assert_eq!(contents(&home), 0);
+    home.nanohost(["verify", &runs[0]]).exits(10);
+    home.nanohost(["log", "fsck"]).exits(10);
+    let acts = crate::database::envelopes_of(&home, &crate::database::acts(&home));
+    let said = |act: &[u8]| {
+        let envelope: Value = serde_json::from_slice(act).expect("JSON");
+        let payload = envelope["payload"].as_str().expect("a payload");
+        use base64::Engine as _;
+        let payload = base64::engine::general_purpose::STANDARD.decode(payload).expect("base64");
+        serde_json::from_slice::<Value>(&payload).expect("JSON")["predicate"]["act"].clone()
+    };
+    let said: Vec<Value> = acts.iter().map(|act| said(act)).collect();
+    let marks: Vec<(&Value, &Value)> = said.iter().map(|act| (&act["whole"], &act["damaged"])).collect();
+    let whole = serde_json::json!(true);
+    assert_eq!(marks, [(&whole, &Value::Null), (&whole, &Value::Null), (&whole, &whole)]);
 }
 
 #[test]

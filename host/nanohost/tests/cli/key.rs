@@ -263,7 +263,7 @@ fn a_retired_key_signs_nothing_that_counts() {
     }
     home.nanohost(["log", "fsck"]).exits(0);
     // What it began cannot go on.
-    home.nanohost(["cancel", &waiting, "--reason", "enough"]).exits(5).says("key_retired");
+    home.nanohost(["resume", &waiting, "--json"]).finds(5, "key_retired");
 
     // Nor does it begin anything, nor do anything to the store, when the newer key is lost.
     let current = home.path("config/keys/signing/current");
@@ -275,13 +275,92 @@ fn a_retired_key_signs_nothing_that_counts() {
     let acts = crate::database::acts(&home);
     let head = crate::database::digest_of_envelope(&home, &acts, 2);
     execute(&home, &format!("UPDATE run SET len = 0, last = NULL WHERE id = '{acts}'"));
+    // Nor does the list of acts stand in their way.
+    let list = home.path("config/acts.log");
+    fs::rename(&list, home.path("acts.log")).expect("it is there");
     let later = a_run(&home);
+    fs::rename(home.path("acts.log"), &list).expect("it is there");
     execute(&home, &format!("UPDATE run SET len = 3, last = X'{head}' WHERE id = '{acts}'"));
     fs::rename(home.path("current"), &current).expect("it is there");
     home.nanohost(["verify", &later]).exits(13).says("counts from 0 to before");
     home.nanohost(["trace", &later]).exits(13).says("evidence_bad");
     home.nanohost(["export", &later, "-o", "later.jsonl"]).exits(13);
     home.nanohost(["verify", &first]).exits(0);
+}
+
+/// A run that waits, whose key was retired since; the id of that key.
+fn orphaned(home: &Home) -> (String, String) {
+    let waiting = home.examples().run_json("approval/program.toml", 4, &["--idempotency-key", "monday"]);
+    let waiting = waiting["run"].as_str().expect("an id").to_owned();
+    let old = key(home, &["show", "--json"]).exits(0).json()["keyId"].as_str().expect("an id").to_owned();
+    key(home, &["rotate", "--plain"]).exits(0);
+    key(home, &["retire", &old]).exits(0).says("cancel");
+    (waiting, old)
+}
+
+#[test]
+fn a_run_whose_key_was_retired_is_ended_by_the_one_that_signs_now() {
+    let home = Home::new();
+    let pem = home.public_key();
+    let (run, old) = orphaned(&home);
+    home.nanohost(["resume", &run, "--json"]).finds(5, "key_retired");
+    home.nanohost(["cancel", &run, "--reason", "its key leaked", "--as", "lea", "--json"]).exits(0);
+    assert_eq!(home.state(&run), "cancelled");
+    let found = home.nanohost(["verify", &run, "--json"]).exits(0).json();
+    let detail = found["checks"][0]["detail"].as_str().expect("a detail").to_owned();
+    assert!(detail.contains("which ended the run by act 3"), "{detail}");
+    // Whoever trusted the first key follows.
+    home.nanohost(["verify", &run, "--trust", text(&pem)]).exits(0);
+    home.nanohost(["log", "fsck"]).exits(0);
+    let again = home.examples().run_json("approval/program.toml", 1, &["--idempotency-key", "monday"]);
+    assert_eq!((&again["run"], &again["status"]), (&run.as_str().into(), &"cancelled".into()));
+
+    // With the file alone: both keys have to be trusted, and the act has to be there.
+    let export = home.path("run.jsonl");
+    home.nanohost(["export", &run, "-o", text(&export)]).exits(0);
+    let new = home.nanohost(["key", "show", "--public"]).exits(0).stdout;
+    let both = home.write("both.pem", format!("{}{new}", fs::read_to_string(&pem).expect("a key")));
+    let auditor = Home::new();
+    auditor.nanohost(["verify", text(&export), "--trust", text(&both)]).exits(0).says("ended the run");
+    auditor.nanohost(["verify", text(&export), "--trust", text(&pem)]).exits(13);
+    let lines = fs::read_to_string(&export).expect("it is there");
+    let cut: String =
+        lines.lines().filter(|line| !line.starts_with("{\"act\":")).map(|line| format!("{line}\n")).collect();
+    let cut = home.write("cut.jsonl", cut);
+    auditor.nanohost(["verify", text(&cut), "--trust", text(&both)]).exits(10).says("another program");
+
+    // A row that says which act bears on it is no proof, and without it nothing is found.
+    execute(&home, &format!("DELETE FROM act_on WHERE run = '{run}'"));
+    home.nanohost(["verify", &run]).exits(10);
+    assert!(!old.is_empty());
+}
+
+#[test]
+fn what_a_retired_key_signed_since_is_not_ended() {
+    let home = Home::new();
+    let (run, old) = orphaned(&home);
+    // Somebody has the retired key, and makes a nanohost sign that sees no acts.
+    let current = home.path("config/keys/signing/current");
+    let acts = crate::database::acts(&home);
+    let head = crate::database::digest_of_envelope(&home, &acts, 2);
+    let list = home.path("config/acts.log");
+    let hidden = |hide: bool| {
+        let pairs = [(&list, home.path("acts.log")), (&current, home.path("current"))];
+        for (there, aside) in pairs {
+            let (from, to) = if hide { (there, &aside) } else { (&aside, there) };
+            fs::rename(from, to).expect("it is there");
+        }
+        let row = if hide { "len = 0, last = NULL".to_owned() } else { format!("len = 3, last = X'{head}'") };
+        execute(&home, &format!("UPDATE run SET {row} WHERE id = '{acts}'"));
+    };
+    hidden(true);
+    let later = home.examples().run_json("approval/program.toml", 4, &[]);
+    let later = later["run"].as_str().expect("an id").to_owned();
+    hidden(false);
+    home.nanohost(["cancel", &later, "--reason", "whose is it?", "--json"]).finds(13, "evidence_bad");
+    home.nanohost(["cancel", &run, "--reason", "its key leaked", "--json"]).exits(0);
+    home.nanohost(["verify", &run]).exits(0);
+    assert!(!old.is_empty());
 }
 
 #[test]

@@ -36,7 +36,15 @@ fn of(chain: &mut ActChain, refs: Vec<ValueRef>) -> Vec<u8> {
     let who = Principal::new("dana").expect("a principal");
     let salt = Salt::from_bytes([chain.next_seq() as u8; 32]);
     let sealed = chain.seal(Timestamp::from_millis(1), &who, salt, (Role::REASON, "why"), |reason| {
-        Act::Erasure(Erasure { refs, key_values: 0, basis: Basis::Request, approver: None, reason })
+        Act::Erasure(Erasure {
+            refs,
+            key_values: 0,
+            whole: false,
+            damaged: false,
+            basis: Basis::Request,
+            approver: None,
+            reason,
+        })
     });
     sealed.expect("an act").bytes
 }

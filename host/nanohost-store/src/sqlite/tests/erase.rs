@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::contract::{erases, take_acts};
-use crate::{Erases, HoldOn, Holds, Purge, Subject};
+use crate::{Effect, Erases, Holds, Purge, Subject};
+use nanohost_core::act::HeldOn;
 
 /// Every ciphertext of runs, and every wrapped key that opens one.
 fn secrets(dir: &Path) -> Vec<Vec<u8>> {
@@ -209,24 +210,32 @@ fn a_hold_refuses_until_it_ends() {
     let fence = of_subject(&store, 1, "mira");
     commit(&store, &fence, &Batch { contents: vec![content(0, "input", b"2")], ..Batch::of(b"e".to_vec()) });
     ended_run(&store, 2, b"free");
-    for on in [HoldOn::Run(run(1)), HoldOn::Subject(subject("mira"))] {
-        let id = store.add_hold(&on, "lea", since, "case 7/2026").expect("a hold");
+    let mira = store.subject_hash(&subject("mira")).expect("a hash");
+    for on in [HeldOn::Run(run(1)), HeldOn::Subject(mira)] {
         let acts = take_acts(&store);
+        let does =
+            |effect| append(&store, &acts, &Batch { effects: vec![effect], ..Batch::of(b"an act".to_vec()) });
+        let id = store.next_hold(&acts).expect("a number");
+        let laid = store.sealed_hold(id, on.clone(), since, "lea", "case 7/2026").expect("a hold");
+        assert!(matches!(does(Effect::Lay(laid)), Appended::Committed(_)));
+        assert_eq!(store.next_hold(&acts).expect("a number"), id + 1);
         let gone = || vec![erases(load(&store, acts.run()).recorded.len, 1, &[(0, "input")], false)];
         let held = Appended::Conflict(Conflict::Held { run: run(1) });
         assert_eq!(give_up(&store, &acts, gone()), held);
         assert!(load(&store, &run(1)).content(0, "input").is_ok(), "nothing of it went");
-        assert_eq!(load(&store, acts.run()).envelopes.len(), load(&store, &run(2)).acts.len());
+        assert_eq!(load(&store, &run(1)).acts, []);
         let listed = read(dir.path()).holds().expect("they list");
         let hold = listed.first().expect("it is listed");
         assert_eq!((hold.id, hold.since, hold.reason.as_str()), (id, since, "case 7/2026"));
-        assert_eq!((hold.principal.as_str(), hold.run.is_some()), ("lea", matches!(on, HoldOn::Run(_))));
+        assert_eq!((hold.principal.as_str(), &hold.on, hold.runs), ("lea", &on, 1));
         assert_eq!(store.holds_on(&run(1)).expect("they list"), listed);
         assert_eq!(store.holds_on(&run(2)).expect("they list"), []);
-        assert!(store.remove_hold(id).expect("it ends"));
-        assert!(!store.remove_hold(id).expect("it is told"));
+        assert!(matches!(does(Effect::End { hold: id }), Appended::Committed(_)));
+        assert_eq!(store.holds().expect("they list"), []);
+        assert!(store.is_erasing().expect("it reads"), "what opened its reason has to go");
+        assert_eq!(finish(&store, &acts), Purge::Done);
     }
     let acts = take_acts(&store);
-    let gone = vec![erases(0, 1, &[(0, "input")], false)];
+    let gone = vec![erases(load(&store, acts.run()).recorded.len, 1, &[(0, "input")], false)];
     assert!(matches!(give_up(&store, &acts, gone), Appended::Committed(_)));
 }

@@ -1,0 +1,431 @@
+//! The list of acts outside of the stores: every act of this user's stores, as exact bytes, beside the
+//! keys, where no backup of a store puts an older one in its place. Whoever opens a store that knows
+//! fewer acts than the list does them again first, in their order: keys stay retired, holds stay laid and
+//! what was erased stays gone. Knows no command line.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+
+use nanohost_core::act::{self, Act, Erasure, HeldOn, HoldAct, HoldChange, OpenedAct};
+use nanohost_core::log::NoteSigner;
+use nanohost_core::log::note::Kind;
+use nanohost_core::{Diagnostic, Digest, Principal, Role, RunId};
+use nanohost_store::{
+    Appended, Batch, Conflict, Effect, Erases, Head, Holds as _, Journal as _, Logged, Records, RunRecord,
+    SqliteStore, VaultError, log_key,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::acts::{self, Acts};
+use crate::commands::own_trust;
+use crate::console::program_name;
+use crate::erasing;
+use crate::failure::{Exit, Failure};
+use crate::project::{Places, read_bounded};
+use crate::store_failure;
+
+#[cfg(test)]
+mod tests;
+
+/// No list is larger: it is read whole.
+const MAX_LIST: u64 = 256 << 20;
+
+/// One act, as the list has it. The words of whoever did it are content of the store, and not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listed {
+    /// The chain of its store.
+    pub chain: RunId,
+    /// Its place there.
+    pub seq: u64,
+    /// The store's log.
+    pub log: String,
+    /// How many entries that had when this was written: a copy of the store with fewer is an older one.
+    pub size: u64,
+    #[serde(with = "bytes")]
+    act: Vec<u8>,
+}
+
+impl Listed {
+    fn digest(&self) -> Digest {
+        Digest::of(&self.act)
+    }
+}
+
+mod bytes {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        STANDARD.decode(text.as_bytes()).map_err(de::Error::custom)
+    }
+}
+
+/// Where the list lies.
+pub fn path(places: &Places) -> PathBuf {
+    places.config.join("acts.log")
+}
+
+/// All acts of one store that are listed, in order. A last line without an end is one that was being
+/// written when its process ended: its act is listed again.
+pub fn listed(chain: &RunId, places: &Places) -> anyhow::Result<Vec<Listed>> {
+    let path = path(places);
+    match read_bounded(&path, MAX_LIST) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(unreadable(places, &error)),
+        Ok(text) => parsed(&text, chain).map_err(|error| unreadable(places, &error)),
+    }
+}
+
+fn unreadable(places: &Places, error: &std::io::Error) -> anyhow::Error {
+    let path = path(places);
+    let message = format!("{}: {error}", path.display());
+    let help = "restore the file from its newest copy: without it nobody can tell whether the store is an older \
+                one, in which keys count that were retired, and what was erased is there again";
+    Failure::host(Diagnostic::error("acts_list_unreadable", message).help(help))
+}
+
+fn parsed(text: &[u8], chain: &RunId) -> std::io::Result<Vec<Listed>> {
+    let invalid = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
+    let whole = &text[..whole_lines(text)];
+    let mut all = Vec::new();
+    for (at, line) in whole.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+        let line: Listed =
+            serde_json::from_slice(line).map_err(|error| invalid(format!("line {}: {error}", at + 1)))?;
+        if line.chain != *chain {
+            continue;
+        }
+        if line.seq != all.len() as u64 {
+            return Err(invalid(format!("line {}: act {} stands here", at + 1, line.seq)));
+        }
+        all.push(line);
+    }
+    Ok(all)
+}
+
+/// How many bytes the lines have that were written to their end.
+fn whole_lines(text: &[u8]) -> usize {
+    text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+}
+
+/// How many entries the log of a store is known to have had at the last of its acts.
+pub fn known_size(chain: &RunId, places: &Places) -> anyhow::Result<u64> {
+    Ok(listed(chain, places)?.last().map_or(0, |last| last.size))
+}
+
+/// What bringing a store up to its list came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct CaughtUp {
+    /// Acts that the store did not know.
+    pub acts: usize,
+    /// Values that went again.
+    pub erased: usize,
+}
+
+/// How a store stands to the list of its acts.
+enum Standing {
+    Agrees,
+    /// The list lacks its last acts: their process ended before it wrote them there.
+    Ahead,
+    /// The store lacks acts.
+    Behind,
+}
+
+fn standing(store: &impl Records, listed: &[Listed]) -> anyhow::Result<Standing> {
+    let chain = store.acts().map_err(store_failure)?;
+    let Head { len, last } = store.head(&chain).map_err(store_failure)?.unwrap_or(Head::EMPTY);
+    let known = listed.len() as u64;
+    let own = match known.cmp(&len) {
+        // What came after is in the store; whether it goes on from the list, the chain itself says.
+        std::cmp::Ordering::Less => return Ok(Standing::Ahead),
+        std::cmp::Ordering::Equal => Standing::Agrees,
+        std::cmp::Ordering::Greater => Standing::Behind,
+    };
+    let there = usize::try_from(len).ok().and_then(|len| len.checked_sub(1)).and_then(|at| listed.get(at));
+    if there.map(Listed::digest) != last { Err(forked()) } else { Ok(own) }
+}
+
+fn forked() -> anyhow::Error {
+    let message = "the acts of this store are others than those that were listed outside of it";
+    let help = "two copies of one store were gone on with, or somebody changed it: restore the newest copy";
+    let findings = Diagnostic::error("acts_forked", message).help(help).into();
+    Failure { exit: Exit::RolledBack, findings }.into()
+}
+
+/// Refuses to serve from a store that lacks acts: for those who only read.
+pub fn agrees(store: &impl Records, places: &Places) -> anyhow::Result<()> {
+    // The list first: an act is in its store before it is listed.
+    let chain = store.acts().map_err(store_failure)?;
+    let listed = listed(&chain, places)?;
+    if listed.is_empty() {
+        return Ok(());
+    }
+    match standing(store, &listed)? {
+        Standing::Agrees | Standing::Ahead => Ok(()),
+        Standing::Behind => {
+            let message = "this store is an older copy: erasures, holds or changes of keys that came after it are \
+                           not in it";
+            let help = format!("`{} store catch-up` does them again", program_name());
+            let findings = Diagnostic::error("store_behind", message).help(help).into();
+            Err(Failure { exit: Exit::RolledBack, findings }.into())
+        }
+    }
+}
+
+/// Brings a store and the list to the same acts, whichever of them lacks some.
+pub fn settle(store: &SqliteStore, places: &Places) -> anyhow::Result<CaughtUp> {
+    let chain = store.acts().map_err(store_failure)?;
+    let known = listed(&chain, places)?;
+    match standing(store, &known)? {
+        Standing::Agrees => Ok(CaughtUp::default()),
+        Standing::Ahead => list(store, places).map(|()| CaughtUp::default()),
+        Standing::Behind => catch_up(store, &chain, &known, places),
+    }
+}
+
+/// Lists the acts of a store that are not listed yet; durable when this returns.
+pub fn list(store: &SqliteStore, places: &Places) -> anyhow::Result<()> {
+    // What cannot be believed is not listed.
+    let Ok((opened, _)) = acts::verified(store, &own_trust(places)?).map_err(store_failure)? else {
+        return Ok(());
+    };
+    if opened.is_empty() {
+        return Ok(());
+    }
+    let chain = store.acts().map_err(store_failure)?;
+    let Some(record) = store.load(&chain).map_err(store_failure)? else { return Ok(()) };
+    let log = store.log_origin().map_err(store_failure)?.to_string();
+    let size = store.read_log(|log| log.size()).map_err(store_failure)?;
+    let path = path(places);
+    let io = |error: std::io::Error| Failure::io("acts_list_unwritable", "write", &path, &error);
+    let mut folder = fs::DirBuilder::new();
+    folder.recursive(true).mode(0o700).create(&places.config).map_err(io)?;
+    let mut file =
+        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(io)?;
+    // One process at a time writes to it; the lock ends with the file.
+    file.lock().map_err(io)?;
+    let text = whole(&mut file).map_err(io)?;
+    let known = parsed(&text, &chain).map_err(|error| unreadable(places, &error))?;
+    if known.iter().zip(&record.envelopes).any(|(known, act)| known.act != *act) {
+        return Err(forked());
+    }
+    let mut lines = String::new();
+    for (seq, act) in (0..).zip(&record.envelopes).skip(known.len()) {
+        let line = Listed { chain: chain.clone(), seq, log: log.clone(), size, act: act.clone() };
+        lines.push_str(&serde_json::to_string(&line)?);
+        lines.push('\n');
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    file.write_all(lines.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+    File::open(&places.config).and_then(|folder| folder.sync_all()).map_err(io)
+}
+
+/// All of the list. A line that was cut off is taken out, so that the next one begins where it did.
+fn whole(file: &mut File) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    (&*file).take(MAX_LIST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_LIST {
+        return Err(std::io::ErrorKind::FileTooLarge.into());
+    }
+    let end = whole_lines(&text);
+    if end < text.len() {
+        file.set_len(end as u64)?;
+        text.truncate(end);
+    }
+    Ok(text)
+}
+
+/// What the acts of one batch do to the store, apart from the order in which holds and erasures meet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Erasures,
+    Holds,
+    Rest,
+}
+
+/// Does the acts again that a store does not know, as they were signed.
+fn catch_up(
+    store: &SqliteStore,
+    chain: &RunId,
+    known: &[Listed],
+    places: &Places,
+) -> anyhow::Result<CaughtUp> {
+    let fence = acts::take(store, chain)?;
+    let trust = own_trust(places)?;
+    let (done, mut head) =
+        acts::verified(store, &trust).map_err(store_failure)?.map_err(|bad| bad.failure())?;
+    let all: Vec<Vec<u8>> = known.iter().map(|listed| listed.act.clone()).collect();
+    let opened = act::verify(chain, &all, &trust).map_err(|fault| {
+        let why = std::io::Error::new(std::io::ErrorKind::InvalidData, fault.to_string());
+        unreadable(places, &why)
+    })?;
+    if done.iter().zip(&opened).any(|(done, listed)| done.digest != listed.digest) {
+        return Err(forked());
+    }
+    let mut caught = CaughtUp { acts: opened.len().saturating_sub(done.len()), erased: 0 };
+    let mut again: Vec<Erasure> = Vec::new();
+    let mut missing = opened.iter().zip(all).skip(done.len()).peekable();
+    while let Some(of) = missing.peek().map(|(act, _)| of(act)) {
+        let mut batch = Batch::default();
+        while let Some((act, bytes)) = missing.next_if(|(act, _)| self::of(act) == of) {
+            batch.envelopes.push(bytes);
+            takes_effect(store, act, &mut batch, &mut again, &mut caught, places)?;
+        }
+        match store.append(&fence, head, &batch).map_err(store_failure)? {
+            Appended::Committed(after) => head = after,
+            Appended::Conflict(Conflict::Held { run }) => return Err(held(&run)),
+            Appended::Fenced | Appended::Conflict(_) => return Err(acts::taken()),
+        }
+    }
+    if store.is_erasing().map_err(store_failure)? {
+        erasing::finish(store, &fence, places)?;
+    }
+    drop(fence);
+    caught.erased += erase_again(store, &again, places)?;
+    Ok(caught)
+}
+
+const fn of(act: &OpenedAct) -> Of {
+    match &act.predicate.act {
+        Act::Erasure(_) => Of::Erasures,
+        Act::Hold(_) => Of::Holds,
+        Act::Key(_) | Act::Ending(_) | Act::Log(_) => Of::Rest,
+    }
+}
+
+fn held(run: &RunId) -> anyhow::Error {
+    let message = format!(
+        "what was erased of run {} has to go again, and a legal hold of the copy lies on it",
+        run.short()
+    );
+    let help = "restore a newer copy, in which it was erased already";
+    Failure::denied(Diagnostic::error("erase_held", message).help(help))
+}
+
+fn takes_effect(
+    store: &SqliteStore,
+    act: &OpenedAct,
+    batch: &mut Batch,
+    again: &mut Vec<Erasure>,
+    caught: &mut CaughtUp,
+    places: &Places,
+) -> anyhow::Result<()> {
+    let seq = act.predicate.chain.seq;
+    // What came after the copy is not here, and nothing can be done to it.
+    let run = match act.predicate.act.run() {
+        Some(run) => Some(store.load(run).map_err(store_failure)?),
+        None => None,
+    };
+    match (&act.predicate.act, run) {
+        (Act::Erasure(erasure), Some(Some(record))) => {
+            let known = record.envelopes.len() as u64;
+            if erasure.damaged || erasure.refs.iter().all(|value| value.seq < known) {
+                caught.erased +=
+                    erasure.refs.iter().filter(|value| is_here(&record, value.seq, &value.role)).count();
+                let rest_of = (erasure.whole || erasure.key_values > 0).then(|| record.summary.run.clone());
+                batch.erases.push(Erases { act: seq, values: erasure.refs.clone(), rest_of });
+            } else {
+                // The run had not come so far: what an envelope to come commits to was not erased.
+                again.push(erasure.clone());
+            }
+        }
+        (Act::Hold(hold), run) => {
+            let HoldAct { change, hold, on, .. } = hold;
+            if let (HeldOn::Run(run), Some(Some(_))) = (on, &run) {
+                batch.effects.push(Effect::Bears { act: seq, run: run.clone() });
+            }
+            match change {
+                HoldChange::Laid if !matches!(run, Some(None)) => {
+                    let words = format!("said in act {seq}; the words were lost with the store");
+                    let (since, by) = (act.predicate.time, act.predicate.principal.as_str());
+                    let laid =
+                        store.sealed_hold(*hold, on.clone(), since, by, &words).map_err(store_failure)?;
+                    batch.effects.push(Effect::Lay(laid));
+                }
+                HoldChange::Laid => {}
+                HoldChange::Ended => batch.effects.push(Effect::End { hold: *hold }),
+            }
+        }
+        (Act::Ending(ending), Some(Some(_))) => {
+            batch.effects.push(Effect::Bears { act: seq, run: ending.run.clone() });
+        }
+        (Act::Log(log), _) => {
+            let origin = log.to.name().clone();
+            let folder = crate::log_keys(&origin, true, places);
+            let key = log_key(&folder).map_err(store_failure)?;
+            if key.public() != log.to.key() {
+                return Err(crate::log_key_missing(&folder));
+            }
+            store.sign_log_as(NoteSigner::new(origin.clone(), Kind::Ed25519, key));
+            batch.effects.push(Effect::Log { origin });
+        }
+        (Act::Erasure(_) | Act::Key(_) | Act::Ending(_), _) => {}
+    }
+    Ok(())
+}
+
+fn is_here(record: &RunRecord, seq: u64, role: &Role) -> bool {
+    let stored =
+        record.contents.iter().find(|stored| stored.place.seq == seq && stored.place.role == role.as_str());
+    stored.is_some_and(|stored| !matches!(stored.content, Err(VaultError::Erased { .. })))
+}
+
+/// Erases what is here of runs that had not come as far in this copy, by acts of now that say so.
+fn erase_again(store: &SqliteStore, erasures: &[Erasure], places: &Places) -> anyhow::Result<usize> {
+    let mut wanted: BTreeMap<RunId, Vec<&Erasure>> = BTreeMap::new();
+    for erasure in erasures {
+        if let Some(run) = erasure.run() {
+            wanted.entry(run.clone()).or_default().push(erasure);
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(0);
+    }
+    let mut acts = Acts::take(store, places)?;
+    let mut again = 0;
+    let who = Principal::new("local")?;
+    for (run, erasures) in wanted {
+        let Some(record) = store.load(&run).map_err(store_failure)? else { continue };
+        let mut refs: Vec<_> = erasures.iter().flat_map(|erasure| &erasure.refs).cloned().collect();
+        refs.retain(|value| is_here(&record, value.seq, &value.role));
+        refs.sort();
+        refs.dedup();
+        let whole = erasures.iter().any(|erasure| erasure.whole || erasure.key_values > 0);
+        let key_values = if whole { store.kv_of(&run).map_err(store_failure)? } else { 0 };
+        let basis = erasures[0].basis;
+        again += refs.len();
+        for (at, refs) in refs.chunks(Erasure::MAX_REFS).enumerate() {
+            let whole = whole && at == 0;
+            let rest_of = whole.then(|| run.clone());
+            acts.erase(&who, (Role::REASON, "erased before the store was restored"), rest_of, |reason| {
+                Erasure {
+                    refs: refs.to_vec(),
+                    key_values: if whole { key_values } else { 0 },
+                    whole,
+                    damaged: false,
+                    basis,
+                    approver: None,
+                    reason,
+                }
+            })?;
+        }
+    }
+    if let Some(run) = acts.commit(places)? {
+        return Err(held(&run));
+    }
+    // Where a reader stands in the way of the purge, the next command that writes to the store tries again.
+    erasing::finish(store, acts.fence(), places)?;
+    Ok(again)
+}
