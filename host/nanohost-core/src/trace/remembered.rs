@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Reach;
 use super::check::{CheckName, Fault, FaultKind, Report};
-use crate::log::{Checkpoint, tree};
+use crate::act::{Act, OpenedAct};
+use crate::log::{Checkpoint, KeyName, tree};
 use crate::{Digest, RunId};
 
 /// How far the evidence of a run reached when it last verified.
@@ -37,6 +38,9 @@ pub struct SeenHeads {
     runs: BTreeMap<RunId, SeenHead>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     logs: BTreeMap<String, SeenLog>,
+    /// The name of the log of each store, by its chain of acts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    stores: BTreeMap<RunId, String>,
 }
 
 impl SeenHeads {
@@ -96,6 +100,54 @@ impl SeenHeads {
     /// The head of a log that was seen last.
     pub fn log(&self, origin: &str) -> Option<SeenLog> {
         self.logs.get(origin).copied()
+    }
+
+    /// Compares the name of the log of a store, which has this chain of acts, with the one under which it was
+    /// seen last, and remembers it. `acts` are those of the store, verified; `root` gives the root over its first
+    /// entries.
+    ///
+    /// # Errors
+    /// What is wrong, where it is another name and no act says that the log goes on under it, or where
+    /// more of the old log was seen than was known when it was said.
+    pub fn compare_name(
+        &mut self,
+        store: &RunId,
+        origin: &KeyName,
+        acts: &[OpenedAct],
+        root: impl Fn(u64) -> Option<Digest>,
+    ) -> Result<(), String> {
+        if let Some(mut name) = self.stores.get(store).cloned() {
+            for act in acts {
+                let Act::Log(act) = &act.predicate.act else { continue };
+                if act.from.origin.as_str() != name || name == origin.as_str() {
+                    continue;
+                }
+                if let Some(seen) = self.log(&name) {
+                    if seen.size > act.size_before() {
+                        return Err(format!(
+                            "{name} had {} entries when it was seen before, and went on under another name after {}",
+                            seen.size,
+                            act.size_before()
+                        ));
+                    }
+                    if seen.size <= act.from.size && act.known.is_none() && root(seen.size) != Some(seen.root)
+                    {
+                        return Err(format!(
+                            "the log is another one than {name} was when it was seen with {} entries",
+                            seen.size
+                        ));
+                    }
+                }
+                act.to.name().as_str().clone_into(&mut name);
+            }
+            if name != origin.as_str() {
+                return Err(format!(
+                    "the log was {name} when it was seen before, and no act says that it goes on as {origin}"
+                ));
+            }
+        }
+        self.stores.insert(store.clone(), origin.to_string());
+        Ok(())
     }
 
     /// Compares a head of a log, whose signature somebody checked, with the one that was seen last,

@@ -76,7 +76,13 @@ pub enum KeyCommand {
     },
     /// Make a new key and sign with it from now on; the old one introduces it in the store's evidence, and
     /// goes on to sign only what it began, until it is retired
-    Rotate(NewKeyArgs),
+    Rotate {
+        /// Change the key of the log instead: the log goes on under a new name, and an act says so
+        #[arg(long, conflicts_with_all = ["plain", "passphrase_file"])]
+        log: bool,
+        #[command(flatten)]
+        new: NewKeyArgs,
+    },
     /// Keep a key under another passphrase, or under one for the first time; the key stays the same
     Passphrase(PassphraseArgs),
     /// Say in the store's evidence that a key signs nothing any more: what it signs later is refused
@@ -109,7 +115,7 @@ pub enum KeyCommand {
 impl KeyCommand {
     pub(super) fn json(&self) -> bool {
         match self {
-            Self::New(args) | Self::Rotate(args) => args.json,
+            Self::New(args) | Self::Rotate { new: args, .. } => args.json,
             Self::Passphrase(args) => args.json,
             Self::Show { json, .. } | Self::Retire { json, .. } | Self::Export { json, .. } => *json,
         }

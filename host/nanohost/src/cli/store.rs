@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use nanohost_core::Principal;
 
 /// `nanohost store`.
 #[derive(Debug, Args)]
@@ -39,6 +40,12 @@ pub enum StoreCommand {
         /// Take it although the log is known to have had more entries: what they were is gone
         #[arg(long)]
         older: bool,
+        /// Let the log go on under a new name and key: for logs whose witnesses saw more than the copy has
+        #[arg(long)]
+        new_log: bool,
+        /// Who says so
+        #[arg(long = "as", value_name = "NAME", default_value = "local")]
+        principal: Principal,
         /// Print one JSON document
         #[arg(long)]
         json: bool,

@@ -82,6 +82,11 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
             let before = seen.heads.log(head.origin.as_str()).map_or(0, |log| log.size);
             let growth = log::growth(store, before, head)?;
             seen.heads.compare_log_of(&mut judged.report, head, &growth);
+            if judged.report.fault.is_none()
+                && let Err(why) = log::compare_name(&mut seen.heads, store, places)?
+            {
+                judged.report.blame(CheckName::Rollback, FaultKind::RolledBack, why);
+            }
         }
         seen.keep()?;
     }

@@ -34,7 +34,8 @@ pub fn key(args: &KeyArgs, places: &Places, console: &Console) -> anyhow::Result
             }
             make(new, places, console)
         }
-        KeyCommand::Rotate(new) => make(new, places, console),
+        KeyCommand::Rotate { log: true, new } => rotate_log(new, places, console),
+        KeyCommand::Rotate { new, .. } => make(new, places, console),
         KeyCommand::Passphrase(args) => passphrase(args, places, console),
         KeyCommand::Retire { key, reason, principal, json } => {
             retire(key, reason, principal, *json, places, console)
@@ -137,6 +138,29 @@ fn make(args: &NewKeyArgs, places: &Places, console: &Console) -> anyhow::Result
             console::program_name(),
             old.key_id().digest().short(),
         ));
+    }
+    Ok(Exit::Success)
+}
+
+/// Lets the log go on under a new name and key.
+fn rotate_log(args: &NewKeyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
+    // Looking makes no store.
+    SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+    let store = open_store(places)?;
+    let key = super::log::renamed::renamed(
+        &store,
+        &args.principal,
+        args.reason.as_deref().unwrap_or("a new key of the log"),
+        places,
+    )?;
+    if args.json {
+        console.json(&json!({ "origin": key.name().as_str(), "key": key.to_string() }))?;
+    } else {
+        console.print(&format!("{key}\n"))?;
+        console.note(
+            "the log goes on under this name and key: back up the folder of keys, and have each witness and each policy \
+             name it beside the old one",
+        );
     }
     Ok(Exit::Success)
 }

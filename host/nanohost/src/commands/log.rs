@@ -2,6 +2,7 @@
 //! them to check, its files for them to mirror, and a look at all of it. Believes no row.
 
 mod fsck;
+pub mod renamed;
 pub mod witnessed;
 
 pub(super) use fsck::look;
@@ -13,9 +14,11 @@ use nanohost_core::log::note::{Kind, MAX_NOTE};
 use nanohost_core::log::proof::{GrowthProof, InclusionProof};
 use nanohost_core::log::tree::{self, Node};
 use nanohost_core::log::{Checkpoint, Frontier, Note, NoteVerifier, tile};
-use nanohost_core::trace::Standing;
-use nanohost_core::{Diagnostic, Digest, RunId, dsse};
-use nanohost_store::{LogHead, LogView, Logged, OpenOptions, SqliteReader, StoreError, log_public_key};
+use nanohost_core::trace::{SeenHeads, Standing};
+use nanohost_core::{Diagnostic, Digest, RunId, TrustRoot, dsse};
+use nanohost_store::{
+    LogHead, LogView, Logged, OpenOptions, Records as _, SqliteReader, StoreError, log_public_key,
+};
 use nanohost_verify::whole;
 use serde_json::json;
 
@@ -24,7 +27,7 @@ use crate::commands::evidence;
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, read_bounded};
-use crate::{open_store, store_failure};
+use crate::{acts, open_store, signing, store_failure};
 
 /// `nanohost log`.
 pub fn log(args: &LogArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -149,6 +152,33 @@ fn head(log: &mut dyn LogView, which: LogHead) -> Result<Option<(Note, Checkpoin
     let Some(note) = log.head(which)? else { return Ok(None) };
     let parsed = note.text().parse::<Checkpoint>().ok().filter(|head| head.size <= size);
     Ok(parsed.map(|head| (note, head)))
+}
+
+/// Compares the name of a store's log with the one under which it was seen last: where it is another one,
+/// acts have to lead there.
+pub(super) fn compare_name(
+    seen: &mut SeenHeads,
+    store: &SqliteReader,
+    places: &Places,
+) -> anyhow::Result<Result<(), String>> {
+    let chain = store.acts().map_err(store_failure)?;
+    let origin = store.log_origin().map_err(store_failure)?;
+    let acts = match acts::head(store).map_err(store_failure)?.len {
+        0 => Vec::new(),
+        _ => {
+            let own = signing::public_keys(places).map_err(store_failure)?;
+            match acts::verified(store, &TrustRoot::new(own)).map_err(store_failure)? {
+                Ok((acts, _)) => acts,
+                Err(bad) => return Ok(Err(bad.to_string())),
+            }
+        }
+    };
+    let size = store.read_log(|log| log.size()).map_err(store_failure)?;
+    let root = |at: u64| {
+        let root = store.read_log(|mut log| tree::root(at.min(size), &mut log));
+        root.ok().filter(|_| at <= size)
+    };
+    Ok(seen.compare_name(&chain, &origin, &acts, root))
 }
 
 /// The proof that the log only grew since it had `old` entries, up to `head`.

@@ -6,7 +6,8 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use nanohost_core::Diagnostic;
+use nanohost_core::log::NoteVerifier;
+use nanohost_core::{Diagnostic, Principal};
 use nanohost_store::{Logged as _, OpenOptions, Records as _, SqliteReader, SqliteStore};
 use serde_json::json;
 
@@ -24,8 +25,9 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
         StoreCommand::Backup { output, keys, json } => {
             backup(output, keys.as_deref(), *json, places, console)
         }
-        StoreCommand::Restore { from, keys, older, json } => {
-            let Restored { runs, entries, again } = restore(from, keys, *older, places)?;
+        StoreCommand::Restore { from, keys, older, new_log, principal, json } => {
+            let Restored { runs, entries, again, log } =
+                restore(from, keys, *older, new_log.then_some(principal), places)?;
             if *json {
                 console.json(&json!({
                     "store": places.store,
@@ -33,12 +35,23 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
                     "entries": entries,
                     "acts": again.acts,
                     "erasedAgain": again.erased,
+                    "logKey": log.as_ref().map(ToString::to_string),
                 }))?;
             } else {
                 let path = console::path(&places.store);
                 console.print(&format!("{path}: {runs} runs, {entries} entries in the log\n"))?;
                 console.note(&caught_up(&again));
                 console.note("runs that came after the copy are not in it");
+                console.note(&match log {
+                    Some(key) => format!(
+                        "the log goes on as {key}: have each witness and each policy name it beside the old one"
+                    ),
+                    None => format!(
+                        "witnesses that saw more of the log refuse it: `{} key rotate --log` lets it go on under another \
+                         name",
+                        console::program_name()
+                    ),
+                });
             }
             Ok(Exit::Success)
         }
@@ -78,9 +91,10 @@ fn backup(
 ) -> anyhow::Result<Exit> {
     // Looking makes no store.
     SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
-    make_folder(output)?;
+    let mut fresh = Fresh::default();
+    fresh.folder(output, &["store.db"])?;
     if let Some(keys) = keys {
-        make_folder(keys)?;
+        fresh.folder(keys, &["keys.db", "vault.key"])?;
         if whole(keys)? == whole(output)? {
             let message = "a copy of the keys beside the copy of the store opens everything in it";
             let help = "name two folders, and keep them apart";
@@ -93,6 +107,7 @@ fn backup(
     if let Some(keys) = keys {
         store.copy_keys_to(keys).map_err(store_failure)?;
     }
+    fresh.keep();
     if json {
         console.json(&json!({ "store": output, "keys": keys }))?;
         return Ok(Exit::Success);
@@ -106,6 +121,63 @@ fn backup(
         None => "without its keys (--keys DIR) no value of this copy can be read".to_owned(),
     });
     Ok(Exit::Success)
+}
+
+/// What a copy is written to. Where it fails, nothing of it stays: neither files nor folders that were not
+/// there before.
+#[derive(Default)]
+struct Fresh {
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+}
+
+impl Fresh {
+    /// A folder that holds none of these files so far.
+    fn folder(&mut self, path: &Path, names: &[&str]) -> anyhow::Result<()> {
+        for file in names.iter().map(|name| path.join(name)) {
+            if fs::symlink_metadata(&file).is_ok() {
+                let message = format!("there is a copy in {} already", path.display());
+                let help = "name another folder: nothing is written over a copy";
+                return Err(Failure::usage(Diagnostic::error("backup_there", message).help(help)));
+            }
+            self.files.push(file);
+        }
+        if fs::symlink_metadata(path).is_err() {
+            self.folders.push(path.to_owned());
+        }
+        make_folder(path)
+    }
+
+    fn keep(mut self) {
+        self.files.clear();
+        self.folders.clear();
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // Whatever cannot be removed was not made, or is somebody else's by now.
+        self.files.iter().for_each(|file| drop(fs::remove_file(file)));
+        self.folders.iter().rev().for_each(|folder| drop(fs::remove_dir(folder)));
+    }
+}
+
+/// What begins the name of a folder in which a store is made anew.
+const RESTORING: &str = ".restored-";
+
+/// The file in it that its process has locked.
+const AT_IT: &str = "restoring";
+
+/// The folders beside a store in which one was to be made anew, and whose process ended before it was.
+fn left_behind(store: &Path) -> Vec<PathBuf> {
+    let parent = store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(RESTORING));
+    let left = named.map(|entry| entry.path()).filter(|path| {
+        let lock = fs::File::open(path.join(AT_IT));
+        lock.is_ok_and(|lock| lock.try_lock().is_ok())
+    });
+    left.collect()
 }
 
 fn make_folder(path: &Path) -> anyhow::Result<()> {
@@ -123,11 +195,19 @@ struct Restored {
     entries: u64,
     /// What was done since the copy, and is done again.
     again: CaughtUp,
+    /// The key under which the log goes on, where it is a new one.
+    log: Option<NoteVerifier>,
 }
 
 /// Everything is done beside the place of the store, and moved there when it is good: nobody is served
 /// from a copy that was not looked at.
-fn restore(from: &Path, keys: &Path, older: bool, places: &Places) -> anyhow::Result<Restored> {
+fn restore(
+    from: &Path,
+    keys: &Path,
+    older: bool,
+    new_log: Option<&Principal>,
+    places: &Places,
+) -> anyhow::Result<Restored> {
     if fs::read_dir(&places.store).is_ok_and(|mut there| there.next().is_some()) {
         let message = format!("there is something in {} already", places.store.display());
         let help = "move it away first: nothing is written over a store";
@@ -137,7 +217,12 @@ fn restore(from: &Path, keys: &Path, older: bool, places: &Places) -> anyhow::Re
         places.store.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     make_folder(parent)?;
     let io = |error: std::io::Error| Failure::io("restore_unwritable", "restore into", &places.store, &error);
-    let beside = tempfile::Builder::new().prefix(".restored-").tempdir_in(parent).map_err(io)?;
+    let beside = tempfile::Builder::new().prefix(RESTORING).tempdir_in(parent).map_err(io)?;
+    let at_it = fs::File::create(beside.path().join(AT_IT)).map_err(io)?;
+    at_it.lock().map_err(io)?;
+    for left in left_behind(&places.store) {
+        fs::remove_dir_all(left).map_err(io)?;
+    }
     let at = Places { store: beside.path().join("store"), ..places.clone() };
     make_folder(&at.store)?;
     for (folder, name) in [(from, "store.db"), (keys, "keys.db"), (keys, "vault.key")] {
@@ -145,7 +230,7 @@ fn restore(from: &Path, keys: &Path, older: bool, places: &Places) -> anyhow::Re
         let copied = fs::copy(&source, at.store.join(name));
         copied.map_err(|error| Failure::io("backup_unreadable", "read", &source, &error))?;
     }
-    let restored = looked_at(&at, older)?;
+    let restored = looked_at(&at, older, new_log)?;
     // Only an empty folder gives way.
     match fs::remove_dir(&places.store) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
@@ -155,7 +240,7 @@ fn restore(from: &Path, keys: &Path, older: bool, places: &Places) -> anyhow::Re
     Ok(restored)
 }
 
-fn looked_at(at: &Places, older: bool) -> anyhow::Result<Restored> {
+fn looked_at(at: &Places, older: bool, new_log: Option<&Principal>) -> anyhow::Result<Restored> {
     let options = OpenOptions::default();
     // Brings an earlier schema up to date, and says whether the keys are those of this store.
     let opened = SqliteStore::open(&at.store, &options).map_err(store_failure)?;
@@ -178,6 +263,8 @@ fn looked_at(at: &Places, older: bool) -> anyhow::Result<Restored> {
         return Err(Failure { exit, findings }.into());
     }
     let (store, again) = crate::opened(at)?;
+    let log = new_log.map(|who| log::renamed::renamed(&store, who, "the store was restored from a copy", at));
+    let log = log.transpose()?;
     let runs = store.runs().map_err(store_failure)?.len();
-    Ok(Restored { runs, entries: store.read_log(|log| log.size()).map_err(store_failure)?, again })
+    Ok(Restored { log, runs, entries: store.read_log(|log| log.size()).map_err(store_failure)?, again })
 }

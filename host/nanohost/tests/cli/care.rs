@@ -47,8 +47,13 @@ fn a_copy_becomes_the_store_without_what_was_erased_since() {
     let (copy, keys) = (home.path("copy"), home.path("copied-keys"));
     let both = ["store", "backup", text(&copy), "--keys", text(&copy), "--json"];
     home.nanohost(both).finds(2, "backup_together");
+    assert!(!copy.exists(), "what failed leaves nothing");
     home.nanohost(["store", "backup", text(&copy), "--keys", text(&keys)]).exits(0).says("apart");
-    home.nanohost(["store", "backup", text(&copy)]).exits(5).says("already");
+    home.nanohost(["store", "backup", text(&copy), "--json"]).finds(2, "backup_there");
+    let other = home.path("other");
+    let twice = ["store", "backup", text(&other), "--keys", text(&keys), "--json"];
+    home.nanohost(twice).finds(2, "backup_there");
+    assert!(!other.exists() && keys.join("keys.db").exists(), "what was there stays, and nothing else");
     let bytes = fs::read(copy.join("store.db")).expect("it is there");
     assert!(!copy.join("keys.db").exists() && !copy.join("vault.key").exists());
     assert!(!bytes.windows(CARD.len()).any(|window| window == CARD.as_bytes()));
@@ -261,6 +266,48 @@ fn a_copy_that_is_not_whole_is_not_served_from() {
     let left: Vec<_> =
         left.filter(|entry| entry.file_name().to_string_lossy().starts_with(".restored")).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn the_doctor_sees_what_is_beside_the_store() {
+    let home = Home::new();
+    let waiting = home.examples().run_json("approval/program.toml", 4, &[]);
+    let waiting = waiting["run"].as_str().expect("an id").to_owned();
+    let old = home.nanohost(["key", "show", "--json"]).exits(0).json()["keyId"].clone();
+    let old = old.as_str().expect("an id").to_owned();
+    assert_eq!(doctor(&home, 0), [""; 0]);
+    keep(&home);
+    run(&home);
+    home.nanohost(["key", "rotate", "--plain", "--json"]).exits(0);
+    assert_eq!(doctor(&home, 0), [""; 0]);
+    home.nanohost(["key", "retire", &old, "--json"]).exits(0);
+    assert_eq!(doctor(&home, 0), ["runs_lost"]);
+    // What goes on goes on, and what cannot is named.
+    let due = home.nanohost(["recover", &waiting, "--json"]).exits(0).json();
+    assert_eq!(due["runs"][0]["state"], "step:approve", "{due:#}");
+    home.nanohost(["cancel", &waiting, "--reason", "lost", "--json"]).exits(0);
+    assert_eq!(doctor(&home, 0), [""; 0]);
+
+    // A store made anew whose process was killed.
+    let left = home.path(".restored-abc");
+    fs::create_dir(&left).expect("it is writable");
+    fs::write(left.join("restoring"), "").expect("it is writable");
+    assert_eq!(doctor(&home, 5), ["restore_left"]);
+    // An older copy by hand.
+    older(&home, true);
+    assert_eq!(doctor(&home, 12), ["restore_left", "store_behind"][..2].to_vec());
+    home.nanohost(["store", "catch-up", "--json"]).exits(0);
+    assert!(doctor(&home, 12).contains(&"log_rolled_back".to_owned()));
+    lost(&home);
+    restore(&home, &["--older"]).exits(0);
+    assert!(!left.exists(), "the next one clears it");
+    // A key that was made for another store.
+    let other = home.path("other-store");
+    let other = text(&other);
+    home.examples().run("refund/program.toml", &["-q", "--store", other]).exits(0);
+    home.nanohost(["key", "rotate", "--plain", "--json"]).exits(0);
+    let found = home.nanohost(["store", "doctor", "--store", other, "--json"]).json();
+    assert!(found.to_string().contains("key_unintroduced"), "{found:#}");
 }
 
 #[test]

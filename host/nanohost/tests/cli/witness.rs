@@ -260,6 +260,65 @@ fn an_older_copy_of_the_store_is_refused_by_witnesses() {
 }
 
 #[test]
+fn a_log_goes_on_under_another_name_after_a_restore() {
+    let log = Log::new(1);
+    let policy = log.policy("all");
+    let before = log.a_run();
+    log.ask(&policy, 0);
+    let (copied, keys, state) = (log.home.path("copy"), log.home.path("copied-keys"), log.home.path("seen"));
+    log.home.nanohost(["store", "backup", text(&copied), "--keys", text(&keys)]).exits(0);
+    log.a_run();
+    log.ask(&policy, 0);
+    log.home.nanohost(["verify", &before, "--state", text(&state)]).exits(0);
+    log.home.nanohost(["hold", "add", &before, "--reason", "a case"]).exits(0);
+    let old = key(&log.home);
+    fs::remove_dir_all(log.home.store()).expect("it is there");
+    let restore =
+        ["store", "restore", text(&copied), "--keys", text(&keys), "--older", "--new-log", "--json"];
+    let restored = log.home.nanohost(restore).exits(0).json();
+    let new = key(&log.home);
+    assert_eq!(restored["logKey"], new.as_str());
+    assert_ne!(old.split('+').next(), new.split('+').next(), "another name");
+    // An act says so, and how much was known.
+    log.home.nanohost(["verify", &before, "--state", text(&state)]).exits(0);
+    log.home.nanohost(["log", "fsck", "--state", text(&state)]).exits(0).says("whole");
+    // The witness' operator adds the key; so does whoever has a policy.
+    let ask =
+        |policy: &Path, exit| log.home.nanohost(["log", "witness", "--log-policy", text(policy)]).exits(exit);
+    ask(&policy, 2).says("log_policy_foreign");
+    let both =
+        fs::read_to_string(&policy).expect("a policy").replacen("log ", &format!("log {new}\nlog "), 1);
+    let both = log.home.write("both", both);
+    ask(&both, 15);
+    let other = Witness::start(&log.outside, "other", &new, "127.0.0.1:0");
+    let line =
+        format!("log {old}\nlog {new}\nwitness w {} {}\ngroup g all w\nquorum g\n", other.key, other.url);
+    let policy = log.home.write("new-policy", line);
+    ask(&policy, 0);
+    let after = log.a_run();
+    ask(&policy, 0);
+    for run in [&before, &after] {
+        log.home.nanohost(["verify", run, "--log-policy", text(&policy), "--state", text(&state)]).exits(0);
+    }
+    // Its key is changed again, and nothing is lost by that.
+    log.home.nanohost(["key", "rotate", "--log", "--json"]).exits(0);
+    log.home.nanohost(["verify", &after, "--state", text(&state)]).exits(0);
+    log.home.nanohost(["log", "fsck", "--state", text(&state)]).exits(0);
+    // Without an act it is another log.
+    let name = format!("nanohost-log/{}", "ab".repeat(16));
+    let from =
+        log.home.path("config/keys/logs").join(key(&log.home).split(['/', '+']).nth(1).expect("a name"));
+    copy(&from, &log.home.path("config/keys/logs").join("ab".repeat(16)));
+    crate::database::execute(
+        &log.home,
+        &format!("UPDATE meta SET value = CAST('{name}' AS BLOB) WHERE name = 'log'; DELETE FROM log_head"),
+    );
+    log.home.nanohost(["log", "checkpoint"]).exits(0).says(&name);
+    log.home.nanohost(["verify", &after, "--state", text(&state)]).exits(12).says("no act says");
+    log.home.nanohost(["log", "fsck", "--state", text(&state)]).exits(12);
+}
+
+#[test]
 fn a_witness_remembers_when_it_starts_again() {
     let mut log = Log::new(1);
     let policy = log.policy("all");

@@ -101,6 +101,9 @@ fn examined(state: Option<&Path>, quiet: bool, places: &Places) -> anyhow::Resul
     {
         let head = Checkpoint { origin, size: frontier.size(), root: frontier.root() };
         judge_seen(&mut remembered.heads, &head, &roots, &reader, &mut found)?;
+        if let Err(why) = super::compare_name(&mut remembered.heads, &reader, places)? {
+            found.rolled_back.push(why);
+        }
         if found.exit() == Exit::Success {
             remembered.keep()?;
         }

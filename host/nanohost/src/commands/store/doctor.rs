@@ -4,15 +4,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use nanohost_core::dsse::Unverified;
 use nanohost_core::{Diagnostic, Diagnostics};
-use nanohost_store::{OpenOptions, Records as _, RunState, SqliteReader};
+use nanohost_store::{Logged as _, OpenOptions, Records as _, RunState, SqliteReader};
 use serde_json::json;
 
 use crate::commands::log;
 use crate::console::{self, Console, program_name};
-use crate::failure::Exit;
+use crate::failure::{Exit, Failure};
 use crate::project::Places;
-use crate::store_failure;
+use crate::{outside, signing, store_failure};
 
 /// What was found, and how grave it is.
 struct Examined {
@@ -34,7 +35,9 @@ pub(super) fn doctor(json: bool, places: &Places, console: &Console) -> anyhow::
     let reader = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
     let mut found = Examined { findings: Diagnostics::new(), exit: Exit::Success };
     permissions(&places.store, &mut found);
+    left(places, &mut found);
     rows(&reader, &mut found)?;
+    let agrees = acts(&reader, places, &mut found)?;
     runs(&reader, &mut found)?;
     match log::look(places)? {
         Exit::Success => {}
@@ -44,6 +47,9 @@ pub(super) fn doctor(json: bool, places: &Places, console: &Console) -> anyhow::
                 format!("`{} log fsck` says where; restore the newest copy that is whole", program_name()),
             ),
         ),
+    }
+    if agrees {
+        keys(&reader, places, &mut found)?;
     }
     if json {
         console.json(&json!({
@@ -73,6 +79,71 @@ fn permissions(folder: &Path, found: &mut Examined) {
             found.add(Exit::Host, Diagnostic::error("store_open_to_others", message).help(help));
         }
     }
+}
+
+/// What a `store restore` left whose process ended: a copy of the store together with its keys.
+fn left(places: &Places, found: &mut Examined) {
+    for folder in super::left_behind(&places.store) {
+        let message = format!("{} holds a copy of the store with its keys", folder.display());
+        let help =
+            format!("its `store restore` did not come to its end: rm -r {}", crate::project::quoted(&folder));
+        found.add(Exit::Host, Diagnostic::error("restore_left", message).help(help));
+    }
+}
+
+/// The acts and the log against the list outside of the store; whether the acts are those that are listed.
+fn acts(reader: &SqliteReader, places: &Places, found: &mut Examined) -> anyhow::Result<bool> {
+    if let Err(error) = outside::agrees(reader, places) {
+        let Failure { exit, findings } = error.downcast::<Failure>()?;
+        findings.iter().for_each(|finding| found.add(exit, finding.clone()));
+        return Ok(false);
+    }
+    let size = reader.read_log(|log| log.size()).map_err(store_failure)?;
+    let known = outside::known_size(&reader.acts().map_err(store_failure)?, places)?;
+    if known > size {
+        let message = format!("the log has {size} entries, and is known to have had {known}");
+        let help = "the store is an older copy: restore the newest one; witnesses refuse this log";
+        found.add(Exit::RolledBack, Diagnostic::error("log_rolled_back", message).help(help));
+    }
+    Ok(true)
+}
+
+/// Which keys count, and runs that can never go on since theirs does not any more.
+fn keys(reader: &SqliteReader, places: &Places, found: &mut Examined) -> anyhow::Result<()> {
+    let Ok(trust) = signing::own_trust(places) else { return Ok(()) };
+    // What does not verify was found with the log.
+    let Ok(keys) = crate::acts::keys(reader, &trust).map_err(store_failure)? else { return Ok(()) };
+    let (mut lost, mut first) = (Vec::new(), None);
+    for run in reader.runs().map_err(store_failure)? {
+        let Some(record) = reader.load(&run.run).map_err(store_failure)? else { continue };
+        let Some(envelope) = record.envelopes.first().and_then(|bytes| Unverified::parse(bytes).ok()) else {
+            continue;
+        };
+        // The newest come first.
+        first = Some(envelope.key_id());
+        let is_over = matches!(run.state, RunState::Closed { .. });
+        if !is_over && keys.retired.contains_key(&envelope.key_id()) {
+            lost.push(run.run.short().to_owned());
+        }
+    }
+    if !lost.is_empty() {
+        let message = format!("{} runs wait whose key was retired: {}", lost.len(), lost.join(", "));
+        let help = format!("they cannot go on: `{} cancel RUN --reason TEXT` ends one", program_name());
+        found.findings.push(Diagnostic::warning("runs_lost", message).help(help));
+    }
+    let current = signing::current_public(places).map_err(store_failure)?.map(|key| key.key_id());
+    if let (Some(current), Some(first)) = (current, first)
+        && current != first
+        && !keys.introduced.contains_key(&current)
+    {
+        let message = format!("the key {current} signs, and no act of this store introduced it");
+        let help = format!(
+            "whoever trusts the first key of this store is not led to it: hand them what `{} key export -o FILE` writes",
+            program_name()
+        );
+        found.findings.push(Diagnostic::warning("key_unintroduced", message).help(help));
+    }
+    Ok(())
 }
 
 fn rows(reader: &SqliteReader, found: &mut Examined) -> anyhow::Result<()> {

@@ -1,0 +1,52 @@
+//! The log under another name and key: after its key was changed, and after an older copy of the store was
+//! restored, of which witnesses saw more. One act says so, in the log itself, and the old key signs it too.
+
+use nanohost_core::act::{Act, LogAct, LogBefore, LogKnown};
+use nanohost_core::log::note::Kind;
+use nanohost_core::log::{Checkpoint, KeyName, NoteSigner, NoteVerifier};
+use nanohost_core::{Principal, Role};
+use nanohost_store::{Effect, Logged as _, Records as _, SqliteStore, log_key};
+
+use crate::acts::Acts;
+use crate::project::Places;
+use crate::{outside, store_failure};
+
+/// Lets the log of a store go on under a new name and key; that key, for whoever verifies.
+pub fn renamed(
+    store: &SqliteStore,
+    principal: &Principal,
+    reason: &str,
+    places: &Places,
+) -> anyhow::Result<NoteVerifier> {
+    let mut acts = Acts::take(store, places)?;
+    let note = store.sign_log_head().map_err(store_failure)?.ok_or_else(super::no_key)?;
+    let Checkpoint { origin: before, size, root } = note.text().parse()?;
+    let folder = crate::log_keys(&before, store.is_log_renamed().map_err(store_failure)?, places);
+    let old = NoteSigner::new(before.clone(), Kind::Ed25519, log_key(&folder).map_err(store_failure)?);
+    let known = outside::known_size(&store.acts().map_err(store_failure)?, places)?;
+    let known = (known > size).then_some(LogKnown { size: known, root: None });
+    let origin = fresh_name()?;
+    let key = log_key(&crate::log_keys(&origin, true, places)).map_err(store_failure)?;
+    let to = NoteVerifier::new(origin.clone(), Kind::Ed25519, key.public().clone());
+    let from = LogBefore { origin: before, key: Some(old.verifier().clone()), size, root };
+    let mut said = Ok(());
+    acts.seal(principal, (Role::REASON, reason), |reason| {
+        let mut act = LogAct { from, known, to: to.clone(), note: None, reason };
+        said = act.sign(&old);
+        Act::Log(Box::new(act))
+    })?;
+    said?;
+    // The commit of the act is the first under the new key.
+    store.sign_log_as(NoteSigner::new(origin.clone(), Kind::Ed25519, key));
+    acts.effect(Effect::Log { origin });
+    acts.commit(places)?;
+    Ok(to)
+}
+
+fn fresh_name() -> anyhow::Result<KeyName> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::Error::new(error).context("the operating system gives no randomness"))?;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("nanohost-log/{digits}").parse()?)
+}
