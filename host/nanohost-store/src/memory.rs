@@ -325,10 +325,10 @@ impl Journal for MemoryStore {
         }
         for effect in effects {
             // Holds and the log's name are no part of a journal.
-            if let Effect::Bears { act, run } = effect {
-                if let Some(kept) = shelf.runs.get_mut(run) {
-                    kept.acts.insert(*act);
-                }
+            if let Effect::Bears { act, run } = effect
+                && let Some(kept) = shelf.runs.get_mut(run)
+            {
+                kept.acts.insert(*act);
             }
         }
         Ok(Appended::Committed(head))

@@ -299,3 +299,49 @@ fn nobody_else_takes_the_place_of_a_key() {
     }
     assert!(succession(&[introduced, accepted]).is_ok());
 }
+
+/// A log that goes on under another name: its old key's word, and what else it names.
+#[test]
+fn a_log_goes_on_under_another_name_as_its_old_key_says() {
+    use crate::log::note::Kind;
+    use crate::log::{KeyName, NoteSigner};
+
+    let name = |text: &str| -> KeyName { text.parse().expect("a name") };
+    let key = |text: &str, seed| NoteSigner::new(name(text), Kind::Ed25519, Signer::from_seed([seed; 32]));
+    let (old, new, other) = (key("log/old", 1), key("log/new", 2), key("log/old", 3));
+    let said = |by: Option<&NoteSigner>, change: &dyn Fn(&mut LogAct)| {
+        let mut chain = ActChain::reopen(id(), &[], signer());
+        let who = Principal::new("dana").expect("a principal");
+        let words = (Role::REASON, "restored");
+        let sealed =
+            chain.seal(Timestamp::from_millis(1), &who, Salt::from_bytes([1; 32]), words, |reason| {
+                let key = Some(old.verifier().clone());
+                let from = LogBefore { origin: name("log/old"), key, size: 7, root: Digest::of(b"root") };
+                let known = Some(LogKnown { size: 9, root: None });
+                let mut act = LogAct { from, known, to: new.verifier().clone(), note: None, reason };
+                if let Some(by) = by {
+                    act.sign(by).expect("a note");
+                }
+                change(&mut act);
+                Act::Log(Box::new(act))
+            })?;
+        OpenedAct::open(&sealed.bytes, &trust()).map_err(|_| ActError::Act("it does not open again"))
+    };
+    for by in [Some(&old), None] {
+        let opened = said(by, &|_| {}).expect("a good act");
+        assert_eq!(opened.predicate.act.kind(), "log");
+    }
+    type Case<'a> = (&'a str, Option<&'a NoteSigner>, &'a dyn Fn(&mut LogAct));
+    let cases: [Case<'_>; 7] = [
+        ("a note by another key", Some(&other), &|_| {}),
+        ("a note about another size", Some(&old), &|act| act.from.size = 8),
+        ("a note about another key", Some(&old), &|act| act.to = key("log/else", 2).verifier().clone()),
+        ("a note of a key that it does not name", Some(&old), &|act| act.from.key = None),
+        ("the same name", None, &|act| act.to = key("log/old", 2).verifier().clone()),
+        ("another log's key", None, &|act| act.from.key = Some(key("log/x", 1).verifier().clone())),
+        ("less known than it goes on from", None, &|act| act.known = Some(LogKnown { size: 7, root: None })),
+    ];
+    for (what, by, change) in cases {
+        assert!(said(by, change).is_err(), "{what}");
+    }
+}

@@ -136,6 +136,13 @@ fn older(home: &Home, by_hand: bool) {
     if by_hand {
         fs::remove_dir_all(home.store()).expect("it is there");
         copy(&home.path("kept"), &home.store());
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+        };
+        mode(&home.store(), 0o700);
+        for entry in fs::read_dir(home.store()).expect("it lists").flatten().map(|entry| entry.path()) {
+            mode(&entry, if entry.is_dir() { 0o700 } else { 0o600 });
+        }
     } else {
         lost(home);
         restore(home, &["--older"]).exits(0);
@@ -282,9 +289,6 @@ fn the_doctor_sees_what_is_beside_the_store() {
     assert_eq!(doctor(&home, 0), [""; 0]);
     home.nanohost(["key", "retire", &old, "--json"]).exits(0);
     assert_eq!(doctor(&home, 0), ["runs_lost"]);
-    // What goes on goes on, and what cannot is named.
-    let due = home.nanohost(["recover", &waiting, "--json"]).exits(0).json();
-    assert_eq!(due["runs"][0]["state"], "step:approve", "{due:#}");
     home.nanohost(["cancel", &waiting, "--reason", "lost", "--json"]).exits(0);
     assert_eq!(doctor(&home, 0), [""; 0]);
 
@@ -295,9 +299,9 @@ fn the_doctor_sees_what_is_beside_the_store() {
     assert_eq!(doctor(&home, 5), ["restore_left"]);
     // An older copy by hand.
     older(&home, true);
-    assert_eq!(doctor(&home, 12), ["restore_left", "store_behind"][..2].to_vec());
+    assert_eq!(doctor(&home, 5), ["restore_left", "store_behind"]);
     home.nanohost(["store", "catch-up", "--json"]).exits(0);
-    assert!(doctor(&home, 12).contains(&"log_rolled_back".to_owned()));
+    assert_eq!(doctor(&home, 5), ["restore_left", "log_rolled_back"]);
     lost(&home);
     restore(&home, &["--older"]).exits(0);
     assert!(!left.exists(), "the next one clears it");

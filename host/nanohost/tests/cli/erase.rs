@@ -344,3 +344,73 @@ fn a_value_that_was_lost_is_no_erasure() {
     let report = home.nanohost(["verify", &run, "--json"]).exits(11).json();
     assert_eq!(report["fault"]["check"], "commitments", "{report:#}");
 }
+
+/// Runs a command that can make no file larger than so many blocks.
+fn with_room(home: &Home, blocks: u32, arguments: &[&str]) -> Done {
+    let wanted = home.command(arguments);
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"")).arg("sh");
+    command.arg(wanted.get_program()).args(wanted.get_args());
+    for (name, value) in wanted.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.current_dir(home.path(""));
+    Done::of(command)
+}
+
+/// A disk that is full at some point or another: what is erased is erased, the rest is whole, and what
+/// cannot go on says why.
+#[test]
+fn a_full_disk_leaves_nothing_half_gone() {
+    let mut refused = 0;
+    for blocks in [1, 8, 64, 256, 512, 4096] {
+        let home = Home::new();
+        let run = id(&home.examples().refund(0, &[WROTE]));
+        let done = with_room(&home, blocks, &["erase", &run, "--reason", "asked", "--json"]);
+        assert!(done.code.is_some_and(|code| [0, 2, 5].contains(&code)), "{blocks}: {done}");
+        if done.code != Some(0) {
+            refused += 1;
+            let findings = done.json()["findings"].clone();
+            assert!(findings[0]["code"].is_string() && findings[0]["help"].is_string(), "{findings:#}");
+        }
+        let shown = home.nanohost(["trace", &run, "--json", "--reveal"]).exits(0);
+        assert!(shown.stdout.contains(CARD) != shown.stdout.contains(TOMBSTONE), "{blocks}: all or nothing");
+        row(home.nanohost(["verify", &run, "--json"]));
+        // With room it comes to its end.
+        erase(&home, &[&run]).exits(0);
+        home.nanohost(["trace", &run, "--json", "--reveal"]).exits(0).omits(CARD);
+        home.nanohost(["log", "fsck"]).exits(0);
+        let listed = fs::read_to_string(home.path("config/acts.log")).expect("it is listed outside");
+        assert_eq!(listed.lines().count(), 1, "{blocks}");
+    }
+    assert!((1..6).contains(&refused), "some of them were too small, and not all: {refused}");
+}
+
+#[test]
+fn who_erases_at_once_erases_once() {
+    let home = Home::new();
+    let runs: Vec<String> = (0..3).map(|_| id(&home.examples().refund(0, &[WROTE]))).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let all: Vec<&str> = runs.iter().map(String::as_str).collect();
+            let home = &home;
+            scope.spawn(move || {
+                let done = erase(home, &all);
+                // Somebody else is at one of them: that is said, and it can be tried again.
+                let fine = done.code == Some(0) || done.stdout.contains("erase_live");
+                assert!(fine || done.stdout.contains("store_busy"), "{done}");
+            });
+        }
+        scope.spawn(|| home.examples().refund(0, &[WROTE]));
+    });
+    erase(&home, &runs.iter().map(String::as_str).collect::<Vec<_>>()).exits(0);
+    for run in &runs {
+        home.nanohost(["trace", run, "--json", "--reveal"]).exits(0).omits(CARD);
+        row(home.nanohost(["verify", run, "--json"]));
+    }
+    home.nanohost(["log", "fsck"]).exits(0);
+    assert_eq!(crate::database::envelopes_of(&home, &crate::database::acts(&home)).len(), 3);
+}
