@@ -549,7 +549,11 @@ fn a_witness_that_nobody_here_wrote_signs_and_refuses() {
     let run = log.a_run();
     let document = log.ask(&policy, 0);
     assert_eq!(log.outcomes(&document), ["signed"; 2]);
-    log.home.nanohost(["verify", &run, "--log-policy", text(&policy)]).exits(0).says("ours, foreign signed");
+    log.home
+        .nanohost(["verify", &run, "--log-policy", text(&policy)])
+        .exits(0)
+        .says("ours at 2")
+        .says(", foreign at 2");
     // Its verifier agrees on both, with a heartbeat under the head too.
     let beat =
         log.home.nanohost(["log", "heartbeat", "--log-policy", text(&policy), "--json"]).exits(0).json();
