@@ -326,7 +326,7 @@ impl Report {
         if self.withheld > 0 || self.checks.iter().any(unmade) {
             return Some("what is not disclosed could not be checked");
         }
-        self.unplaced.then_some("where the acts of erasures stand in the log was not checked")
+        self.unplaced.then_some("where the acts about the run stand in the log was not checked")
     }
 
     /// Whether nothing is wrong and the run is not open.

@@ -99,6 +99,9 @@ pub struct ToolTestArgs {
     /// Files of cases, TOML [default: all of tests/ beside the manifest]
     #[arg(value_name = "CASES")]
     pub cases: Vec<PathBuf>,
+    /// Let a tool that asks for TCP connections open them: they are real
+    #[arg(long)]
+    pub connect: bool,
     /// Write the results as JUnit XML too
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

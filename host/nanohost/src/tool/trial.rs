@@ -1,6 +1,7 @@
 //! Calls of a tool as a case says: in the sandbox, with exactly what its manifest asks for, in a world made
 //! for the one call. Files are copies, other hosts are the case's answers, key-value entries its own;
-//! nothing is recorded. Only TCP connections, where the manifest asks for them, are real.
+//! nothing is recorded. Only TCP connections, where the manifest asks for them, are real: whoever calls this
+//! has asked for that.
 
 mod entries;
 mod judged;

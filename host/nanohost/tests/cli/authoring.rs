@@ -194,6 +194,63 @@ fn the_cases_of_the_examples_tools_pass() {
     check("read-file", path.to_owned(), "was refused \"filesystem open /data/../x\"");
 }
 
+/// A stranger's cases hand a stranger's tool, and whoever reads the results, nothing of this machine.
+#[test]
+fn cases_reach_nothing_beside_them() {
+    let home = Home::new();
+    let tools = built_tools();
+    let secret = home.write("secret/key.txt", "the key of this user");
+    home.write("package/tests/data/there.txt", "a fixture");
+    home.write(
+        "package/manifest.toml",
+        fs::read(tools.join("read-file/manifest.toml")).expect("it is there"),
+    );
+    home.write(
+        "package/component.wasm",
+        fs::read(crate::harness::built_component("read_file")).expect("it was built"),
+    );
+    let tested = |folder: &str, more: &str, exit: i32| {
+        let case = format!(
+            "[[case]]\nname = \"n\"\ninput = {{ path = \"/data/key.txt\" }}\nfails = \"rejected\"\n\
+             folders = {{ \"/data\" = \"{folder}\" }}\n{more}"
+        );
+        home.write("package/tests/cases.toml", case);
+        let done = home.nanohost(["tool", "test", "package", "--junit", "results.xml"]).exits(exit);
+        assert!(!done.stdout.contains("the key of") && !done.stderr.contains("the key of"), "{done}");
+        let results = fs::read_to_string(home.path("results.xml")).unwrap_or_default();
+        assert!(!results.contains("the key of"), "{results}");
+        done
+    };
+    for elsewhere in ["../../secret", text(secret.parent().expect("a folder")), "data/../../../secret"] {
+        tested(elsewhere, "", 2).says("case_folder").says("beside the cases");
+    }
+    std::os::unix::fs::symlink(home.path("secret"), home.path("package/tests/linked")).expect("a link");
+    tested("linked", "", 2).says("case_folder");
+    // What the case compares is read below the folder alone, whatever is named or linked there.
+    std::os::unix::fs::symlink(&secret, home.path("package/tests/data/link.txt")).expect("a link");
+    tested("data", "files = { \"/data/link.txt\" = \"x\" }\n", 1).says("leads out of the tool's folder");
+    let up = format!("files = {{ \"/data/../../../../../../..{}\" = \"x\" }}\n", secret.display());
+    tested("data", &up, 1).says("cannot be read");
+    // What lies there is read.
+    tested("data", "files = { \"/data/there.txt\" = \"another\" }\n", 1).says("holds \"a fixture\"");
+}
+
+#[test]
+fn connections_are_opened_where_it_is_said() {
+    let home = Home::new();
+    let tool = built_tools().join("fetch-rates");
+    let cases = home.write(
+        "cases.toml",
+        "[[case]]\nname = \"n\"\ninput = { address = \"127.0.0.2\", port = 9 }\nfails = \"unavailable\"\n",
+    );
+    home.nanohost(["tool", "test", text(&tool), text(&cases)])
+        .exits(2)
+        .says("case_connects")
+        .says("--connect");
+    let tried = home.nanohost(["tool", "test", text(&tool), text(&cases), "--connect"]);
+    assert!(matches!(tried.code, Some(0 | 1)), "{tried}");
+}
+
 #[test]
 fn a_new_tool_of_python_builds_and_tests() {
     let home = Home::new();

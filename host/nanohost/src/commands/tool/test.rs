@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nanohost_core::cases::{ToolCase, parse_tool_cases};
-use nanohost_core::{Diagnostic, Manifest};
+use nanohost_core::{Ask, Capability, Diagnostic, Manifest};
 use nanohost_sandbox::Engine;
 use serde_json::{Value, json};
 
@@ -22,6 +22,9 @@ pub fn test(args: &ToolTestArgs, places: &Places, console: &Console) -> anyhow::
     let engine = Engine::new()?;
     let package = Package::read(&args.which.tool, places, &engine, &progress)?;
     let manifest = package.needs_manifest()?;
+    if !args.connect {
+        connects(manifest)?;
+    }
     let files = files(&args.cases, &package)?;
     let mut tried = Vec::new();
     let runtime = tokio::runtime::Runtime::new()?;
@@ -61,6 +64,21 @@ pub fn test(args: &ToolTestArgs, places: &Places, console: &Console) -> anyhow::
         console.print(&out)?;
     }
     Ok(exit)
+}
+
+/// Refuses a tool that opens connections: they would be real ones.
+fn connects(manifest: &Manifest) -> anyhow::Result<()> {
+    let asks = |ask: &&Ask| ask.span.is_some() && matches!(ask.capability, Capability::Sockets(_));
+    match manifest.asks().iter().find(asks) {
+        None => Ok(()),
+        Some(ask) => Err(Failure::usage(
+            Diagnostic::error(
+                "case_connects",
+                format!("the tool asks for {}, and its calls would open real connections", ask.capability),
+            )
+            .help("look through the tool, then say `--connect`"),
+        )),
+    }
 }
 
 type Timed = (Tried, std::time::Duration);

@@ -111,11 +111,11 @@ fn denials(report: &CallReport, case: &ToolCase, problems: &mut Vec<String>) {
 
 fn files(case: &ToolCase, world: &World, problems: &mut Vec<String>) {
     for (guest, wanted) in &case.files {
-        let Some(path) = world.file(guest) else {
+        let Some(read) = world.read(guest) else {
             problems.push(format!("{guest} lies in no folder of the tool"));
             continue;
         };
-        match std::fs::read(path) {
+        match read {
             Ok(bytes) if bytes == wanted.as_bytes() => {}
             Ok(bytes) => {
                 problems.push(format!("{guest} holds {:?}, not {wanted:?}", String::from_utf8_lossy(&bytes)))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use nanohost_core::cases::ToolCase;
@@ -33,8 +33,8 @@ impl World {
     /// is empty.
     ///
     /// # Errors
-    /// `unknown_case_grant` where the case gives what the manifest does not ask for, `case_folder` where a
-    /// folder is not there or too much.
+    /// `case_grant_unasked` where the case gives what the manifest does not ask for, `case_folder` where a
+    /// folder is not there, too much, or not beside the cases.
     pub fn new(manifest: &Manifest, case: &ToolCase, from: &Path) -> anyhow::Result<Self> {
         let io = |path: &Path| {
             let path = path.to_owned();
@@ -52,7 +52,7 @@ impl World {
                     let host = root.join(folders.len().to_string());
                     fs::create_dir(&host).map_err(io(&host))?;
                     if let Some(given) = case.folders.get(&folder.guest) {
-                        let given = from.join(given);
+                        let given = beside(from, Path::new(given))?;
                         copy(&given, &host, &mut room).map_err(io(&given))?;
                     }
                     folders.insert(folder.guest.clone(), host);
@@ -111,14 +111,63 @@ impl World {
         Arc::new(self.kv.clone())
     }
 
-    /// The file behind a guest's path, by the folder that names it most closely.
-    pub fn file(&self, guest: &str) -> Option<PathBuf> {
-        let behind = |(folder, host): (&String, &PathBuf)| {
-            let rest = Path::new(guest).strip_prefix(folder).ok()?;
-            Some((folder.len(), host.join(rest)))
-        };
-        self.folders.iter().filter_map(behind).max_by_key(|(length, _)| *length).map(|(_, path)| path)
+    /// What the file behind a guest's path holds, by the folder that names it most closely; `None` where no
+    /// folder does.
+    ///
+    /// # Errors
+    /// Where it is no file of that folder: neither a path of a case nor a link that a tool brought along
+    /// leads the host elsewhere.
+    pub fn read(&self, guest: &str) -> Option<std::io::Result<Vec<u8>>> {
+        let guest = Path::new(guest);
+        let (folder, host) = self
+            .folders
+            .iter()
+            .filter(|(folder, _)| guest.starts_with(folder))
+            .max_by_key(|(folder, _)| folder.len())?;
+        Some(Self::read_below(host, guest.strip_prefix(folder).ok()?))
     }
+
+    fn read_below(host: &Path, rest: &Path) -> std::io::Result<Vec<u8>> {
+        use std::io::{Error, ErrorKind};
+        // The guest has ended, and the folder is this process's own: nothing changes between the two.
+        let path = host.join(rest).canonicalize()?;
+        if !is_plain(rest) || !path.starts_with(host) {
+            return Err(Error::new(ErrorKind::PermissionDenied, "it leads out of the tool's folder"));
+        }
+        let metadata = fs::metadata(&path)?;
+        if !metadata.is_file() || metadata.len() > MAX_BYTES {
+            return Err(Error::new(ErrorKind::InvalidInput, "it is no file, or too large"));
+        }
+        fs::read(path)
+    }
+}
+
+/// A path of names alone: not from a root, and not up.
+fn is_plain(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// A folder that a case names, which lies beside the cases or below. Whoever tries a stranger's tool does
+/// not hand it the folders of this machine by that.
+fn beside(from: &Path, given: &Path) -> anyhow::Result<PathBuf> {
+    let from = if from.as_os_str().is_empty() { Path::new(".") } else { from };
+    let path = from.join(given);
+    let really = |path: &Path| {
+        path.canonicalize().map_err(|error| Failure::io("case_folder", "copy for a test", path, &error))
+    };
+    let real = really(&path)?;
+    if !is_plain(given) || !real.starts_with(really(from)?) {
+        let message = format!(
+            "the case gives the tool {}, which does not lie beside the cases",
+            path.display().to_string().escape_debug()
+        );
+        return Err(Failure::usage(
+            Diagnostic::error("case_folder", message)
+                .help("put what the tool is to find into a folder beside the cases, and name that"),
+        )
+        .into());
+    }
+    Ok(real)
 }
 
 /// Copies a folder, links as what they are.
@@ -135,6 +184,9 @@ fn copy(from: &Path, to: &Path, room: &mut (usize, u64)) -> std::io::Result<()> 
         } else if kind.is_symlink() {
             #[cfg(unix)]
             std::os::unix::fs::symlink(fs::read_link(entry.path())?, target)?;
+        } else if !kind.is_file() {
+            // A pipe or a device would be read for ever.
+            return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "it holds what is no file"));
         } else {
             room.1 = room.1.checked_sub(entry.metadata()?.len()).ok_or_else(too_much)?;
             fs::copy(entry.path(), target)?;
