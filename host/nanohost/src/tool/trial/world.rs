@@ -164,8 +164,7 @@ fn beside(from: &Path, given: &Path) -> anyhow::Result<PathBuf> {
         return Err(Failure::usage(
             Diagnostic::error("case_folder", message)
                 .help("put what the tool is to find into a folder beside the cases, and name that"),
-        )
-        .into());
+        ));
     }
     Ok(real)
 }
