@@ -30,6 +30,9 @@ pub struct Batch {
     pub erases: Vec<Erases>,
     /// What else they do, in order.
     pub effects: Vec<Effect>,
+    /// Whether the acts were done before, in a later copy of this store: which holds stood in the way of
+    /// what they erase was asked then, between them, and is not asked again.
+    pub again: bool,
 }
 
 impl Batch {

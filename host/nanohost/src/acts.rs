@@ -56,10 +56,7 @@ impl<'s> Acts<'s> {
         let (done, head) =
             verified(store, &own_trust(places)?).map_err(store_failure)?.map_err(|bad| bad.failure())?;
         let changes = KeyChanges::of(&done);
-        if changes.retired.contains_key(&signer.public().key_id()) {
-            return Err(retired(&signer.public().key_id()));
-        }
-        let chain = ActChain::reopen(id, &done, Arc::new(signer));
+        let chain = reopened(id, &done, signer)?;
         Ok(Self { store, fence, chain, head, changes, pending: Batch::default() })
     }
 
@@ -104,11 +101,7 @@ impl<'s> Acts<'s> {
         (role, words): (Role, &str),
         act: impl FnOnce(Commitment) -> Act,
     ) -> anyhow::Result<()> {
-        let mut salt = [0; 32];
-        getrandom::fill(&mut salt)
-            .map_err(|error| anyhow::Error::new(error).context("the operating system gives no randomness"))?;
-        let salt = Salt::from_bytes(salt);
-        let sealed = self.chain.seal(ledger::now(), principal, salt, (role, words), act)?;
+        let sealed = self.chain.seal(ledger::now(), principal, fresh_salt()?, (role, words), act)?;
         self.pending.envelopes.push(sealed.bytes);
         self.pending.contents.extend(sealed.contents);
         Ok(())
@@ -151,6 +144,23 @@ impl<'s> Acts<'s> {
         fault::point();
         Ok(None)
     }
+}
+
+/// The chain after these acts, which verified; refused to a key that they retired.
+pub fn reopened(id: RunId, done: &[OpenedAct], signer: Signer) -> anyhow::Result<ActChain> {
+    let key = signer.public().key_id();
+    if KeyChanges::of(done).retired.contains_key(&key) {
+        return Err(retired(&key));
+    }
+    Ok(ActChain::reopen(id, done, Arc::new(signer)))
+}
+
+/// What the words of one act are committed to with.
+pub fn fresh_salt() -> anyhow::Result<Salt> {
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt)
+        .map_err(|error| anyhow::Error::new(error).context("the operating system gives no randomness"))?;
+    Ok(Salt::from_bytes(salt))
 }
 
 /// The chain of acts, for this process alone.

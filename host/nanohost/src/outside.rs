@@ -3,7 +3,7 @@
 //! fewer acts than the list does them again first, in their order: keys stay retired, holds stay laid and
 //! what was erased stays gone. Knows no command line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -19,13 +19,13 @@ use nanohost_store::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::acts::{self, Acts};
+use crate::acts;
 use crate::commands::own_trust;
 use crate::console::program_name;
-use crate::erasing;
 use crate::failure::{Exit, Failure};
 use crate::project::{Places, read_bounded};
 use crate::store_failure;
+use crate::{erasing, fault, ledger, signing};
 
 #[cfg(test)]
 mod tests;
@@ -247,14 +247,6 @@ fn whole(file: &mut File) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// What the acts of one batch do to the store, apart from the order in which holds and erasures meet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Of {
-    Erasures,
-    Holds,
-    Rest,
-}
-
 /// Does the acts again that a store does not know, as they were signed.
 fn catch_up(
     store: &SqliteStore,
@@ -264,8 +256,7 @@ fn catch_up(
 ) -> anyhow::Result<CaughtUp> {
     let fence = acts::take(store, chain)?;
     let trust = own_trust(places)?;
-    let (done, mut head) =
-        acts::verified(store, &trust).map_err(store_failure)?.map_err(|bad| bad.failure())?;
+    let (done, head) = acts::verified(store, &trust).map_err(store_failure)?.map_err(|bad| bad.failure())?;
     let all: Vec<Vec<u8>> = known.iter().map(|listed| listed.act.clone()).collect();
     let opened = act::verify(chain, &all, &trust).map_err(|fault| {
         let why = std::io::Error::new(std::io::ErrorKind::InvalidData, fault.to_string());
@@ -275,34 +266,33 @@ fn catch_up(
         return Err(forked());
     }
     let mut caught = CaughtUp { acts: opened.len().saturating_sub(done.len()), erased: 0 };
+    // All of it is one commit, with the acts of now that it needs: of a part, nobody would know afterwards
+    // that something is still to be erased.
+    let mut batch = Batch { again: true, ..Batch::default() };
     let mut again: Vec<Erasure> = Vec::new();
-    let mut missing = opened.iter().zip(all).skip(done.len()).peekable();
-    while let Some(of) = missing.peek().map(|(act, _)| of(act)) {
-        let mut batch = Batch::default();
-        while let Some((act, bytes)) = missing.next_if(|(act, _)| self::of(act) == of) {
-            batch.envelopes.push(bytes);
-            takes_effect(store, act, &mut batch, &mut again, &mut caught, places)?;
-        }
-        match store.append(&fence, head, &batch).map_err(store_failure)? {
-            Appended::Committed(after) => head = after,
-            Appended::Conflict(Conflict::Held { run }) => return Err(held(&run)),
-            Appended::Fenced | Appended::Conflict(_) => return Err(acts::taken()),
-        }
+    for (act, bytes) in opened.iter().zip(all).skip(done.len()) {
+        batch.envelopes.push(bytes);
+        takes_effect(store, act, &mut batch, &mut again, &mut caught, places)?;
     }
+    if batch.envelopes.is_empty() {
+        // Another process did them since the list was read.
+        return Ok(caught);
+    }
+    caught.erased += erase_again(store, &opened, &again, &mut batch, places)?;
+    fault::point();
+    match store.append(&fence, head, &batch).map_err(store_failure)? {
+        Appended::Committed(_) => {}
+        Appended::Conflict(Conflict::Held { run }) => return Err(held(&run)),
+        Appended::Fenced | Appended::Conflict(_) => return Err(acts::taken()),
+    }
+    fault::point();
     if store.is_erasing().map_err(store_failure)? {
+        // Where a reader stands in the way of the purge, the next command that writes to the store tries again.
         erasing::finish(store, &fence, places)?;
+    } else {
+        list(store, places)?;
     }
-    drop(fence);
-    caught.erased += erase_again(store, &again, places)?;
     Ok(caught)
-}
-
-const fn of(act: &OpenedAct) -> Of {
-    match &act.predicate.act {
-        Act::Erasure(_) => Of::Erasures,
-        Act::Hold(_) => Of::Holds,
-        Act::Key(_) | Act::Ending(_) | Act::Log(_) => Of::Rest,
-    }
 }
 
 fn held(run: &RunId) -> anyhow::Error {
@@ -382,35 +372,55 @@ fn is_here(record: &RunRecord, seq: u64, role: &Role) -> bool {
     stored.is_some_and(|stored| !matches!(stored.content, Err(VaultError::Erased { .. })))
 }
 
-/// Erases what is here of runs that had not come as far in this copy, by acts of now that say so.
-fn erase_again(store: &SqliteStore, erasures: &[Erasure], places: &Places) -> anyhow::Result<usize> {
+/// Has a batch erase what is here of runs that had not come as far in this copy, by acts of now that say
+/// so: they follow those of the list.
+fn erase_again(
+    store: &SqliteStore,
+    listed: &[OpenedAct],
+    erasures: &[Erasure],
+    batch: &mut Batch,
+    places: &Places,
+) -> anyhow::Result<usize> {
     let mut wanted: BTreeMap<RunId, Vec<&Erasure>> = BTreeMap::new();
     for erasure in erasures {
         if let Some(run) = erasure.run() {
             wanted.entry(run.clone()).or_default().push(erasure);
         }
     }
-    if wanted.is_empty() {
-        return Ok(0);
-    }
-    let mut acts = Acts::take(store, places)?;
+    let mut chain = None;
     let mut again = 0;
     let who = Principal::new("local")?;
     for (run, erasures) in wanted {
         let Some(record) = store.load(&run).map_err(store_failure)? else { continue };
+        let known = record.envelopes.len() as u64;
         let mut refs: Vec<_> = erasures.iter().flat_map(|erasure| &erasure.refs).cloned().collect();
-        refs.retain(|value| is_here(&record, value.seq, &value.role));
+        refs.retain(|value| value.seq < known);
         refs.sort();
         refs.dedup();
-        let whole = erasures.iter().any(|erasure| erasure.whole || erasure.key_values > 0);
+        let first = refs.first().cloned();
+        // What an act of the list erases is gone by that.
+        let gone: BTreeSet<_> = batch.erases.iter().flat_map(|erases| &erases.values).collect();
+        refs.retain(|value| is_here(&record, value.seq, &value.role) && !gone.contains(value));
+        let whole = erasures.iter().any(|erasure| erasure.whole || erasure.key_values > 0)
+            && !batch.erases.iter().any(|erases| erases.rest_of.as_ref() == Some(&run));
         let key_values = if whole { store.kv_of(&run).map_err(store_failure)? } else { 0 };
-        let basis = erasures[0].basis;
         again += refs.len();
+        if refs.is_empty() && whole {
+            // The rest has to go though no value is left: an act names one at least.
+            refs.extend(first);
+        }
+        let basis = erasures[0].basis;
         for (at, refs) in refs.chunks(Erasure::MAX_REFS).enumerate() {
+            if chain.is_none() {
+                let signer = signing::current(places)?.signer;
+                chain = Some(acts::reopened(store.acts().map_err(store_failure)?, listed, signer)?);
+            }
+            let Some(chain) = &mut chain else { continue };
             let whole = whole && at == 0;
-            let rest_of = whole.then(|| run.clone());
-            acts.erase(&who, (Role::REASON, "erased before the store was restored"), rest_of, |reason| {
-                Erasure {
+            let (salt, words) = (acts::fresh_salt()?, "erased before the store was restored");
+            let act = chain.next_seq();
+            let sealed = chain.seal(ledger::now(), &who, salt, (Role::REASON, words), |reason| {
+                Act::Erasure(Erasure {
                     refs: refs.to_vec(),
                     key_values: if whole { key_values } else { 0 },
                     whole,
@@ -418,14 +428,13 @@ fn erase_again(store: &SqliteStore, erasures: &[Erasure], places: &Places) -> an
                     basis,
                     approver: None,
                     reason,
-                }
+                })
             })?;
+            batch.envelopes.push(sealed.bytes);
+            batch.contents.extend(sealed.contents);
+            let rest_of = whole.then(|| run.clone());
+            batch.erases.push(Erases { act, values: refs.to_vec(), rest_of });
         }
     }
-    if let Some(run) = acts.commit(places)? {
-        return Err(held(&run));
-    }
-    // Where a reader stands in the way of the purge, the next command that writes to the store tries again.
-    erasing::finish(store, acts.fence(), places)?;
     Ok(again)
 }

@@ -225,7 +225,9 @@ fn write(
             Err(holder) => return Ok(Err(Refused::Conflict(Conflict::Idempotency { holder }))),
         }
     }
-    if let Some(held) = erase::held(tx, &batch.erases)? {
+    if !batch.again
+        && let Some(held) = erase::held(tx, &batch.erases)?
+    {
         return Ok(Err(Refused::Conflict(Conflict::Held { run: held })));
     }
     write_envelopes(tx, run, expected, &batch.envelopes)?;

@@ -228,6 +228,41 @@ fn a_run_that_had_not_come_so_far_loses_what_is_here() {
     home.nanohost(["log", "fsck"]).exits(0);
 }
 
+/// Nothing of it is done where the key that signs cannot be opened, and all of it afterwards.
+#[test]
+fn what_is_here_goes_though_the_passphrase_came_late() {
+    let home = Home::new();
+    let passphrase = home.write("passphrase", "correct horse battery");
+    fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let with = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command.env("NANOHOST_KEY_PASSPHRASE_FILE", &passphrase);
+        Done::of(command)
+    };
+    let waiting = home.examples().run_json("approval/program.toml", 4, &["--as", "agent"]);
+    let waiting = waiting["run"].as_str().expect("an id").to_owned();
+    let early = home.nanohost(["hold", "add", &waiting, "--reason", "too early", "--json"]);
+    let early = early.exits(0).json()["hold"].to_string();
+    keep(&home);
+    home.nanohost(["hold", "remove", &early, "--json"]).exits(0);
+    home.nanohost(["cancel", &waiting, "--reason", "Mira asked", "--json"]).exits(0);
+    home.nanohost(["erase", &waiting, "--reason", "asked", "--json"]).exits(0);
+    with(&["key", "rotate", "--passphrase-file", text(&passphrase), "--json"]).exits(0);
+    older(&home, true);
+    for _ in 0..2 {
+        home.nanohost(["store", "catch-up", "--json"]).finds(2, "key_passphrase_missing");
+        home.nanohost(["trace", &waiting, "--json"]).finds(12, "store_behind");
+    }
+    let again = with(&["store", "catch-up", "--json"]).exits(0).json();
+    assert!(again["erasedAgain"].as_u64().is_some_and(|again| again > 1), "{again:#}");
+    let found = home.nanohost(["verify", &waiting, "--json"]).exits(0).json();
+    assert!(found["erased"].as_u64().is_some_and(|erased| erased > 1), "{found:#}");
+    assert_eq!(home.nanohost(["hold", "list", "--json"]).exits(0).json()["holds"][0], Value::Null);
+    let again = with(&["store", "catch-up", "--json"]).exits(0).json();
+    assert_eq!((&again["acts"], &again["erasedAgain"]), (&0.into(), &0.into()), "all is done and listed");
+    home.nanohost(["log", "fsck"]).exits(0);
+}
+
 #[test]
 fn two_ways_to_go_on_are_told_apart() {
     let home = Home::new();
