@@ -75,11 +75,6 @@ impl LogAct {
         Ok(())
     }
 
-    /// The most entries that the old log is known to have had.
-    pub fn size_before(&self) -> u64 {
-        self.known.map_or(self.from.size, |known| known.size)
-    }
-
     fn statement(&self) -> String {
         let LogBefore { origin, size, root, .. } = &self.from;
         format!("{STATEMENT}\n{origin}\n{size}\n{}\n{}\n", STANDARD.encode(root.as_bytes()), self.to)

@@ -103,51 +103,78 @@ impl SeenHeads {
     }
 
     /// Compares the name of the log of a store, which has this chain of acts, with the one under which it was
-    /// seen last, and remembers it. `acts` are those of the store, verified; `root` gives the root over its first
-    /// entries.
+    /// seen last, and remembers it. `acts` are those of the store, verified; `begins_with` says whether the log
+    /// of now begins with the one that has this size and root. To be asked before
+    /// [`SeenHeads::compare_log`], which remembers the name too.
+    ///
+    /// An act cannot make what was seen and is gone good again, although it says so itself: whoever can write the
+    /// act can cut the log too. Gives the names of the logs that are remembered where this one is none of
+    /// them, and goes on from none: then it is seen for the first time.
     ///
     /// # Errors
     /// What is wrong, where it is another name and no act says that the log goes on under it, or where
-    /// more of the old log was seen than was known when it was said.
+    /// what was seen of the old log is not in this one.
     pub fn compare_name(
         &mut self,
         store: &RunId,
         origin: &KeyName,
         acts: &[OpenedAct],
-        root: impl Fn(u64) -> Option<Digest>,
-    ) -> Result<(), String> {
-        if let Some(mut name) = self.stores.get(store).cloned() {
-            for act in acts {
-                let Act::Log(act) = &act.predicate.act else { continue };
-                if act.from.origin.as_str() != name || name == origin.as_str() {
-                    continue;
-                }
-                if let Some(seen) = self.log(&name) {
-                    if seen.size > act.size_before() {
-                        return Err(format!(
-                            "{name} had {} entries when it was seen before, and went on under another name after {}",
-                            seen.size,
-                            act.size_before()
-                        ));
-                    }
-                    if seen.size <= act.from.size && act.known.is_none() && root(seen.size) != Some(seen.root)
-                    {
-                        return Err(format!(
-                            "the log is another one than {name} was when it was seen with {} entries",
-                            seen.size
-                        ));
-                    }
-                }
-                act.to.name().as_str().clone_into(&mut name);
+        begins_with: impl Fn(u64, &Digest) -> bool,
+    ) -> Result<Vec<String>, String> {
+        let is_known = self.logs.contains_key(origin.as_str());
+        // Another chain of acts is no other log where it goes on from one that was seen.
+        let announced = || {
+            let mut before = acts.iter().filter_map(|act| match &act.predicate.act {
+                Act::Log(act) => Some(act.from.origin.as_str()),
+                _ => None,
+            });
+            before.find(|name| !is_known && self.logs.contains_key(*name)).map(str::to_owned)
+        };
+        let Some(mut name) = self.stores.get(store).cloned().or_else(announced) else {
+            let others = if is_known { Vec::new() } else { self.logs.keys().cloned().collect() };
+            self.stores.insert(store.clone(), origin.to_string());
+            return Ok(others);
+        };
+        for act in acts {
+            let Act::Log(act) = &act.predicate.act else { continue };
+            if act.from.origin.as_str() != name || name == origin.as_str() {
+                continue;
             }
-            if name != origin.as_str() {
+            let (size, to) = (act.from.size, act.to.name());
+            if let Some(seen) = self.log(&name) {
+                if seen.size > size {
+                    let why = match act.known {
+                        Some(known) if known.size >= seen.size => {
+                            "what came after is lost, as the act that names the new log says"
+                        }
+                        _ => "no act says what became of the others",
+                    };
+                    return Err(format!(
+                        "{name} had {} entries when it was seen before, and goes on as {to} after {size}: {why}",
+                        seen.size
+                    ));
+                }
+                if !begins_with(seen.size, &seen.root) {
+                    return Err(format!(
+                        "the log is another one than {name} was when it was seen with {} entries",
+                        seen.size
+                    ));
+                }
+            }
+            if !begins_with(size, &act.from.root) {
                 return Err(format!(
-                    "the log was {name} when it was seen before, and no act says that it goes on as {origin}"
+                    "the log does not begin with the {size} entries of {name} from which {to} goes on"
                 ));
             }
+            to.as_str().clone_into(&mut name);
         }
-        self.stores.insert(store.clone(), origin.to_string());
-        Ok(())
+        if name != origin.as_str() {
+            return Err(format!(
+                "the log was {name} when it was seen before, and no act says that it goes on as {origin}"
+            ));
+        }
+        self.stores.insert(store.clone(), name);
+        Ok(Vec::new())
     }
 
     /// Compares a head of a log, whose signature somebody checked, with the one that was seen last,

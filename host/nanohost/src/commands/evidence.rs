@@ -79,16 +79,22 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
     if let Some(seen) = &mut seen {
         seen.compare(&mut judged);
         if let Some(Kept { store, head: Some(head) }) = &kept {
+            match log::compare_name(&mut seen.heads, store, head, places)? {
+                Ok(others) if others.is_empty() => {}
+                Ok(others) => {
+                    let words = format!("; {}", log::first_seen(&others));
+                    judged.report.remark(CheckName::Rollback, &words);
+                }
+                Err(why) => judged.report.blame(CheckName::Rollback, FaultKind::RolledBack, why),
+            }
             let before = seen.heads.log(head.origin.as_str()).map_or(0, |log| log.size);
             let growth = log::growth(store, before, head)?;
             seen.heads.compare_log_of(&mut judged.report, head, &growth);
-            if judged.report.fault.is_none()
-                && let Err(why) = log::compare_name(&mut seen.heads, store, places)?
-            {
-                judged.report.blame(CheckName::Rollback, FaultKind::RolledBack, why);
-            }
         }
-        seen.keep()?;
+        // Nothing is learnt from a log that is another one.
+        if judged.report.fault.is_none() {
+            seen.keep()?;
+        }
     }
     asked.say(&judged, *console)
 }

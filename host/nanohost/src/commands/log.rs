@@ -154,15 +154,15 @@ fn head(log: &mut dyn LogView, which: LogHead) -> Result<Option<(Note, Checkpoin
     Ok(parsed.map(|head| (note, head)))
 }
 
-/// Compares the name of a store's log with the one under which it was seen last: where it is another one,
-/// acts have to lead there.
+/// Compares the name of a store's log, which has this head, with the one under which it was seen last: where it
+/// is another one, acts have to lead there. Gives what [`SeenHeads::compare_name`] does.
 pub(super) fn compare_name(
     seen: &mut SeenHeads,
     store: &SqliteReader,
+    head: &Checkpoint,
     places: &Places,
-) -> anyhow::Result<Result<(), String>> {
+) -> anyhow::Result<Result<Vec<String>, String>> {
     let chain = store.acts().map_err(store_failure)?;
-    let origin = store.log_origin().map_err(store_failure)?;
     let acts = match acts::head(store).map_err(store_failure)?.len {
         0 => Vec::new(),
         _ => {
@@ -173,12 +173,17 @@ pub(super) fn compare_name(
             }
         }
     };
-    let size = store.read_log(|log| log.size()).map_err(store_failure)?;
-    let root = |at: u64| {
-        let root = store.read_log(|mut log| tree::root(at.min(size), &mut log));
-        root.ok().filter(|_| at <= size)
+    // By a proof, not by the rows: another hand can have a row say what was seen, but no proof of it.
+    let begins_with = |size: u64, root: &Digest| {
+        growth(store, size, head)
+            .is_ok_and(|proof| tree::check_consistency((size, root), (head.size, &head.root), &proof).is_ok())
     };
-    Ok(seen.compare_name(&chain, &origin, &acts, root))
+    Ok(seen.compare_name(&chain, &head.origin, &acts, begins_with))
+}
+
+/// That a log is none of those that are remembered.
+pub(super) fn first_seen(others: &[String]) -> String {
+    format!("this log is seen for the first time; remembered are: {}", others.join(", "))
 }
 
 /// The proof that the log only grew since it had `old` entries, up to `head`.

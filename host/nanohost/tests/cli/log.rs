@@ -242,6 +242,56 @@ fn an_older_copy_of_the_store_is_rolled_back() {
     home.nanohost(["verify", &first, "--state", text(&state)]).exits(12);
 }
 
+/// Another history, longer than the one that was seen, under a new name: whatever the act says was known.
+#[test]
+fn a_fork_is_no_succession() {
+    let home = Home::new();
+    let first = a_run(&home);
+    home.nanohost(["hold", "add", &first, "--reason", "a case"]).exits(0);
+    let (state, kept) = (home.path("state.json"), home.path("kept"));
+    copy(&home.store(), &kept);
+    a_run(&home);
+    home.nanohost(["log", "fsck", "--state", text(&state)]).exits(0);
+    fs::remove_dir_all(home.store()).expect("it is there");
+    copy(&kept, &home.store());
+    a_run(&home);
+    a_run(&home);
+    let list = home.path("config/acts.log");
+    let listed = fs::read_to_string(&list).expect("it is there");
+    let (before, after) = listed.split_once("\"size\":").expect("a size");
+    let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    fs::write(&list, format!("{before}\"size\":9000{after}")).expect("it can be written");
+    home.nanohost(["key", "rotate", "--log"]).exits(0);
+    for _ in 0..2 {
+        let other = "the log is another one than";
+        home.nanohost(["log", "fsck", "--state", text(&state)]).exits(12).says(other);
+        home.nanohost(["verify", &first, "--state", text(&state)]).exits(12).says(other);
+    }
+}
+
+/// One file can remember several logs; one that it does not is named as such, once.
+#[test]
+fn another_log_is_seen_for_the_first_time() {
+    let (home, other) = (Home::new(), Home::new());
+    let runs = [a_run(&home), a_run(&other)];
+    let state = home.path("state.json");
+    let fsck = ["log", "fsck", "--state", text(&state)];
+    let first = home.nanohost(fsck).exits(0);
+    assert!(!first.stdout.contains("first seen"), "{first}");
+    let said = "this log is seen for the first time; remembered are: nanohost-log/";
+    let again = home.path("again.json");
+    fs::copy(&state, &again).expect("it is there");
+    other.nanohost(["verify", &runs[1], "--state", text(&again)]).exits(0).says(said);
+    fs::copy(&state, &again).expect("it is there");
+    let document = other.nanohost(["log", "fsck", "--state", text(&again), "--json"]).exits(0).json();
+    assert_eq!(document["firstSeenBeside"].as_array().map(Vec::len), Some(1), "{document}");
+    other.nanohost(fsck).exits(0).says(&format!("first seen: {said}"));
+    for home in [&home, &other] {
+        let known = home.nanohost(fsck).exits(0);
+        assert!(!known.stdout.contains("first seen"), "{known}");
+    }
+}
+
 #[test]
 fn without_a_store_there_is_no_log() {
     let home = Home::new();

@@ -279,7 +279,14 @@ fn a_log_goes_on_under_another_name_after_a_restore() {
     let new = key(&log.home);
     assert_eq!(restored["logKey"], new.as_str());
     assert_ne!(old.split('+').next(), new.split('+').next(), "another name");
-    // An act says so, and how much was known.
+    // An act says so, and how much was known: what was seen is gone all the same.
+    for _ in 0..2 {
+        let gone = "is lost, as the act that names the new log says";
+        log.home.nanohost(["verify", &before, "--state", text(&state)]).exits(12).says(gone);
+        log.home.nanohost(["log", "fsck", "--state", text(&state)]).exits(12).says(gone);
+    }
+    // Who takes it begins anew.
+    let state = log.home.path("seen-anew");
     log.home.nanohost(["verify", &before, "--state", text(&state)]).exits(0);
     log.home.nanohost(["log", "fsck", "--state", text(&state)]).exits(0).says("whole");
     // The witness' operator adds the key; so does whoever has a policy.

@@ -28,6 +28,8 @@ struct Found {
     tampered: Vec<String>,
     missing: Vec<String>,
     rolled_back: Vec<String>,
+    /// The logs that are remembered, where this one is none of them.
+    first_beside: Vec<String>,
 }
 
 impl Found {
@@ -100,10 +102,11 @@ fn examined(state: Option<&Path>, quiet: bool, places: &Places) -> anyhow::Resul
         && found.exit() == Exit::Success
     {
         let head = Checkpoint { origin, size: frontier.size(), root: frontier.root() };
-        judge_seen(&mut remembered.heads, &head, &roots, &reader, &mut found)?;
-        if let Err(why) = super::compare_name(&mut remembered.heads, &reader, places)? {
-            found.rolled_back.push(why);
+        match super::compare_name(&mut remembered.heads, &reader, &head, places)? {
+            Ok(others) => found.first_beside = others,
+            Err(why) => found.rolled_back.push(why),
         }
+        judge_seen(&mut remembered.heads, &head, &roots, &reader, &mut found)?;
         if found.exit() == Exit::Success {
             remembered.keep()?;
         }
@@ -286,6 +289,7 @@ fn tell(
             "tampered": found.tampered,
             "missing": found.missing,
             "rolledBack": found.rolled_back,
+            "firstSeenBeside": found.first_beside,
             "exitCode": exit as u8,
         }))?;
         return Ok(exit);
@@ -300,6 +304,9 @@ fn tell(
         if all.len() > SHOWN {
             console.print(&format!("{kind}: {} more\n", all.len() - SHOWN))?;
         }
+    }
+    if !found.first_beside.is_empty() {
+        console.print(&format!("first seen: {}\n", super::first_seen(&found.first_beside)))?;
     }
     let verdict = if exit == Exit::Success { "whole" } else { "DAMAGED" };
     console.print(&format!("{verdict}: {} entries, root {}\n", frontier.size(), frontier.root().short()))?;
