@@ -75,15 +75,24 @@ pub fn path(places: &Places) -> PathBuf {
     places.config.join("acts.log")
 }
 
-/// All acts of one store that are listed, in order. A last line without an end is one that was being
-/// written when its process ended: its act is listed again.
-pub fn listed(chain: &RunId, places: &Places) -> anyhow::Result<Vec<Listed>> {
+/// All acts of one store that are listed, in order. `own` says how many it has itself, and is asked after
+/// the list was read: an act is in its store before it is listed.
+fn listed(
+    chain: &RunId,
+    own: impl FnOnce() -> anyhow::Result<u64>,
+    places: &Places,
+) -> anyhow::Result<Vec<Listed>> {
     let path = path(places);
     match read_bounded(&path, MAX_LIST) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(unreadable(places, &error)),
-        Ok(text) => parsed(&text, chain).map_err(|error| unreadable(places, &error)),
+        Ok(text) => parsed(&text, chain, own()?).map_err(|error| unreadable(places, &error)),
     }
+}
+
+/// How many acts a store has.
+fn own(store: &impl Records) -> anyhow::Result<u64> {
+    Ok(acts::head(store).map_err(store_failure)?.len)
 }
 
 fn unreadable(places: &Places, error: &std::io::Error) -> anyhow::Error {
@@ -94,9 +103,12 @@ fn unreadable(places: &Places, error: &std::io::Error) -> anyhow::Error {
     Failure::host(Diagnostic::error("acts_list_unreadable", message).help(help))
 }
 
-fn parsed(text: &[u8], chain: &RunId) -> std::io::Result<Vec<Listed>> {
+/// A last line without an end counts where it is whole. Where it is not, it is one that was being written
+/// when its process ended: its act is in the store and is listed again. A store that lacks it is an older
+/// copy, of which nobody knows what it lacks.
+fn parsed(text: &[u8], chain: &RunId, own: u64) -> std::io::Result<Vec<Listed>> {
     let invalid = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
-    let whole = &text[..whole_lines(text)];
+    let (whole, cut) = text.split_at(whole_lines(text));
     let mut all = Vec::new();
     for (at, line) in whole.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let line: Listed =
@@ -109,17 +121,31 @@ fn parsed(text: &[u8], chain: &RunId) -> std::io::Result<Vec<Listed>> {
         }
         all.push(line);
     }
+    if !cut.is_empty() && own <= all.len() as u64 && !is_of_another(cut, chain) {
+        return Err(invalid("the last line is cut off, and the store lacks its act".to_owned()));
+    }
     Ok(all)
+}
+
+/// Whether a line that is cut off begins as one of another store.
+fn is_of_another(cut: &[u8], chain: &RunId) -> bool {
+    let begins = b"{\"chain\":\"";
+    let id = chain.as_str().as_bytes();
+    let there = cut.strip_prefix(begins).and_then(|rest| rest.get(..id.len()));
+    there.is_some_and(|there| there != id)
 }
 
 /// How many bytes the lines have that were written to their end.
 fn whole_lines(text: &[u8]) -> usize {
-    text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+    let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let is_whole = serde_json::from_slice::<Listed>(&text[end..]).is_ok();
+    if is_whole { text.len() } else { end }
 }
 
 /// How many entries the log of a store is known to have had at the last of its acts.
 pub fn known_size(chain: &RunId, places: &Places) -> anyhow::Result<u64> {
-    Ok(listed(chain, places)?.last().map_or(0, |last| last.size))
+    // A line that is cut off is judged by whoever opens the store.
+    Ok(listed(chain, || Ok(u64::MAX), places)?.last().map_or(0, |last| last.size))
 }
 
 /// What bringing a store up to its list came to.
@@ -163,9 +189,8 @@ fn forked() -> anyhow::Error {
 
 /// Refuses to serve from a store that lacks acts: for those who only read.
 pub fn agrees(store: &impl Records, places: &Places) -> anyhow::Result<()> {
-    // The list first: an act is in its store before it is listed.
     let chain = store.acts().map_err(store_failure)?;
-    let listed = listed(&chain, places)?;
+    let listed = listed(&chain, || own(store), places)?;
     if listed.is_empty() {
         return Ok(());
     }
@@ -181,10 +206,30 @@ pub fn agrees(store: &impl Records, places: &Places) -> anyhow::Result<()> {
     }
 }
 
+/// What is wrong where a store has acts that the list lacks: whoever lost these may have lost later ones.
+pub fn unlisted(store: &impl Records, places: &Places) -> anyhow::Result<Option<Diagnostic>> {
+    let chain = store.acts().map_err(store_failure)?;
+    let listed = listed(&chain, || own(store), places)?.len() as u64;
+    let own = own(store)?;
+    if listed >= own {
+        return Ok(None);
+    }
+    let message = format!(
+        "the store has {own} acts, and {} lists {listed}: whether it is an older copy cannot be told",
+        path(places).display()
+    );
+    let help = format!(
+        "put the newest copy of the list back, then `{} store catch-up`; where there is none, erase again what was \
+         erased since",
+        program_name()
+    );
+    Ok(Some(Diagnostic::error("acts_unlisted", message).help(help)))
+}
+
 /// Brings a store and the list to the same acts, whichever of them lacks some.
 pub fn settle(store: &SqliteStore, places: &Places) -> anyhow::Result<CaughtUp> {
     let chain = store.acts().map_err(store_failure)?;
-    let known = listed(&chain, places)?;
+    let known = listed(&chain, || own(store), places)?;
     match standing(store, &known)? {
         Standing::Agrees => Ok(CaughtUp::default()),
         Standing::Ahead => list(store, places).map(|()| CaughtUp::default()),
@@ -214,11 +259,19 @@ pub fn list(store: &SqliteStore, places: &Places) -> anyhow::Result<()> {
     // One process at a time writes to it; the lock ends with the file.
     file.lock().map_err(io)?;
     let text = whole(&mut file).map_err(io)?;
-    let known = parsed(&text, &chain).map_err(|error| unreadable(places, &error))?;
+    let end = whole_lines(&text);
+    let known =
+        parsed(&text, &chain, record.envelopes.len() as u64).map_err(|error| unreadable(places, &error))?;
     if known.iter().zip(&record.envelopes).any(|(known, act)| known.act != *act) {
         return Err(forked());
     }
-    let mut lines = String::new();
+    // A line that was cut off is taken out, and one without an end gets it, so that the next begins where
+    // a line does.
+    if end < text.len() {
+        file.set_len(end as u64).map_err(io)?;
+    }
+    let is_open = text[..end].last().is_some_and(|last| *last != b'\n');
+    let mut lines = String::from(if is_open { "\n" } else { "" });
     for (seq, act) in (0..).zip(&record.envelopes).skip(known.len()) {
         let line = Listed { chain: chain.clone(), seq, log: log.clone(), size, act: act.clone() };
         lines.push_str(&serde_json::to_string(&line)?);
@@ -231,18 +284,13 @@ pub fn list(store: &SqliteStore, places: &Places) -> anyhow::Result<()> {
     File::open(&places.config).and_then(|folder| folder.sync_all()).map_err(io)
 }
 
-/// All of the list. A line that was cut off is taken out, so that the next one begins where it did.
+/// All of the list.
 fn whole(file: &mut File) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     (&*file).take(MAX_LIST + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_LIST {
         return Err(std::io::ErrorKind::FileTooLarge.into());
-    }
-    let end = whole_lines(&text);
-    if end < text.len() {
-        file.set_len(end as u64)?;
-        text.truncate(end);
     }
     Ok(text)
 }

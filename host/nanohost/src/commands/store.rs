@@ -57,8 +57,14 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
         }
         StoreCommand::CatchUp { json } => {
             // Looking makes no store.
-            SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+            let reader = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+            // Opening the store lists what is not listed: that it was not is said all the same.
+            let unlisted = outside::unlisted(&reader, places)?;
+            drop(reader);
             let (_, again) = crate::opened(places)?;
+            if let Some(finding) = unlisted {
+                return Err(Failure::host(finding));
+            }
             if *json {
                 console.json(&json!({ "acts": again.acts, "erasedAgain": again.erased }))?;
             } else {

@@ -35,7 +35,8 @@ fn text(listed: &Listed) -> String {
 fn a_list_reads_as_it_was_written() {
     let folder = tempfile::tempdir().expect("a folder for the test");
     let places = places(folder.path());
-    let read = |number| listed(&chain(number), &places);
+    let of = |number, own| listed(&chain(number), || Ok(own), &places);
+    let read = |number| of(number, 2);
     assert_eq!(read(1).expect("none is an empty one"), []);
     fs::create_dir_all(&places.config).expect("it is writable");
     let write = |text: String| fs::write(path(&places), text).expect("it is writable");
@@ -50,7 +51,19 @@ fn a_list_reads_as_it_was_written() {
     for cut in 1..last.len() {
         write(format!("{}\n{}", text(&first), &last[..cut]));
         assert_eq!(read(1).expect("it reads"), std::slice::from_ref(&first), "cut after {cut}");
+        // The store lacks the act itself.
+        assert!(of(1, 1).is_err(), "cut after {cut}");
+        assert_eq!(
+            of(2, 0).is_ok(),
+            cut >= 10 + chain(1).as_str().len(),
+            "of another store, cut after {cut}"
+        );
     }
+    // It lacks its end, and nothing else.
+    write(format!("{}\n{last}", text(&first)));
+    assert_eq!(of(1, 0).expect("it reads"), [first.clone(), second.clone()]);
+    write(format!("{}\nx", text(&first)));
+    assert!(of(1, 1).is_err());
     let good = text(&first);
     for bad in [
         "{}\n".to_owned(),

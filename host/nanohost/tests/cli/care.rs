@@ -263,6 +263,33 @@ fn what_is_here_goes_though_the_passphrase_came_late() {
     home.nanohost(["log", "fsck"]).exits(0);
 }
 
+/// A list that is gone, or that lacks acts, is found, and is whole again afterwards.
+#[test]
+fn what_is_not_listed_is_told() {
+    let home = Home::new();
+    let gone = run(&home);
+    assert_eq!(doctor(&home, 0), [""; 0], "without an act, nothing has to be listed");
+    home.nanohost(["hold", "add", &gone, "--reason", "a case", "--json"]).exits(0);
+    home.nanohost(["hold", "remove", "1", "--json"]).exits(0);
+    home.nanohost(["erase", &gone, "--reason", "asked", "--json"]).exits(0);
+    assert_eq!(doctor(&home, 0), [""; 0]);
+    let list = home.path("config/acts.log");
+    let good = fs::read_to_string(&list).expect("it is listed");
+    let fewer = good.split_inclusive('\n').next().expect("a line").to_owned();
+    for left in [None, Some(fewer)] {
+        match left {
+            None => fs::remove_file(&list).expect("it goes"),
+            Some(left) => fs::write(&list, left).expect("it is ours"),
+        }
+        assert_eq!(doctor(&home, 5), ["acts_unlisted"]);
+        home.nanohost(["store", "catch-up", "--json"]).finds(5, "acts_unlisted");
+        let now = fs::read_to_string(&list).expect("it is there");
+        assert_eq!(now.lines().count(), good.lines().count());
+        home.nanohost(["store", "catch-up", "--json"]).exits(0);
+        assert_eq!(doctor(&home, 0), [""; 0]);
+    }
+}
+
 #[test]
 fn two_ways_to_go_on_are_told_apart() {
     let home = Home::new();

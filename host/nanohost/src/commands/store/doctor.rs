@@ -98,6 +98,9 @@ fn acts(reader: &SqliteReader, places: &Places, found: &mut Examined) -> anyhow:
         findings.iter().for_each(|finding| found.add(exit, finding.clone()));
         return Ok(false);
     }
+    if let Some(finding) = outside::unlisted(reader, places)? {
+        found.add(Exit::Host, finding);
+    }
     let size = reader.read_log(|log| log.size()).map_err(store_failure)?;
     let known = outside::known_size(&reader.acts().map_err(store_failure)?, places)?;
     if known > size {
