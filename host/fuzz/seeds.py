@@ -5,9 +5,11 @@ The names of the files are digests of their contents, so that nothing is there t
 """
 import base64
 import hashlib
+import io
 import json
 import re
 import sys
+import tarfile
 import zlib
 from pathlib import Path
 
@@ -195,6 +197,46 @@ record = {
     "today": "2026-11-23T04:03:45.828Z",
 }
 seed("admission_record", json.dumps(record))
+# Packages: references, an image, an index, and archives of layouts, sound and hostile.
+seed("registry", f"oci://registry.example.com:5000/team/refund-api:1.2.0@sha256:{hexes['tool']}")
+seed("registry", "oci://[::1]:5000/a/b__c:latest")
+
+
+def described(media_type, content, **more):
+    digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    return {"mediaType": media_type, "digest": digest, "size": len(content), **more}
+
+
+def archive(files, kind=tarfile.REGTYPE):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in files:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.type = len(content), kind if name.startswith("blobs") else tarfile.REGTYPE
+            tar.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
+
+
+component, image_type = b"\0asm", "application/vnd.oci.image.manifest.v1+json"
+image = json.dumps({
+    "schemaVersion": 2, "mediaType": image_type,
+    "config": described("application/vnd.wasm.config.v0+json", b"{}"),
+    "layers": [described("application/wasm", component)],
+    "subject": described(image_type, b"another"),
+    "annotations": {
+        "dev.nanohost.manifest": "sha256:" + hexes["tool"],
+        "dev.nanohost.component": described("", component)["digest"],
+    },
+}).encode()
+index = json.dumps({
+    "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
+    "manifests": [described(image_type, image, artifactType="x", annotations={"a": "b"})],
+}).encode()
+blobs = [("blobs/sha256/" + hashlib.sha256(blob).hexdigest(), blob) for blob in (image, component)]
+marked = [("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'), ("index.json", index)]
+for content in [image, index, archive(marked + blobs), archive(marked + blobs, tarfile.SYMTYPE),
+                archive([*marked, ("../outside", b"x")]), archive(marked + blobs + blobs)]:
+    seed("registry", content)
 # The examples in the documentation, each for every reader of TOML.
 for file in [*ROOT.glob("host/docs/*.md"), *ROOT.glob("examples/*/README.md")]:
     for block in re.findall(r"```toml\n(.*?)```", file.read_text(), re.DOTALL):

@@ -35,6 +35,7 @@ pub mod lock;
 pub mod log;
 mod manifest;
 mod origin;
+mod package;
 mod policy;
 mod program;
 mod projection;
@@ -74,6 +75,7 @@ pub use jcs::JcsError;
 pub use keys::{KEY_RANDOM, KeyError, KeyId, KeyTrust, MAX_PEM, PublicKey, Signer, TrustRoot, Validity};
 pub use manifest::{Ask, Function, Manifest, Spanned};
 pub use origin::{Argument, Flow, Origin, Origins};
+pub use package::{BadPackageRef, PackageRef, PinnedPackage, Repository, SCHEME as PACKAGE_SCHEME, is_tag};
 pub use policy::{BaseUrl, ModelParams, ModelPii, Policy, Provider, Trust, decimal};
 pub use program::{Budgets, GrantTable, InputDecl, Program, ToolOrigin, ToolUse};
 pub use projection::{

@@ -1,6 +1,6 @@
 //! `program.lock`: what the tools of a program were when somebody last looked at them. A tool of a
 //! folder is pinned by its manifest and its schemas; its component changes with each build and
-//! stands in the evidence. Knows no files, and grants nothing: a lock only refuses.
+//! stands in the evidence. A package is pinned by its reference and its component as well. Knows no files, and grants nothing: a lock only refuses.
 
 mod moves;
 
@@ -12,6 +12,7 @@ use crate::admit::{Offer, called, quoted, schema_digest};
 use crate::check::CheckedProgram;
 use crate::document::{self, Entry, Fields, Format, NodeValue, Report};
 use crate::manifest::{Manifest, read_digest, refuse_unenforceable, said_limits};
+use crate::package::PackageRef;
 use crate::program::ToolOrigin;
 use crate::{Diagnostic, Diagnostics, Digest, Source, ToolName};
 
@@ -24,14 +25,18 @@ const FORMAT: u64 = 1;
 /// What stands behind one of a program's names for tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pin {
-    /// The tool's folder, as the program names it; `None`: it is found by its name.
+    /// The tool's folder, as the program names it; `None`: it is a package, or found by its name.
     pub path: Option<String>,
+    /// The package, with the digest of its image.
+    pub package: Option<String>,
     /// The tool's own name, which policies speak of.
     pub tool: ToolName,
     /// Its version, from its manifest.
     pub version: String,
     /// Digest of the manifest's bytes.
     pub manifest: Digest,
+    /// Digest of the component, of a package alone: what others made does not change with a build here.
+    pub component: Option<Digest>,
     /// The exported function that is called, with its interface where it has one.
     pub function: String,
     /// Digest of the schema of its arguments.
@@ -84,11 +89,15 @@ impl Pins {
             let asks = manifest.asks().iter().filter(|ask| !ask.capability.is_inert());
             let stubs = manifest.stubs().iter().map(|stub| format!("stub {}", stub.value));
             let uses = program.tools.iter().flatten().find(|tool| tool.local == offer.local);
+            let (path, package) = match uses.map(|uses| &uses.origin) {
+                Some(ToolOrigin::Path(path)) => (Some(path.clone()), None),
+                Some(ToolOrigin::Package { package, .. }) => (None, Some(package.to_string())),
+                None => (None, None),
+            };
             let pin = Pin {
-                path: uses.map(|uses| {
-                    let ToolOrigin::Path(path) = &uses.origin;
-                    path.clone()
-                }),
+                component: package.is_some().then_some(offer.facts.component),
+                path,
+                package,
                 tool: manifest.name().clone(),
                 version: manifest.version().to_owned(),
                 manifest: manifest.digest(),
@@ -126,13 +135,27 @@ impl Pins {
              `nanohost update`: commit it, and read its changes.\nformat = {FORMAT}\n"
         );
         for (local, pin) in &self.0 {
-            let Pin { path, tool, version, manifest, function, input, output, asks, claims } = pin;
+            let Pin {
+                path,
+                package,
+                tool,
+                version,
+                manifest,
+                component,
+                function,
+                input,
+                output,
+                asks,
+                claims,
+            } = pin;
             let digest = |digest: &Digest| format!("sha256:{digest}");
             let lines = [
                 ("path", path.clone()),
+                ("package", package.clone()),
                 ("tool", Some(tool.to_string())),
                 ("version", Some(version.clone())),
                 ("manifest", Some(digest(manifest))),
+                ("component", component.as_ref().map(digest)),
                 ("function", Some(function.clone())),
                 ("input", Some(digest(input))),
                 ("output", Some(digest(output))),
@@ -168,7 +191,7 @@ impl Lock {
     ///
     /// # Errors
     /// All findings: what is not TOML, `unknown_field`, `invalid_field`, another form than this
-    /// version's, and what only packages have (`unenforceable`).
+    /// version's, and what this version cannot compare (`unenforceable`).
     pub fn parse(source: Arc<Source>) -> Result<Self, Diagnostics> {
         let root = document::parse(&source, Format::Toml)?;
         let mut report = Report::new(&source);
@@ -241,6 +264,7 @@ fn pin(entry: &Entry, report: &mut Report) -> Option<(ToolName, Pin, Places)> {
     };
     let mut fields = Fields::of(&entry.node, "a tool of a lock", report)?;
     let path = fields.filled_text("path", report).map(str::to_owned);
+    let package = package(&mut fields, report);
     let tool = fields.need_text("tool", report).map(ToolName::new);
     if let (Some(Err(error)), Some(at)) = (&tool, fields.node("tool")) {
         report.invalid(&at.span, error.to_string());
@@ -257,18 +281,38 @@ fn pin(entry: &Entry, report: &mut Report) -> Option<(ToolName, Pin, Places)> {
         let lines = fields.texts(key, report).unwrap_or_default();
         lines.into_iter().map(|(line, _)| line.to_owned()).collect()
     });
-    // A package is pinned by these too.
-    refuse_unenforceable(&mut fields, &["package", "component", "publisher"], report);
+    let component = read_digest(&mut fields, "component", report);
+    if fields.has("package") && !fields.has("component") {
+        fields.missing("component", report);
+    } else if let Some(at) = fields.node("component").filter(|_| !fields.has("package")) {
+        // That of a folder changes with each build: pinned here and not compared, it would protect nothing.
+        report.invalid(&at.span, "only a package's component is pinned");
+    }
+    refuse_unenforceable(&mut fields, &["publisher"], report);
     let mut keys = BTreeMap::new();
-    for key in ["path", "tool", "version", "manifest", "function", "input", "output", "asks", "claims"] {
+    for key in [
+        "path",
+        "package",
+        "component",
+        "tool",
+        "version",
+        "manifest",
+        "function",
+        "input",
+        "output",
+        "asks",
+        "claims",
+    ] {
         keys.extend(fields.node(key).map(|node| (key, node.span.clone())));
     }
     fields.finish(report);
     let pin = Pin {
         path,
+        package,
         tool: tool?.ok()?,
         version: version?,
         manifest: manifest?.value,
+        component: component.map(|component| component.value),
         function: function?,
         input: input?.value,
         output: output?.value,
@@ -276,6 +320,23 @@ fn pin(entry: &Entry, report: &mut Report) -> Option<(ToolName, Pin, Places)> {
         claims,
     };
     Some((local?, pin, Places { tool: entry.key_span.clone(), keys }))
+}
+
+/// The package that is pinned, with its digest, and no folder beside it.
+fn package(fields: &mut Fields<'_>, report: &mut Report) -> Option<String> {
+    let named = fields.filled_text("package", report)?.to_owned();
+    let at = fields.node("package")?.span.clone();
+    if fields.has("path") {
+        report.invalid(&at, "a tool is a package or lies in a folder, not both");
+    }
+    match named.parse::<PackageRef>() {
+        Err(error) => report.invalid(&at, error.to_string()),
+        Ok(reference) if reference.digest.is_none() => {
+            report.invalid(&at, "a package is pinned by its digest")
+        }
+        Ok(_) => {}
+    }
+    Some(named)
 }
 
 #[cfg(test)]

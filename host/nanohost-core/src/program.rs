@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::capability::{Access, Clock, Folder, Host, Random, Socket};
 use crate::check::{self, OnError, StepIndex, StepKind};
 use crate::document::{self, Entry, Fields, Format, Node, NodeValue, Report, nearest};
+use crate::package::{PackageRef, PinnedPackage};
 use crate::projection::{Detector, MarkedPlace};
 use crate::template::{Reference, Template, is_identifier};
 use crate::{Diagnostics, Digest, Source, ToolName};
@@ -112,6 +113,13 @@ pub struct ToolUse {
 pub enum ToolOrigin {
     /// A folder with a manifest, relative to the program's file.
     Path(String),
+    /// A package, by what it is.
+    Package {
+        /// Which.
+        package: PinnedPackage,
+        /// The file that holds it, relative to the program's: it is fetched from nowhere else then.
+        bundle: Option<String>,
+    },
 }
 
 /// A program's own grant: each class that is named narrows to what is listed, a class that is
@@ -393,29 +401,57 @@ fn tool_use(entry: &Entry, report: &mut Report) -> Option<ToolUse> {
     };
     let shown: String = entry.key.chars().take(60).collect();
     let mut fields = Fields::of(&entry.node, format!("tool `{}`", shown.escape_debug()), report)?;
-    let path = fields.filled_text("path", report).map(str::to_owned);
-    let mut foreign = false;
-    for key in ["package", "bundle"] {
-        if let Some(row) = fields.entry(key) {
-            foreign = true;
-            let message = format!("a tool from a {key} cannot be used yet");
-            let finding = report.error("unenforceable", &row.key_span, message);
-            report.push(finding.help("name the tool's folder: `path = \"…\"`"));
-        }
-    }
-    if !foreign && !fields.has("path") {
-        fields.missing("path", report);
-    }
+    let origin = origin(&mut fields, report);
     let function = fields.filled_text("function", report).map(str::to_owned);
     let grant = fields.fields("grant", "`grant`", report).map(|inner| grant(inner, report));
     fields.finish(report);
-    Some(ToolUse {
-        local: local?,
-        origin: ToolOrigin::Path(path?),
-        function,
-        grant,
-        span: entry.key_span.clone(),
-    })
+    Some(ToolUse { local: local?, origin: origin?, function, grant, span: entry.key_span.clone() })
+}
+
+/// Where a tool comes from: a folder, or a package.
+fn origin(fields: &mut Fields<'_>, report: &mut Report) -> Option<ToolOrigin> {
+    let path = fields.filled_text("path", report).map(str::to_owned);
+    let bundle = fields.filled_text("bundle", report).map(str::to_owned);
+    let named = fields.filled_text("package", report).map(str::to_owned);
+    let place = |fields: &mut Fields<'_>, key: &'static str| fields.node(key).map(|node| node.span.clone());
+    let two = fields.has("package") || fields.has("bundle");
+    if let Some(at) = place(fields, "path").filter(|_| two) {
+        let finding =
+            report.error("invalid_field", &at, "a tool comes from a folder or from a package, not from both");
+        report.push(finding.help("leave out `path`, or `package` and `bundle`"));
+        return None;
+    }
+    if fields.has("path") {
+        return path.map(ToolOrigin::Path);
+    }
+    let Some(at) = place(fields, "package") else {
+        if let Some(at) = place(fields, "bundle") {
+            let message = "`bundle` says where a package is found, and not which one is meant";
+            let finding = report.error("package_unpinned", &at, message);
+            report.push(finding.help(
+                "name it beside the file: package = \"oci://…@sha256:…\"; `nanohost tool pull --from FILE` prints what to write",
+            ));
+        } else {
+            fields.missing("path", report);
+        }
+        return None;
+    };
+    match named?.parse::<PackageRef>() {
+        Err(error) => {
+            report.invalid(&at, error.to_string());
+            None
+        }
+        Ok(reference) => match reference.pinned() {
+            Some(package) => Some(ToolOrigin::Package { package, bundle }),
+            None => {
+                let message = format!("{reference} may be another package tomorrow: it has no digest");
+                let finding = report.error("package_unpinned", &at, message);
+                report
+                    .push(finding.help(format!("`nanohost tool pull {reference}` prints the digest to pin")));
+                None
+            }
+        },
+    }
 }
 
 fn grant(mut fields: Fields<'_>, report: &mut Report) -> GrantTable {

@@ -5,12 +5,13 @@ mod erase;
 mod key;
 mod log;
 mod recall;
+mod registry;
 mod store;
 mod test;
 mod tool;
 mod witness;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nanohost_core::{Principal, ToolName};
@@ -22,6 +23,10 @@ pub use erase::{EraseArgs, HoldArgs, HoldCommand};
 pub use key::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 pub use log::{LogArgs, LogCommand};
 pub use recall::{ListArgs, Recall, ReportArgs};
+pub use registry::{
+    CacheArgs, CacheCommand, GcArgs, PackageArgs, ToolBundleArgs, ToolPackArgs, ToolPullArgs, ToolPushArgs,
+    pinned,
+};
 pub use store::{StoreArgs, StoreCommand};
 pub use test::TestArgs;
 pub use tool::{
@@ -127,7 +132,7 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Look at this machine: what is there, what is in force, what is missing
     Doctor(DoctorArgs),
-    /// Show where compiled code is kept, or forget it
+    /// Show what is kept of compiled code and of packages, and remove what nobody uses
     Cache(CacheArgs),
     /// Compile the component that comes on standard input: what nanohost starts itself for
     #[command(hide = true)]
@@ -176,8 +181,7 @@ impl Command {
             Self::Secret(_) => false,
             Self::Log(LogArgs { command }) => command.json(),
             Self::Witness(WitnessArgs { command }) => command.json(),
-            Self::Cache(CacheArgs { command: CacheCommand::Path { json } }) => *json,
-            Self::Cache(_) => false,
+            Self::Cache(CacheArgs { command }) => command.json(),
             Self::Graph(args) => args.json,
             Self::Export(args) => args.json,
             Self::Trust(args) => args.json,
@@ -204,6 +208,16 @@ pub struct ProgramArgs {
     /// its tools have to be what it pins in any case
     #[arg(long)]
     pub locked: bool,
+    #[command(flatten)]
+    pub packages: PackageArgs,
+}
+
+impl ProgramArgs {
+    /// This program, and everything else as it is by default.
+    pub fn of(program: &Path) -> Self {
+        let packages = PackageArgs::default();
+        Self { program: program.to_owned(), policy: None, tools: None, locked: false, packages }
+    }
 }
 
 /// `nanohost run`.
@@ -259,6 +273,8 @@ pub struct GoOnArgs {
     /// Where tools without a row in the program are looked up [default: as when the run began]
     #[arg(long, value_name = "DIR")]
     pub tools: Option<PathBuf>,
+    #[command(flatten)]
+    pub packages: PackageArgs,
 }
 
 /// `nanohost resume`.
@@ -423,6 +439,8 @@ pub struct UpdateArgs {
     /// at or above the program]
     #[arg(long, value_name = "DIR")]
     pub tools: Option<PathBuf>,
+    #[command(flatten)]
+    pub packages: PackageArgs,
     /// Write nothing; exit with code 1 where something would change
     #[arg(long)]
     pub dry_run: bool,
@@ -756,26 +774,4 @@ pub enum SecretCommand {
         #[arg(value_name = "NAME")]
         name: String,
     },
-}
-
-/// `nanohost cache`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-NANOHOST_CACHE names another folder than the platform's cache folder; NANOHOST_CACHE=off keeps nothing")]
-pub struct CacheArgs {
-    #[command(subcommand)]
-    pub command: CacheCommand,
-}
-
-/// What to do with compiled code.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub enum CacheCommand {
-    /// Print the folder of compiled code
-    Path {
-        /// Print one JSON document
-        #[arg(long)]
-        json: bool,
-    },
-    /// Remove all compiled code: it is made again when it is needed
-    Clear,
 }

@@ -98,6 +98,7 @@ impl Machine {
             policy: None,
             machine_policy: None,
             log_policy: None,
+            offline: false,
         }
     }
 

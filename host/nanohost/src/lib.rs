@@ -26,6 +26,7 @@ mod outside;
 mod prepare;
 mod project;
 mod reference;
+mod registry;
 mod rehearsal;
 mod replay;
 mod report;

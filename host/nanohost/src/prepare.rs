@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use nanohost_core::Access;
 use nanohost_core::lock::Pins;
 use nanohost_core::{
-    Admission, CheckedProgram, Diagnostic, Diagnostics, Format, Manifest, Offer, Plan, Program, SecretRule,
-    StepKind, Timestamp, ToolName, ToolOrigin, Trust,
+    Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program,
+    SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, Trust,
 };
 use nanohost_sandbox::{CodeCache, CodeSource, Engine, LoadError, Loaded, SecretValues, Tool};
 use nanohost_store::{Secrets, code_key};
@@ -19,12 +19,13 @@ use crate::cli::ProgramArgs;
 use crate::compiling::compiler;
 use crate::console::Progress;
 use crate::console::program_name;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::model::{SCRIPTED, Scripted};
 use crate::project::{
     self, BuildEvent, ControlPaths, FoundPolicy, Freshness, Places, ToolFolder, TrustedRoots, WriteGrant,
     check_write_grants, quoted,
 };
+use crate::registry::{self, Reach};
 use crate::store_failure;
 
 /// No component is larger; the sandbox refuses it too, after it was read.
@@ -97,7 +98,7 @@ impl Behind {
         engine: &Engine,
         progress: &Progress,
     ) -> anyhow::Result<Self> {
-        let folders = locate(&program, args)?;
+        let folders = locate(&program, args, &Reach::new(places, &args.packages, progress))?;
         build(&folders.values().cloned().collect::<Vec<_>>(), places, progress)?;
         progress.stage("loading tools");
         let tools = load(folders, &loading(engine, places, &mut warnings)?)?;
@@ -335,13 +336,16 @@ impl Prepared {
 /// Puts a finding where the program names a tool.
 type Place<'a> = &'a dyn Fn(Diagnostic) -> Diagnostic;
 
-/// The tools a program can come to call: those of its table, else those it names.
+/// The tools a program can come to call: those of its table, else those it names. Packages are fetched where
+/// that is due.
 pub fn locate(
     program: &CheckedProgram,
     args: &ProgramArgs,
+    reach: &Reach<'_>,
 ) -> anyhow::Result<BTreeMap<ToolName, ToolFolder>> {
     let mut folders = BTreeMap::new();
     let mut findings = Diagnostics::new();
+    let mut exit = Exit::Usage;
     let mut keep = |local: &ToolName, place: Place<'_>, found: anyhow::Result<ToolFolder>| match found {
         Ok(folder) => {
             folders.insert(local.clone(), folder);
@@ -349,6 +353,10 @@ pub fn locate(
         }
         Err(error) => {
             let failure = error.downcast::<Failure>()?;
+            // A registry that is not there is nothing that a program could mend.
+            if failure.exit == Exit::Host {
+                exit = Exit::Host;
+            }
             // Where nothing says where it went wrong, it is where the program names the tool.
             let placed = |finding: Diagnostic| match finding.source {
                 Some(_) => finding,
@@ -360,9 +368,15 @@ pub fn locate(
     };
     if let Some(tools) = program.tools() {
         for tool in tools {
-            let ToolOrigin::Path(path) = &tool.origin;
             let place = |finding: Diagnostic| finding.at(program.source(), tool.span.clone());
-            keep(&tool.local, &place, project::by_path(&args.program, path))?;
+            let found = match &tool.origin {
+                ToolOrigin::Path(path) => project::by_path(&args.program, path),
+                ToolOrigin::Package { package, bundle } => {
+                    let beside = |bundle| args.program.parent().unwrap_or(Path::new("")).join(bundle);
+                    reach.tool(package, bundle.as_ref().map(beside).as_deref())
+                }
+            };
+            keep(&tool.local, &place, found)?;
         }
     } else {
         let mut called = BTreeMap::new();
@@ -387,7 +401,7 @@ pub fn locate(
             }
         }
     }
-    if findings.is_empty() { Ok(folders) } else { Err(Failure::usage(findings)) }
+    if findings.is_empty() { Ok(folders) } else { Err(Failure { exit, findings }.into()) }
 }
 
 /// Builds those of the tools that have to be built, where that is allowed.
@@ -424,13 +438,14 @@ fn load(
     engine: &Engine,
 ) -> anyhow::Result<BTreeMap<ToolName, PreparedTool>> {
     // Two names may stand for functions of one component: it is compiled once.
-    let mut paths: Vec<PathBuf> = folders.values().map(|folder| folder.component_path().to_owned()).collect();
-    paths.sort();
-    paths.dedup();
+    let paths: BTreeMap<PathBuf, Option<Digest>> = folders
+        .values()
+        .map(|folder| (folder.component_path().to_owned(), folder.package.as_ref().map(|own| own.component)))
+        .collect();
     let loaded: Vec<(PathBuf, anyhow::Result<Loaded>)> = std::thread::scope(|scope| {
         let threads: Vec<_> = paths
             .into_iter()
-            .map(|path| scope.spawn(move || (load_component(&path, engine), path)))
+            .map(|(path, expected)| scope.spawn(move || (load_expected(&path, expected, engine), path)))
             .collect();
         threads
             .into_iter()
@@ -525,6 +540,15 @@ pub fn bounded(engine: &Engine) -> anyhow::Result<Engine> {
 /// Reads a component that belongs to no folder.
 pub fn component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {
     load_component(path, engine)
+}
+
+/// A component that has to be the one that its package names: held against it before it is compiled.
+fn load_expected(path: &Path, expected: Option<Digest>, engine: &Engine) -> anyhow::Result<Loaded> {
+    let bytes = component_bytes(path)?;
+    if let Some(expected) = expected {
+        registry::check_component(&bytes, expected, path)?;
+    }
+    load_bytes(&bytes, path, engine)
 }
 
 fn load_component(path: &Path, engine: &Engine) -> anyhow::Result<Loaded> {

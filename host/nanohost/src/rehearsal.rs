@@ -19,12 +19,12 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::cli::ProgramArgs;
-use crate::console::Progress;
 use crate::drive::{How, event, refusals};
 use crate::failure::Failure;
 use crate::model::{SCRIPTED, Scripted};
 use crate::prepare::{self, Behind};
-use crate::project::{self, Places};
+use crate::project;
+use crate::registry::Reach;
 use crate::tool::trial::{BEGINNING, Entries};
 
 /// The word for a run that waits for somebody.
@@ -63,16 +63,16 @@ impl Stage {
     pub fn read(
         program: &Path,
         policy: Option<&Path>,
-        places: &Places,
+        reach: &Reach<'_>,
         engine: &Engine,
-        progress: &Progress,
     ) -> anyhow::Result<Self> {
+        let Reach { places, asked, progress } = *reach;
         let found = project::find(policy, program, places)?;
         let policy = match &found.path {
             Some(path) => project::read_policy(path, path)?,
             None => Policy::none(),
         };
-        let args = ProgramArgs { program: program.to_owned(), policy: None, tools: None, locked: false };
+        let args = ProgramArgs { packages: asked.clone(), ..ProgramArgs::of(program) };
         let behind = Behind::read(&args, places, engine, progress)?;
         Ok(Self { path: program.to_owned(), behind, policy })
     }

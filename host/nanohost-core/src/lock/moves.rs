@@ -52,10 +52,30 @@ fn described(pin: &Pin) -> String {
 type Add<'a> = dyn FnMut(&'static str, Option<String>, Option<String>, Change) + 'a;
 
 fn one(before: &Pin, after: &Pin, add: &mut Add<'_>) {
-    let Pin { path, tool, version, manifest, function, input, output, asks: asked, claims: claimed } = before;
+    let Pin {
+        path,
+        package,
+        tool,
+        version,
+        manifest,
+        component,
+        function,
+        input,
+        output,
+        asks: asked,
+        claims: claimed,
+    } = before;
     let digest = |digest: &crate::Digest| Some(format!("sha256:{digest}"));
+    let (mut path, mut now) = (path.clone(), after.path.clone());
+    let (mut package, mut now_package) = (package.clone(), after.package.clone());
+    if package.is_some() != now_package.is_some() {
+        // From a folder to a package, or back: one change, of where it comes from.
+        package = package.or_else(|| path.take());
+        now_package = now_package.or_else(|| now.take());
+    }
     for (what, was, is) in [
-        ("path", path.clone(), after.path.clone()),
+        ("path", path, now),
+        ("package", package, now_package),
         ("tool", Some(tool.to_string()), Some(after.tool.to_string())),
         ("version", Some(version.clone()), Some(after.version.clone())),
         ("manifest", digest(manifest), digest(&after.manifest)),
@@ -66,6 +86,12 @@ fn one(before: &Pin, after: &Pin, add: &mut Add<'_>) {
         if was != is {
             add(what, was, is, Change::Changed);
         }
+    }
+    // Where only one of them is a package, only that one's component is pinned.
+    if let (Some(was), Some(is)) = (component, &after.component)
+        && was != is
+    {
+        add("component", digest(was), digest(is), Change::Changed);
     }
     asks(Some(asked), Some(&after.asks), add);
     claims(Some(claimed), Some(&after.claims), add);

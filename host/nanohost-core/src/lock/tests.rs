@@ -16,6 +16,16 @@ fn text(more: &str) -> String {
     )
 }
 
+/// A line that names a package.
+fn package(more: &str) -> String {
+    format!("package = \"oci://registry/refund:1.0.0@{}\"{more}", digest('e'))
+}
+
+/// The same tool, from a package.
+fn of_package(more: &str) -> String {
+    text(more).replace("path = \"../refund\"", &package(""))
+}
+
 fn lock(text: &str) -> Result<Lock, Diagnostics> {
     Lock::parse(Source::new("program.lock", text))
 }
@@ -53,10 +63,20 @@ fn one_line_a_case() {
         (text("asks = [1]"), "invalid_field@11"),
         (text("claims = [\"limits.memory 1GiB\"]"), "ok"),
         (text("claims = \"pii of f: input.a\""), "invalid_field@11"),
-        // What only packages have: read and not enforced, it would protect nothing.
-        (text(&format!("component = \"{}\"", digest('d'))), "unenforceable@11"),
+        // Read and not compared, it would protect nothing.
+        (text(&format!("component = \"{}\"", digest('d'))), "invalid_field@11"),
         (text("publisher = \"ed25519:x\""), "unenforceable@11"),
-        (text("package = \"oci://registry/refund\""), "unenforceable@11"),
+        (text(&package(&format!("\ncomponent = \"{}\"", digest('d')))), "invalid_field@11"),
+        (of_package(&format!("component = \"{}\"", digest('d'))), "ok"),
+        (of_package(""), "invalid_field@3"),
+        (
+            of_package(&format!("component = \"{}\"", digest('d'))).replace("@sha256:e", "@sha256:E"),
+            "invalid_field@4",
+        ),
+        (
+            of_package(&format!("component = \"{}\"", digest('d'))).replace(&format!("@{}", digest('e')), ""),
+            "invalid_field@4",
+        ),
         (text("").replace("manifest = \"sha256:", "manifest = \"sha1:"), "invalid_field@7"),
         (text("").replace(&format!("input = \"{}\"", digest('b')), ""), "invalid_field@3"),
         (text("").replace("[tools.refund]", "[tools.\"a b\"]"), "invalid_field@3"),
@@ -114,6 +134,23 @@ fn the_same_is_no_difference_and_each_difference_has_its_place() {
         assert_eq!(own.place(), Some(format!("program.lock:{line}:{}", column(own))), "{own}");
         assert!(own.help.as_ref().is_some_and(|help| help.contains("nanohost update program.toml")));
     }
+}
+
+#[test]
+fn a_package_that_is_another_one_is_told_with_what_it_was() {
+    let component = |letter| format!("component = \"{}\"", digest(letter));
+    let folder = sound(&text(""));
+    let lock = sound(&of_package(&component('d')));
+    assert!(lock.check(lock.pins(), "").is_empty());
+    let whats =
+        |now: &Lock| moves(lock.pins(), now.pins()).into_iter().map(|own| own.what).collect::<Vec<_>>();
+    assert_eq!(whats(&sound(&of_package(&component('f')))), ["component"]);
+    assert_eq!(whats(&sound(&of_package(&component('d')).replace(":1.0.0@", ":2.0.0@"))), ["package"]);
+    let [moved] = &moves(folder.pins(), lock.pins())[..] else {
+        panic!("where it comes from, and nothing else")
+    };
+    assert_eq!((moved.what, moved.before.as_deref()), ("package", Some("../refund")));
+    assert_eq!(whats(&folder), ["package"]);
 }
 
 fn column(own: &Diagnostic) -> usize {

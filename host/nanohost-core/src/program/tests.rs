@@ -160,6 +160,28 @@ fn a_whole_program() {
 }
 
 #[test]
+fn a_package_is_named_by_what_it_is() {
+    let pinned = format!("oci://registry/orders:1.0.0@sha256:{}", "a".repeat(64));
+    check(&format!("[tools.last_error]\npackage = '{pinned}'"), &[]);
+    check(&format!("[tools.last_error]\npackage = '{pinned}'\nbundle = 'tools.tar'"), &[]);
+    check(
+        "[tools.last_error]\npackage = 'oci://registry/orders:1.0.0'",
+        &[
+            "2:11 package_unpinned oci://registry/orders:1.0.0 may be another package tomorrow: it has no digest",
+        ],
+    );
+    check(
+        "[tools.last_error]\nbundle = 'tools.tar'",
+        &["2:10 package_unpinned `bundle` says where a package is found, and not which one is meant"],
+    );
+    check(
+        &format!("[tools.last_error]\npath = 'tools/a'\npackage = '{pinned}'"),
+        &["2:8 invalid_field a tool comes from a folder or from a package, not from both"],
+    );
+    check("[tools.last_error]\nfunction = 'f'", &["1:1 invalid_field tool `last_error` needs `path`"]);
+}
+
+#[test]
 fn json_is_the_same_language() {
     let text = r#"{"steps": [{"id": "a", "type": "tool", "tool": null, "args": {}, "max_retries": 3, "next_step": null,
         "is_terminal": false}], "max_steps": null}"#;
@@ -302,7 +324,7 @@ fn inputs() {
 fn tools() {
     check(
         "[tools.last_error]\npackage = 'oci://x'",
-        &["2:1 unenforceable a tool from a package cannot be used yet"],
+        &["2:11 invalid_field the registry is followed by `/` and a repository"],
     );
     check(
         "[tools.last_error]\npath = 'x'\ngrant = { http = ['A'], kv = 'b', filesystem = [{ guest = '/a/../b', access = 'read' }] }",

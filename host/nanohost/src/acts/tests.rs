@@ -16,6 +16,7 @@ fn places(folder: &Path) -> Places {
         policy: None,
         machine_policy: None,
         log_policy: None,
+        offline: false,
     }
 }
 

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::PackageArgs;
+
 /// `nanohost test`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -13,6 +15,8 @@ pub struct TestArgs {
     /// Files of cases, or folders that hold *.cases.toml, there or below
     #[arg(value_name = "DIR|FILE", default_value = ".")]
     pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub packages: PackageArgs,
     /// Write the results as JUnit XML too
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

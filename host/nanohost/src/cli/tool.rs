@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::{ToolBundleArgs, ToolPackArgs, ToolPullArgs, ToolPushArgs};
 use crate::tool::template::Language;
 
 /// `nanohost tool`.
@@ -32,6 +33,14 @@ pub enum ToolCommand {
     Diff(ToolDiffArgs),
     /// Find what in a tool's manifest is wide, missing, or meant to instruct a model
     Lint(ToolLintArgs),
+    /// Write a tool as an OCI image layout: the same bytes each time
+    Pack(ToolPackArgs),
+    /// Send a tool to a registry, with its manifest, its signature and its bill of materials
+    Push(ToolPushArgs),
+    /// Fetch a package, or print the digest to pin
+    Pull(ToolPullArgs),
+    /// Write packages into one file, for machines without a network
+    Bundle(ToolBundleArgs),
 }
 
 impl ToolCommand {
@@ -46,6 +55,10 @@ impl ToolCommand {
             Self::Infer(args) => args.json,
             Self::Diff(args) => args.json,
             Self::Lint(args) => args.json,
+            Self::Pack(args) => args.json,
+            Self::Push(args) => args.json,
+            Self::Pull(args) => args.json,
+            Self::Bundle(args) => args.json,
         }
     }
 }

@@ -76,6 +76,7 @@ pub fn answer(
             program: Some(args.program.program.clone()),
             policy: args.program.policy.clone(),
             tools: args.program.tools.clone(),
+            packages: args.program.packages.clone(),
         };
         let ready =
             super::recover::taken_over(reopened, &go_on, &args.principal, store, places, engine, &progress)?;

@@ -10,14 +10,15 @@ use nanohost_sandbox::Engine;
 use serde_json::{Value, json};
 
 use crate::cli::{
-    PolicyArgs, PolicyCheckArgs, PolicyCommand, PolicyDiffArgs, PolicyExplainArgs, PolicyTestArgs,
-    ProgramArgs,
+    PackageArgs, PolicyArgs, PolicyCheckArgs, PolicyCommand, PolicyDiffArgs, PolicyExplainArgs,
+    PolicyTestArgs, ProgramArgs,
 };
 use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
 use crate::ledger;
 use crate::prepare::{self, Prepared};
 use crate::project::{self, Places};
+use crate::registry::Reach;
 
 /// `nanohost policy`.
 pub fn policy(args: &PolicyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -52,7 +53,7 @@ fn check(args: &PolicyCheckArgs, places: &Places, console: &Console) -> anyhow::
         Some(folder) => project::programs_in(std::slice::from_ref(folder))?,
         None => project::programs_beside(&path)?,
     };
-    let around = surroundings(&programs, &mut found);
+    let around = surroundings(&programs, places, &mut found);
     // Where nothing was looked at, every row would seem idle.
     let around = (!around.uses.is_empty() || !around.models.is_empty()).then_some(around);
     found.extend(review::lint(&policy, around.as_ref(), ledger::now()));
@@ -85,13 +86,17 @@ fn count(number: usize, what: &str) -> String {
 
 /// What the programs use, from their own texts and the manifests of their tools. One that cannot be
 /// read is told of and passed by.
-fn surroundings(programs: &[PathBuf], found: &mut Diagnostics) -> Surroundings {
+fn surroundings(programs: &[PathBuf], places: &Places, found: &mut Diagnostics) -> Surroundings {
     let mut around = Surroundings::default();
+    let quiet = Progress::new(false);
     for path in programs {
-        let args = ProgramArgs { program: path.clone(), policy: None, tools: None, locked: false };
+        // What is looked at is what is here: to check a policy fetches nothing.
+        let here = PackageArgs { offline: true, ..PackageArgs::default() };
+        let reach = Reach::new(places, &here, &quiet);
+        let args = ProgramArgs::of(path);
         let read = prepare::program(path).and_then(|(program, _)| {
             let mut uses = Vec::new();
-            for (local, folder) in prepare::locate(&program, &args)? {
+            for (local, folder) in prepare::locate(&program, &args, &reach)? {
                 let manifest = Manifest::parse(folder.manifest).map_err(Failure::usage)?;
                 let named = program.tools().into_iter().flatten().find(|tool| tool.local == local);
                 let kebab = local.as_str().replace('_', "-");
@@ -145,12 +150,7 @@ fn admission(
     engine: &Engine,
     progress: &Progress,
 ) -> anyhow::Result<Admission> {
-    let args = ProgramArgs {
-        program: program.to_owned(),
-        policy: Some(policy_path.to_owned()),
-        tools: None,
-        locked: false,
-    };
+    let args = ProgramArgs { policy: Some(policy_path.to_owned()), ..ProgramArgs::of(program) };
     Ok(Prepared::read_pinned(&args, places, engine, progress)?.admission(ledger::now()))
 }
 

@@ -310,6 +310,7 @@ impl Reopened {
             tools: args.tools.clone().or_else(|| launch.tools.clone()),
             // What the run began with is pinned by its evidence.
             locked: false,
+            packages: args.packages.clone(),
         };
         let again = again(&run, &program, &launch, args, places, engine, progress);
         let (prepared, plan, record) = match again {

@@ -254,6 +254,7 @@ fn lies(args: &ReplayArgs, trace: &Trace) -> ProgramArgs {
         tools: args.go_on.tools.clone().or_else(|| launch?.tools),
         // The table of the evidence has the components' own digests.
         locked: false,
+        packages: args.go_on.packages.clone(),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
 use crate::ledger;
 use crate::project::{self, Places};
+use crate::registry::Reach;
 use crate::rehearsal::{self, Came, Stage};
 use crate::tool::junit;
 
@@ -42,11 +43,12 @@ pub fn test(args: &TestArgs, places: &Places, console: &Console) -> anyhow::Resu
     let engine = Engine::new()?;
     let runtime = tokio::runtime::Runtime::new()?;
     let mut stages = BTreeMap::new();
+    let reach = Reach::new(places, &args.packages, &progress);
     let (mut tried, mut broken) = (Vec::new(), Diagnostics::new());
     for file in &files {
         let source = project::read_source(file, "the cases")?;
         for case in parse_program_cases(&source).map_err(Failure::usage)? {
-            let one = one(file, &case, &mut stages, places, &engine, &runtime, &progress);
+            let one = one(file, &case, &mut stages, &reach, &engine, &runtime);
             match one {
                 Ok(one) => tried.push(one),
                 Err(error) => {
@@ -111,10 +113,9 @@ fn one(
     file: &Path,
     case: &ProgramCase,
     stages: &mut Stages,
-    places: &Places,
+    reach: &Reach<'_>,
     engine: &Engine,
     runtime: &tokio::runtime::Runtime,
-    progress: &Progress,
 ) -> anyhow::Result<Tried> {
     let folder = file.parent().unwrap_or(Path::new(""));
     let program = match &case.program {
@@ -124,7 +125,7 @@ fn one(
     let policy = case.policy.as_ref().map(|policy| folder.join(policy));
     let key = (program, policy);
     if !stages.contains_key(&key) {
-        let stage = Stage::read(&key.0, key.1.as_deref(), places, engine, progress)?;
+        let stage = Stage::read(&key.0, key.1.as_deref(), reach, engine)?;
         stages.insert(key.clone(), stage);
     }
     let Some(stage) = stages.get(&key) else { anyhow::bail!("it was just read") };

@@ -2,6 +2,7 @@
 
 mod inspect;
 mod make;
+mod registry;
 mod review;
 mod test;
 
@@ -21,5 +22,9 @@ pub fn tool(args: &ToolArgs, places: &Places, console: &Console) -> anyhow::Resu
         ToolCommand::Diff(args) => review::diff(args, places, console),
         ToolCommand::Lint(args) => review::lint(args, places, console),
         ToolCommand::Test(args) => test::test(args, places, console),
+        ToolCommand::Pack(args) => registry::pack(args, places, console),
+        ToolCommand::Push(args) => registry::push(args, places, console),
+        ToolCommand::Pull(args) => registry::pull(args, places, console),
+        ToolCommand::Bundle(args) => registry::bundle(args, places, console),
     }
 }

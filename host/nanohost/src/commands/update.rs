@@ -19,8 +19,11 @@ pub fn update(args: &UpdateArgs, places: &Places, console: &Console) -> anyhow::
     let pinned = project::read_lock(&args.program)?;
     let progress = Progress::new(!args.json);
     let engine = Engine::new()?;
-    let asked =
-        ProgramArgs { program: args.program.clone(), policy: None, tools: args.tools.clone(), locked: false };
+    let asked = ProgramArgs {
+        tools: args.tools.clone(),
+        packages: args.packages.clone(),
+        ..ProgramArgs::of(&args.program)
+    };
     let behind = Behind::read(&asked, places, &engine, &progress)?;
     let now = prepare::pins(&behind.program, &behind.tools)?;
     let before = pinned.as_ref().map(|lock| lock.pins().clone());

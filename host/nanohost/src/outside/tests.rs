@@ -10,6 +10,7 @@ fn places(folder: &std::path::Path) -> Places {
         policy: None,
         machine_policy: None,
         log_policy: None,
+        offline: false,
     }
 }
 

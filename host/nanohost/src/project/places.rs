@@ -25,6 +25,8 @@ pub(crate) struct Places {
     pub(crate) machine_policy: Option<PathBuf>,
     /// The file that `NANOHOST_LOG_POLICY` names.
     pub(crate) log_policy: Option<PathBuf>,
+    /// Whether `NANOHOST_OFFLINE` says that no package is fetched.
+    pub(crate) offline: bool,
 }
 
 impl Places {
@@ -52,6 +54,11 @@ impl Places {
     /// The folder of compiled code, where it is kept. Its key lies in [`Self::keys`].
     pub fn code_cache(&self) -> Option<PathBuf> {
         self.cache.as_ref().map(|folder| folder.join("code"))
+    }
+
+    /// The folder of packages, where they are kept.
+    pub fn packages(&self) -> Option<PathBuf> {
+        self.cache.as_ref().map(|folder| folder.join("packages"))
     }
 
     /// The secrets that this user keeps.
@@ -102,7 +109,19 @@ impl Places {
         };
         let (policy, machine_policy) = (named("NANOHOST_POLICY")?, named("NANOHOST_MACHINE_POLICY")?);
         let log_policy = named("NANOHOST_LOG_POLICY")?;
-        Ok(Self { store, config, cache, policy, machine_policy, log_policy })
+        let offline = match variable("NANOHOST_OFFLINE") {
+            None => false,
+            Some(value) if value == "0" => false,
+            Some(value) if value == "1" => true,
+            // Taken for no, it would fetch what its user wanted not to be fetched.
+            Some(value) => {
+                let message = format!("NANOHOST_OFFLINE is {value:?}, and not 0 or 1");
+                return Err(Failure::usage(
+                    Diagnostic::error("invalid_variable", message).help("set it to 1, or leave it out"),
+                ));
+            }
+        };
+        Ok(Self { store, config, cache, policy, machine_policy, log_policy, offline })
     }
 }
 

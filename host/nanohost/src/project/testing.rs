@@ -23,6 +23,7 @@ impl Sandbox {
             policy: None,
             machine_policy: None,
             log_policy: None,
+            offline: false,
         };
         Self { folder, places }
     }

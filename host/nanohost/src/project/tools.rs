@@ -23,6 +23,7 @@ use super::policy::folder_of;
 use super::read::unreadable;
 use super::read_source;
 use crate::failure::Failure;
+use crate::registry::Wanted;
 
 /// What a tool folder's manifest is called.
 pub(crate) const MANIFEST: &str = "manifest.toml";
@@ -47,6 +48,8 @@ pub(crate) struct ToolFolder {
     pub(crate) manifest: Arc<Source>,
     /// Where its component comes from.
     pub(crate) component: Component,
+    /// The package that it is, which is then not removed while this lives.
+    pub(crate) package: Option<Arc<Wanted>>,
 }
 
 /// Where a component comes from.
@@ -171,7 +174,7 @@ fn open(dir: &Path) -> anyhow::Result<Option<ToolFolder>> {
             ));
         }
     };
-    Ok(Some(ToolFolder { manifest_path, manifest, component, dir }))
+    Ok(Some(ToolFolder { manifest_path, manifest, component, package: None, dir }))
 }
 
 fn ambiguous(message: String, help: String) -> anyhow::Error {

@@ -10,6 +10,7 @@ mod foreign;
 mod harness;
 mod interop;
 mod model_server;
+mod registry_server;
 
 mod analysis;
 mod attacks;
@@ -39,6 +40,7 @@ mod policy;
 mod recall;
 mod recover;
 mod refund;
+mod registry;
 mod rehearsing;
 mod replay;
 mod report;

@@ -26,6 +26,17 @@ fn the_environment_names_a_policy() -> anyhow::Result<()> {
 }
 
 #[test]
+fn nothing_is_fetched_where_the_environment_says_so() -> anyhow::Result<()> {
+    let offline = |value| {
+        from(None, &[("NANOHOST_STORE", "/s"), ("NANOHOST_CONFIG", "/c"), ("NANOHOST_OFFLINE", value)])
+    };
+    assert!(offline("1")?.offline);
+    assert!(!offline("0")?.offline);
+    assert_eq!(codes(offline("yes")), ["invalid_variable"]);
+    Ok(())
+}
+
+#[test]
 fn the_cache_lies_elsewhere_or_nowhere() -> anyhow::Result<()> {
     let cache =
         |value| from(None, &[("NANOHOST_STORE", "/s"), ("NANOHOST_CONFIG", "/c"), ("NANOHOST_CACHE", value)]);
