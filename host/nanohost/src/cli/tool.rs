@@ -66,8 +66,8 @@ impl ToolCommand {
 /// Which tool is meant.
 #[derive(Debug, Args)]
 pub struct WhichArgs {
-    /// The tool: its folder, the name of one in the nearest tools/, or a component, by itself or beside its
-    /// manifest.toml
+    /// The tool: its folder, the name of one in the nearest tools/, a component, by itself or beside its
+    /// manifest.toml, or a package, oci://…@sha256:…
     #[arg(value_name = "TOOL|FILE.wasm")]
     pub tool: PathBuf,
 }

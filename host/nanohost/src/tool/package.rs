@@ -7,10 +7,12 @@ use std::sync::Arc;
 use nanohost_core::{Diagnostic, Diagnostics, Manifest, ToolExport, ToolName};
 use nanohost_sandbox::{Anatomy, Engine, Loaded};
 
+use crate::cli::{PackageArgs, pinned};
 use crate::console::Progress;
 use crate::failure::Failure;
 use crate::prepare;
 use crate::project::{self, MANIFEST, PREBUILT, Places, ToolFolder};
+use crate::registry::{self, Reach};
 
 /// A tool, read.
 pub struct Package {
@@ -57,32 +59,38 @@ enum Named {
 }
 
 impl Package {
-    /// Reads the tool that a person names: by its folder, by its name in the nearest `tools/`, or by the
-    /// file of its component. Builds it where that is due and allowed.
+    /// Reads the tool that a person names: by its folder, by its name in the nearest `tools/`, by the
+    /// file of its component, or as a package with its digest. Builds it where that is due and allowed.
     ///
     /// # Errors
     /// `unknown_tool`, what is wrong with folder, manifest or component; exit code 2.
     pub fn read(named: &Path, places: &Places, engine: &Engine, progress: &Progress) -> anyhow::Result<Self> {
         let mut warnings = Diagnostics::new();
-        let (component, manifest) = match find(named)? {
-            Named::Folder(folder) => {
-                prepare::build(std::slice::from_ref(&*folder), places, progress)?;
-                (folder.component_path().to_owned(), Some((folder.manifest_path, folder.manifest)))
-            }
-            Named::File(file) => {
-                let beside = file.with_file_name(MANIFEST);
-                let manifest = match beside.is_file() {
-                    true => Some(project::read_source(&beside, "the tool's manifest")?),
-                    false => None,
-                };
-                (file, manifest.map(|source| (beside, source)))
-            }
-        };
+        let (component, manifest, expected) =
+            match packaged(named, places, progress)?.map_or_else(|| find(named), Ok)? {
+                Named::Folder(folder) => {
+                    prepare::build(std::slice::from_ref(&*folder), places, progress)?;
+                    let expected = folder.package.clone();
+                    let component = folder.component_path().to_owned();
+                    (component, Some((folder.manifest_path, folder.manifest)), expected)
+                }
+                Named::File(file) => {
+                    let beside = file.with_file_name(MANIFEST);
+                    let manifest = match beside.is_file() {
+                        true => Some(project::read_source(&beside, "the tool's manifest")?),
+                        false => None,
+                    };
+                    (file, manifest.map(|source| (beside, source)), None)
+                }
+            };
         let (manifest_path, manifest) = manifest.unzip();
         let manifest = manifest.map(Manifest::parse).transpose().map_err(Failure::usage)?;
         progress.stage("loading the component");
         let engine = prepare::loading(engine, places, &mut warnings)?;
         let bytes = prepare::component_bytes(&component)?;
+        if let Some(package) = expected {
+            registry::check_component(&bytes, package.component, &component)?;
+        }
         let loaded = prepare::load_bytes(&bytes, &component, &engine)?;
         let anatomy = anatomy(&bytes, &component)?;
         progress.clear();
@@ -152,6 +160,19 @@ impl Package {
             None => self.component.display().to_string(),
         }
     }
+}
+
+/// The tool of a package that is named by its digest; `None`: it is named otherwise.
+fn packaged(named: &Path, places: &Places, progress: &Progress) -> anyhow::Result<Option<Named>> {
+    let Some(package) = named.to_str().and_then(pinned) else { return Ok(None) };
+    let package = package.map_err(|why| {
+        Failure::usage(
+            Diagnostic::error("package_unpinned", why).help("a package is looked at by what it is"),
+        )
+    })?;
+    let asked = PackageArgs::default();
+    let folder = Reach::new(places, &asked, progress).tool(&package, None)?;
+    Ok(Some(Named::Folder(Box::new(folder))))
 }
 
 fn find(named: &Path) -> anyhow::Result<Named> {
