@@ -41,6 +41,7 @@ mod recall;
 mod recover;
 mod refund;
 mod registry;
+mod registry_strangers;
 mod rehearsing;
 mod replay;
 mod report;

@@ -13,8 +13,8 @@ use crate::registry_server::{Cutting, Registry};
 use crate::tool::{MANIFEST, POLICY, component, program};
 
 /// A user with a cache of packages of their own.
-struct User {
-    home: Home,
+pub(crate) struct User {
+    pub(crate) home: Home,
 }
 
 impl User {
@@ -23,7 +23,7 @@ impl User {
     }
 
     /// Someone with the tool `ledger` in `ledger/`.
-    fn with_tool() -> Self {
+    pub(crate) fn with_tool() -> Self {
         let user = Self::new();
         user.home.write("ledger/component.wasm", component());
         user.home.write("ledger/manifest.toml", MANIFEST);
@@ -36,7 +36,7 @@ impl User {
         command
     }
 
-    fn nanohost(&self, args: &[&str]) -> Done {
+    pub(crate) fn nanohost(&self, args: &[&str]) -> Done {
         Done::of(self.command(args))
     }
 
@@ -68,26 +68,26 @@ impl User {
     }
 
     /// The packages that are kept.
-    fn kept(&self) -> Vec<String> {
+    pub(crate) fn kept(&self) -> Vec<String> {
         let listed = self.nanohost(&["cache", "list", "--json"]).exits(0).json();
         let packages = listed["packages"].as_array().expect("a list");
         packages.iter().map(|package| text(&package["digest"])).collect()
     }
 
     /// Everything that lies in the cache of packages, but for locks.
-    fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.home.path("cache/packages")) else { return Vec::new() };
         let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
         names.filter(|name| name != "locks").collect()
     }
 
     /// Writes who one is to a registry, as Docker does.
-    fn is(&self, config: &Value) {
+    pub(crate) fn is(&self, config: &Value) {
         self.home.write("docker/config.json", config.to_string());
     }
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
@@ -512,4 +512,65 @@ fn other_peoples_programs_read_what_was_sent_and_send_what_is_read() {
     let again = format!("oci://{}/team/ledger:again", registry.address());
     user.nanohost(&["tool", "pull", &again, "--resolve", "--json"]).exits(0);
     assert_eq!(user.kept(), [digest_of(&package)]);
+}
+
+#[test]
+fn a_platform_team_takes_a_component_restricts_hands_it_on_and_an_upgrade_that_asks_for_more_is_stopped() {
+    // A component that was made elsewhere, and packed by somebody who knows nothing of nanohost.
+    let team = User::new();
+    let registry = Registry::new(&team.home.path(""));
+    let blob = |bytes: &[u8], media_type: &str| {
+        let digest = nanohost_core::Digest::of(bytes);
+        team.home.write(format!("foreign/blobs/sha256/{digest}"), bytes);
+        json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": bytes.len() })
+    };
+    let image = json!({
+        "schemaVersion": 2,
+        "config": blob(b"{}", "application/vnd.wasm.config.v0+json"),
+        "layers": [blob(&component(), "application/wasm")],
+    });
+    let image = blob(image.to_string().as_bytes(), "application/vnd.oci.image.manifest.v1+json");
+    team.home.write("foreign/index.json", json!({ "schemaVersion": 2, "manifests": [image] }).to_string());
+    team.home.write("foreign/oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}");
+    // No program can use it, since nobody says what it asks for.
+    team.nanohost(&["tool", "pull", "--from", "foreign", "--json"]).finds(2, "invalid_package");
+    team.nanohost(&["tool", "pull", "--from", "foreign", "-o", "ledger", "--json"]).exits(0);
+    assert_eq!((team.files(), team.home.path("ledger/manifest.toml").exists()), (Vec::new(), false));
+    // What it asks for is drafted from what it imports, then a person writes down how much of it.
+    team.nanohost(&["tool", "infer", "ledger/component.wasm"]).exits(0).says("open: it imports kv");
+    team.home.write("ledger/manifest.toml", MANIFEST);
+    team.nanohost(&["tool", "lint", "ledger"]).exits(0);
+    let package = team.push(registry.address(), "1.0.0");
+
+    // Another machine pins and runs it.
+    let user = User::new();
+    let program = user.program("book", &package, "");
+    user.on("update", &program, &[]).exits(0);
+    user.on("run", &program, &["--locked"]).exits(0);
+
+    // The next version asks for more.
+    let wider =
+        MANIFEST.replace("1.0.0", "1.1.0").replace("kv = [\"ledger\"]", "kv = [\"ledger\", \"secrets\"]");
+    team.home.write("ledger/manifest.toml", wider);
+    let upgrade = team.push(registry.address(), "1.1.0");
+    let diff = user.nanohost(&["tool", "diff", &package, &upgrade, "--json"]).exits(1).json();
+    let changes = diff["lines"].as_array().expect("a list");
+    let widens: Vec<_> =
+        changes.iter().filter(|own| own["widens"] == true).map(|own| text(&own["after"])).collect();
+    assert!(widens.iter().any(|after| after.contains("secrets")), "{diff:#}");
+    user.nanohost(&["tool", "inspect", &upgrade]).exits(0).says("ledger 1.1.0");
+
+    // The lock stops it, and says what is asked for.
+    let moved = fs::read_to_string(&program).expect("it is there").replace(&package, &upgrade);
+    fs::write(&program, moved).expect("it is ours");
+    let stopped = user.on("run", &program, &[]).finds(2, "lock_mismatch");
+    stopped.says("kv secrets, which the lock does not have").says("the version of `ledger` is 1.1.0");
+    let shown = user.on("update", &program, &["--dry-run"]).exits(1).json();
+    let widened = shown["changes"].as_array().expect("a list").iter().any(|own| own["change"] == "widened");
+    assert!(widened, "{shown:#}");
+
+    // Whoever moves the lock all the same is stopped by the policy.
+    user.on("update", &program, &[]).exits(0);
+    let refused = user.on("run", &program, &[]).exits(3);
+    refused.says("kv secrets");
 }

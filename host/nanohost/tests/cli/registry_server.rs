@@ -6,8 +6,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A registry that runs until it is dropped.
 pub(crate) struct Registry {
@@ -127,4 +127,75 @@ fn through(mut from: TcpStream, mut to: TcpStream, mut allowed: u64) {
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
+}
+
+/// What a [`Strange`] registry received: the request's first line, and who the sender says that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) line: String,
+    pub(crate) authorization: Option<String>,
+}
+
+/// A registry that answers as a test says, by what a request's first line begins with; all else is not found.
+pub(crate) struct Strange {
+    address: SocketAddr,
+    received: Arc<Mutex<Vec<Received>>>,
+}
+
+/// The beginning of a request, and the answer to it: status, headers and body.
+pub(crate) type Answers = Vec<(String, (u16, String, Vec<u8>))>;
+
+impl Strange {
+    /// `answers` is given the address, and the requests that were received before.
+    pub(crate) fn new(answers: impl Fn(&str, &Received) -> Answers + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("it listens");
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&received);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let _ = answer(client, &kept, &|request| answers(&address.to_string(), request));
+            }
+        });
+        Self { address, received }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Answers one request, and closes the connection.
+fn answer(
+    client: TcpStream,
+    kept: &Mutex<Vec<Received>>,
+    answers: &dyn Fn(&Received) -> Answers,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(client.try_clone()?);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let mut request = Received { line: line.trim_end().to_owned(), authorization: None };
+    let mut length = 0;
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "authorization" => request.authorization = Some(value.to_owned()),
+            "content-length" => length = value.parse().unwrap_or(0),
+            _ => {}
+        }
+    }
+    std::io::copy(&mut reader.take(length), &mut std::io::sink())?;
+    let found = answers(&request).into_iter().find(|(begin, _)| request.line.starts_with(begin.as_str()));
+    let (status, headers, body) = found.map_or((404, String::new(), Vec::new()), |(_, answer)| answer);
+    kept.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let mut client = client;
+    let length = body.len();
+    write!(client, "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n")?;
+    client.write_all(&body)
 }
