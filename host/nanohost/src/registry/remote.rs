@@ -3,7 +3,7 @@
 //! alone, and without that. Believes nothing: what comes is held against its digest by who asked.
 
 use std::cell::{OnceCell, RefCell};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -96,6 +96,9 @@ impl<'p> Remote<'p> {
             .http1_only()
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE);
+        // `localhost` is this machine, whatever a name server says.
+        let own = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+        let client = client.resolve_to_addrs("localhost", &own);
         // A proxy would read what is not encrypted. Where nothing is, no certificates are needed.
         let client = if plain { client.no_proxy().tls_certs_only([]) } else { client };
         let cannot = |error: &dyn std::fmt::Display| {
@@ -149,8 +152,9 @@ impl<'p> Remote<'p> {
                 let own = format!("sha256:{}", Digest::of(&referrer.image));
                 listed &= self.send_document(&own, &referrer.image, IMAGE).await?;
             }
-            if !listed {
-                self.list_referrers(packed, &digest).await?;
+            match listed {
+                true => self.retire_referrers(packed, &digest).await?,
+                false => self.list_referrers(packed, &digest).await?,
             }
             self.send_document(tag, &packed.image, IMAGE).await?;
             let tag = Some(tag.to_owned());
@@ -174,6 +178,25 @@ impl<'p> Remote<'p> {
             (&one.artifact_type, one.digest).cmp(&(&other.artifact_type, other.digest))
         });
         self.send_document(&tag, &ImageIndex::new(entries).to_bytes(), INDEX).await?;
+        Ok(())
+    }
+
+    /// Removes what refers to an image and is of the same kind as what was sent now, where the registry keeps
+    /// lists: whoever fetches the package would not know which of two signatures to look at.
+    async fn retire_referrers(&self, packed: &Packed, digest: &Digest) -> anyhow::Result<()> {
+        let own: Vec<Descriptor> = packed.referrers.iter().map(super::artifact::Referrer::entry).collect();
+        let same_kind = |entry: &Descriptor| own.iter().any(|own| own.artifact_type == entry.artifact_type);
+        for entry in self.listed(digest).await?.iter().filter(|entry| same_kind(entry)) {
+            if own.iter().any(|own| own.digest == entry.digest) {
+                continue;
+            }
+            let url = self.url(&format!("manifests/sha256:{}", entry.digest))?;
+            let response = self.send(&|| self.http.delete(url.clone())).await?;
+            if !response.status().is_success() && response.status() != StatusCode::NOT_FOUND {
+                let what = format!("sha256:{}, which this takes the place of, was not removed", entry.digest);
+                return Err(self.refused(response, &what).await);
+            }
+        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -104,6 +104,7 @@ fn what_is_packed_is_the_same_each_time() {
     let bytes = |name: &str| fs::read(user.home.path(name)).expect("it was written");
     assert_eq!(bytes("one.tar"), bytes("two.tar"));
     assert_eq!(pack("folder")["digest"], one["digest"]);
+    assert_eq!((&one["parts"]["signature"], &one["parts"]["sbom"]), (&Value::Null, &Value::Null));
     let digest = text(&one["digest"]);
     let image: Value =
         serde_json::from_slice(&bytes(&format!("folder/blobs/{}", digest.replace(':', "/")))).expect("JSON");
@@ -234,6 +235,26 @@ fn a_program_runs_with_a_package_and_shares_what_is_kept() {
     let mut nothing_kept = user.command(&["run", &second, "--json"]);
     nothing_kept.env("NANOHOST_CACHE", "off");
     Done::of(nothing_kept).finds(2, "no_package_cache");
+}
+
+#[test]
+fn several_that_fetch_the_same_at_once_keep_it_once() {
+    let author = User::with_tool();
+    let registry = Registry::new(&author.home.path(""));
+    let package = author.push(registry.address(), "1.0.0");
+    let user = User::new();
+    let program = user.program("book", &package, "");
+    let policy = user.home.path("own/policies/local.toml");
+    let start = |_| {
+        let mut command = user.command(&["run", &program, "--json", "--policy"]);
+        command.arg(&policy).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("nanohost starts")
+    };
+    let running: Vec<_> = (0..4).map(start).collect();
+    for one in running {
+        let output = one.wait_with_output().expect("it can be waited for");
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    assert_eq!(user.files(), [digest_of(&package).trim_start_matches("sha256:")]);
 }
 
 #[test]

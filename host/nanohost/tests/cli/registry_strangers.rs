@@ -215,3 +215,40 @@ fn a_referrer_of_another_package_and_answers_without_end_are_refused() {
     }
     assert_eq!(user.files(), [""; 0]);
 }
+
+#[test]
+fn another_signature_takes_the_place_of_the_former_where_lists_are_kept() {
+    let user = User::with_tool();
+    user.home.write("ledger/package.dsse.json", "{}");
+    let kind = "application/vnd.dsse.envelope.v1+json";
+    let former = format!("sha256:{}", "0".repeat(64));
+    let other = format!("sha256:{}", "1".repeat(64));
+    let entry = |digest: &str, kind: &str| {
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        json!({ "mediaType": media_type, "digest": digest, "size": 1, "artifactType": kind })
+    };
+    let list =
+        json!({ "schemaVersion": 2, "manifests": [entry(&former, kind), entry(&other, "another/kind")] });
+    for (status, exit) in [(202, 0), (405, 5)] {
+        let list = list.to_string().into_bytes();
+        let registry = Strange::new(move |_, _| {
+            vec![
+                ("HEAD /v2/x/blobs/".to_owned(), (200, String::new(), Vec::new())),
+                ("GET /v2/x/referrers/".to_owned(), (200, String::new(), list.clone())),
+                ("PUT /v2/x/manifests/".to_owned(), (201, "oci-subject: x\r\n".to_owned(), Vec::new())),
+                ("DELETE ".to_owned(), (status, String::new(), Vec::new())),
+            ]
+        });
+        let to = format!("oci://{}/x:1", registry.address());
+        user.nanohost(&["tool", "push", "ledger", &to, "--json"]).exits(exit);
+        let lines: Vec<String> = registry.received().into_iter().map(|own| own.line).collect();
+        let removed: Vec<&String> = lines.iter().filter(|line| line.starts_with("DELETE ")).collect();
+        assert_eq!(removed, [&format!("DELETE /v2/x/manifests/{former} HTTP/1.1")]);
+        // The tag moves last, and not at all where that failed.
+        assert_eq!(
+            lines.iter().any(|line| line.starts_with("PUT /v2/x/manifests/1 ")),
+            exit == 0,
+            "{lines:?}"
+        );
+    }
+}
