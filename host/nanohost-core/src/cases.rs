@@ -16,7 +16,7 @@ use crate::{Diagnostics, Source};
 const MAX_CASES: usize = 10_000;
 
 /// Reads the `[[case]]` rows of a file, each with `read`.
-fn rows<T>(
+pub(crate) fn rows<T>(
     source: &Arc<Source>,
     read: impl Fn(&Node, &mut Report) -> Option<T>,
 ) -> Result<Vec<T>, Diagnostics> {

@@ -12,7 +12,8 @@ use nanohost_core::run::{
     Run, Slot, Status,
 };
 use nanohost_core::{
-    Access, Admission, Denied, Diagnostic, Policy, Refusal, Row, Timestamp, ToolName, admit,
+    Access, Admission, Denied, Diagnostic, Diagnostics, Policy, Refusal, Row, Timestamp, ToolName, Trust,
+    admit,
 };
 use nanohost_sandbox::{CallContext, Cancellation, Engine, KvView, Network, SecretValues, StandIn, StoodIn};
 use serde_json::{Map, Value};
@@ -23,7 +24,7 @@ use crate::drive::{How, event, refusals};
 use crate::failure::Failure;
 use crate::model::{SCRIPTED, Scripted};
 use crate::prepare::{self, Behind};
-use crate::project;
+use crate::project::{self, FoundPolicy};
 use crate::registry::Reach;
 use crate::tool::trial::{BEGINNING, Entries};
 
@@ -35,6 +36,8 @@ pub struct Stage {
     path: PathBuf,
     behind: Behind,
     policy: Policy,
+    /// The project of a policy that nobody trusts: its tools read nothing outside.
+    within: Option<PathBuf>,
 }
 
 /// What a rehearsal came to.
@@ -67,14 +70,19 @@ impl Stage {
         engine: &Engine,
     ) -> anyhow::Result<Self> {
         let Reach { places, asked, progress } = *reach;
-        let found = project::find(policy, program, places)?;
+        let nearest = project::find(None, program, places)?;
+        let within = within(program, policy, &nearest)?;
+        let found = match policy {
+            Some(_) => project::find(policy, program, places)?,
+            None => nearest,
+        };
         let policy = match &found.path {
             Some(path) => project::read_policy(path, path)?,
             None => Policy::none(),
         };
         let args = ProgramArgs { packages: asked.clone(), ..ProgramArgs::of(program) };
         let behind = Behind::read(&args, places, engine, progress)?;
-        Ok(Self { path: program.to_owned(), behind, policy })
+        Ok(Self { path: program.to_owned(), behind, policy, within })
     }
 
     /// Runs it once.
@@ -124,6 +132,30 @@ impl Stage {
         };
         Ok(scripted.saying(&case.model))
     }
+}
+
+/// The folder that a test reads nothing outside of; `None` where the user trusts the policy. Cases name
+/// policies too, and are as much a stranger's as the policy: only the one that is trusted counts as such.
+fn within(program: &Path, named: Option<&Path>, nearest: &FoundPolicy) -> anyhow::Result<Option<PathBuf>> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let is_nearest = match (named, &nearest.path) {
+        (None, _) => true,
+        (Some(named), Some(path)) => real(named).is_some_and(|named| real(path) == Some(named)),
+        (Some(_), None) => false,
+    };
+    if is_nearest && nearest.trusted {
+        return Ok(None);
+    }
+    let project = nearest.policies.iter().find_map(|policy| match policy.trust() {
+        Trust::Found { project } => Some(Path::new(project)),
+        Trust::Trusted => None,
+    });
+    let folder = program.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = project.unwrap_or(folder);
+    let real = folder
+        .canonicalize()
+        .map_err(|error| Failure::io("folder_unavailable", "find the project", folder, &error))?;
+    Ok(Some(real))
 }
 
 /// Other hosts: there are none.
@@ -240,6 +272,13 @@ impl Rehearsal<'_> {
             .engine
             .link(&tool.loaded, &row.grants, &row.export.path())
             .map_err(|error| Failure::usage(Diagnostic::error(error.code(), error.to_string())))?;
+        if let Some(project) = &self.stage.within {
+            let mut findings = Diagnostics::new();
+            prepare::check_within(project, &call.tool, &linked, &mut findings);
+            if !findings.is_empty() {
+                return Err(Failure::denied(findings));
+            }
+        }
         let mut secrets = SecretValues::default();
         for rule in row.grants.secrets() {
             let value = Zeroizing::new(format!("no-secret-{}", rule.name));

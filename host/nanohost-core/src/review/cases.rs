@@ -5,11 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Question;
-use crate::document::{self, Fields, Format, Node, Report};
+use crate::cases::rows;
+use crate::document::{Fields, Node, Report};
 use crate::{Diagnostic, Diagnostics, Source};
-
-/// Each case is an admission: without a bound a small file makes much work.
-const MAX_CASES: usize = 10_000;
 
 /// One case.
 #[derive(Debug, Clone)]
@@ -56,22 +54,7 @@ impl Expect {
 /// # Errors
 /// All findings: what is not TOML, unknown keys, values that are not valid, no case at all.
 pub fn parse_cases(source: &Arc<Source>) -> Result<Vec<Case>, Diagnostics> {
-    let root = document::parse(source, Format::Toml)?;
-    let mut report = Report::new(source);
-    let mut cases = Vec::new();
-    if let Some(mut fields) = Fields::of(&root, "a file of cases", &mut report) {
-        let rows = fields.list("case", &mut report).unwrap_or_default();
-        if let Some(beyond) = rows.get(MAX_CASES) {
-            report.invalid(&beyond.span, format!("a file has at most {MAX_CASES} cases"));
-        }
-        cases.extend(rows.iter().take(MAX_CASES).filter_map(|row| case(row, &mut report)));
-        fields.finish(&mut report);
-        if rows.is_empty() {
-            report.invalid(&(0..0), "there is no [[case]]: nothing would be tested");
-        }
-    }
-    report.finish()?;
-    Ok(cases)
+    rows(source, case)
 }
 
 fn case(row: &Node, report: &mut Report) -> Option<Case> {

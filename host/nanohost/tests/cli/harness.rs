@@ -292,6 +292,15 @@ impl Done {
         command.split(' ').skip(1).map(str::to_owned).collect()
     }
 
+    /// The names of the cases that failed, of what tries cases.
+    #[track_caller]
+    pub(crate) fn failed_cases(&self) -> Vec<String> {
+        let document = self.json();
+        let cases = document["cases"].as_array().expect("a list").iter();
+        let failed = cases.filter(|case| case["passed"] == false);
+        failed.map(|case| case["name"].as_str().expect("a name").to_owned()).collect()
+    }
+
     /// Standard output as the one JSON document it is to be.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

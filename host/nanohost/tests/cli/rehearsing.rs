@@ -5,19 +5,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Done, Home};
+use crate::harness::{Done, Home, built_component, built_tools};
 use crate::tool::Project;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
-}
-
-/// The names of the cases that failed.
-fn failed(done: &Done) -> Vec<String> {
-    let document = done.json();
-    let cases = document["cases"].as_array().expect("a list").iter();
-    let failed = cases.filter(|case| case["passed"] == false);
-    failed.map(|case| case["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 #[test]
@@ -46,7 +38,7 @@ fn what_comes_out_otherwise_is_told() {
     let check = |lines: &str, exit: i32, wrong: &[&str]| -> Done {
         home.write("own/add.cases.toml", lines);
         let done = home.nanohost(["test", text(&project.path("")), "--json"]).exits(exit);
-        assert_eq!(failed(&done), wrong, "{done}");
+        assert_eq!(done.failed_cases(), wrong, "{done}");
         done
     };
     check("[[case]]\nname = \"a sum\"\noutput = 42\npath = [\"call\"]\noutcome = \"called\"\n", 0, &[]);
@@ -123,4 +115,58 @@ fn cases_that_cannot_be_run_are_told_at_their_place() {
     let file = examples.path("refund/program.cases.toml");
     fs::write(&file, request).expect("it is a copy");
     home.nanohost(["test", text(&file), "--json"]).finds(2, "needs_stand_in");
+}
+
+/// What a stranger's cases can show: a tool that reads, under the policy beside it.
+#[test]
+fn a_policy_that_nobody_trusts_shows_a_test_nothing_outside_of_its_project() {
+    let home = Home::new();
+    let tool = built_tools().join("read-folder");
+    home.nanohost(["tool", "inspect", text(&tool)]).exits(0);
+    home.write(
+        "clone/reader/component.wasm",
+        fs::read(built_component("read_folder")).expect("it was built"),
+    );
+    home.write("clone/reader/manifest.toml", fs::read(tool.join("manifest.toml")).expect("it is there"));
+    home.write("private/note.txt", "to nobody");
+    home.write("clone/open/note.txt", "to everybody");
+    home.write(
+        "clone/program.toml",
+        "name = \"p\"\n\n[tools.read]\npath = \"reader\"\n\n[[steps]]\nid = \"show\"\ntype = \"tool\"\ntool = \"read\"\n\
+         args = { path = \"note.txt\" }\nis_terminal = true\n",
+    );
+    let policy = |folder: &str| {
+        let lines = format!(
+            "[[permit]]\nid = \"r\"\nreason = \"tests\"\nowner = \"tests\"\ntool = \"read-folder\"\n\
+             filesystem = [{{ guest = \"/folder\", access = \"read\" }}]\n\n[folders.read-folder]\n\"/folder\" = \"{folder}\"\n"
+        );
+        home.write("clone/policies/local.toml", lines)
+    };
+    let case = |output: &str| {
+        let case = format!("[[case]]\nname = \"n\"\noutput = \"{output}\"\n");
+        home.write("clone/program.cases.toml", case);
+    };
+    let folder = home.path("clone");
+    policy("../open");
+    case("to everybody");
+    home.nanohost(["test", text(&folder)]).exits(0).says("1 passed");
+    let outside = policy("../../private");
+    case("to nobody");
+    let done = home.nanohost(["test", text(&folder), "--json"]).finds(2, "folder_outside_project");
+    done.omits("to nobody");
+    // Cases name policies too, and are a stranger's as well.
+    home.write(
+        "clone/program.cases.toml",
+        "[[case]]\nname = \"n\"\npolicy = \"other.toml\"\noutput = \"to nobody\"\n",
+    );
+    let named = || home.nanohost(["test", text(&folder), "--json"]).exits(2);
+    home.write(
+        "clone/other.toml",
+        fs::read_to_string(&outside).expect("it is there").replace("../../", "../"),
+    );
+    named().says("folder_outside_project");
+    case("to nobody");
+    // Whoever read the policy says so.
+    home.nanohost(["trust", text(&folder)]).exits(0);
+    home.nanohost(["test", text(&folder)]).exits(0).says("1 passed");
 }
