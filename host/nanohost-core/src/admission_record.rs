@@ -9,6 +9,7 @@ use crate::admit::{Admission, Offer, Plan, Refusal, admit};
 use crate::document::Format;
 use crate::facts::ToolFacts;
 use crate::manifest::Manifest;
+use crate::signature::Signed;
 use crate::policy::{Policy, Trust};
 use crate::program::Program;
 use crate::{Digest, Source, Timestamp, ToolName};
@@ -36,6 +37,9 @@ struct Tool {
     local: ToolName,
     manifest: Text,
     facts: ToolFacts,
+    /// The exact text of the package's signature, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +80,7 @@ impl AdmissionRecord {
             local: offer.local.clone(),
             manifest: Text::of(offer.manifest.source()),
             facts: offer.facts.clone(),
+            signature: offer.signature.as_ref().map(|signed| signed.text().to_owned()),
         });
         let policies = admission.policies.iter().map(|policy| PolicyText {
             source: Text::of(policy.source()),
@@ -156,7 +161,9 @@ impl AdmissionRecord {
         let mut offers = Vec::with_capacity(self.tools.len());
         for tool in self.tools {
             let manifest = Manifest::parse(tool.manifest.source()).map_err(malformed)?;
-            offers.push(Offer { local: tool.local, manifest, facts: tool.facts });
+            let signature = tool.signature.map(|text| Signed::parse(text.as_bytes())).transpose();
+            let signature = signature.map_err(|fault| RepeatError::Malformed(fault.to_string()))?;
+            offers.push(Offer { local: tool.local, manifest, facts: tool.facts, signature });
         }
         let mut policies = Vec::with_capacity(self.policies.len());
         for policy in self.policies {

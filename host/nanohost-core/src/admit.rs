@@ -13,6 +13,7 @@ mod judge;
 mod model;
 mod origins;
 mod plan;
+mod publisher;
 mod remedy;
 mod shared;
 mod survey;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use crate::check::{CheckedProgram, StepKind};
 use crate::facts::ToolFacts;
 use crate::manifest::Manifest;
+use crate::signature::Signed;
 use crate::policy::Policy;
 use crate::{Diagnostic, Diagnostics, Digest, Timestamp, ToolName, jcs};
 
@@ -31,6 +33,7 @@ pub use gap::{Denied, Gap, GapCode, Place, Refusal, Whole, Withheld};
 pub(crate) use judge::called;
 pub use model::ModelRow;
 pub use plan::{ArgsRefused, Misfit, Plan, Requirement, Row, RuleGrant, schema_digest};
+pub use publisher::Vouched;
 pub use remedy::capability_lines;
 pub(crate) use remedy::quoted;
 pub use shared::{Shared, SharedThing};
@@ -45,6 +48,8 @@ pub struct Offer {
     pub manifest: Manifest,
     /// What its component is.
     pub facts: ToolFacts,
+    /// What a publisher says of both, where somebody signed them.
+    pub signature: Option<Signed>,
 }
 
 /// Everything an admission depends on.

@@ -11,7 +11,7 @@ mod write;
 
 pub use predicate::{
     AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelGrantRef, ModelRef,
-    PolicyRef, Predicate, ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
+    PolicyRef, Predicate, PublisherRef, ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
 };
 pub(crate) use read::MAX_PAYLOAD;
 pub use read::{BadContent, Disclosed, NoEvent, OpenError, Opened, events_of};

@@ -43,6 +43,7 @@ pub mod receipt;
 pub mod resume;
 pub mod review;
 pub mod run;
+pub mod signature;
 mod subject;
 mod template;
 mod time;
@@ -51,7 +52,7 @@ pub mod trace;
 pub use admission_record::{AdmissionRecord, RepeatError};
 pub use admit::{
     Admission, ArgsRefused, Denied, Gap, GapCode, Misfit, ModelRow, Offer, Place, Plan, Refusal, Requirement,
-    Row, RuleGrant, Shared, SharedThing, Whole, Withheld, admit, capability_lines, schema_digest,
+    Row, RuleGrant, Shared, SharedThing, Vouched, Whole, Withheld, admit, capability_lines, schema_digest,
 };
 pub use capability::{
     Access, BadTarget, Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host,
@@ -76,7 +77,7 @@ pub use keys::{KEY_RANDOM, KeyError, KeyId, KeyTrust, MAX_PEM, PublicKey, Signer
 pub use manifest::{Ask, Function, Manifest, Spanned};
 pub use origin::{Argument, Flow, Origin, Origins};
 pub use package::{BadPackageRef, PackageRef, PinnedPackage, Repository, SCHEME as PACKAGE_SCHEME, is_tag};
-pub use policy::{BaseUrl, ModelParams, ModelPii, Policy, Provider, Trust, decimal};
+pub use policy::{BaseUrl, ModelParams, ModelPii, Policy, Provider, Trust, Unsigned, decimal};
 pub use program::{Budgets, GrantTable, InputDecl, Program, ToolOrigin, ToolUse};
 pub use projection::{
     Detector, Held, Known, Personal, Projection, REDACTED, SECRET_TOKEN, TOMBSTONE, Target, View,

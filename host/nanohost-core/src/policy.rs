@@ -6,6 +6,7 @@ mod model;
 mod near;
 mod parse;
 mod path;
+mod publisher;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,11 +18,13 @@ use crate::document::nearest;
 use crate::facts::{Import, ImportPattern};
 use crate::manifest::{GivenLimits, Spanned};
 use crate::origin::Origin;
-use crate::{Digest, Source, Timestamp, ToolName};
+use crate::{Digest, KeyId, PublicKey, Source, Timestamp, ToolName};
+use publisher::Publishers;
 
 pub use base_url::BaseUrl;
 pub use model::{ModelParams, ModelPii, Provider, decimal};
 pub(crate) use model::{ModelRule, is_alias, is_decimal};
+pub use publisher::Unsigned;
 
 /// How a policy came to be in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct Policy {
     /// Who has which role.
     roles: BTreeMap<String, Vec<String>>,
     models: Vec<ModelRule>,
+    publishers: Publishers,
+    unsigned: Option<Spanned<Unsigned>>,
 }
 
 /// What a policy says of what none of its rows speaks of.
@@ -94,6 +99,8 @@ pub(crate) struct Rule {
     pub(crate) function: Option<String>,
     /// The only component that the row is about: tools' names are whatever their authors write.
     pub(crate) digest: Option<Spanned<Digest>>,
+    /// The only publisher whose tools the row is about, and its keys.
+    pub(crate) publisher: Option<Spanned<(String, Vec<PublicKey>)>>,
     pub(crate) capabilities: Vec<Spanned<Capability>>,
     pub(crate) stubs: Vec<Spanned<ImportPattern>>,
     pub(crate) vouched: Vec<String>,
@@ -111,6 +118,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) tool: &'a ToolName,
     pub(crate) function: &'a str,
     pub(crate) component: Digest,
+    /// The key that signed the tool, where a policy names it as a publisher's.
+    pub(crate) signer: Option<KeyId>,
     pub(crate) today: Timestamp,
 }
 
@@ -136,6 +145,8 @@ pub(crate) enum Verdict<'p> {
     Expired(&'p Rule),
     /// This row permits it to another component of the tool.
     OtherComponent(&'p Rule),
+    /// This row permits it to what its publisher signed.
+    OtherPublisher(&'p Rule),
     /// This row would permit it, if the policy were trusted.
     Untrusted(&'p Rule),
     /// No row permits it; the row, if any, that speaks of just this program and tool.
@@ -161,6 +172,8 @@ impl Policy {
             together: Spanned { value: Together::default(), span: 0..0 },
             roles: BTreeMap::new(),
             models: Vec::new(),
+            publishers: Publishers::new(),
+            unsigned: None,
         }
     }
 
@@ -259,7 +272,11 @@ impl Policy {
                 let own = named.find(|rule| {
                     rule.stance == Stance::Permit && rule.permits(wanted) && !rule.is_expired(subject.today)
                 });
-                own.map_or_else(|| self.no_row(subject), Verdict::OtherComponent)
+                match own {
+                    None => self.no_row(subject),
+                    Some(rule) if !rule.takes(subject.signer) => Verdict::OtherPublisher(rule),
+                    Some(rule) => Verdict::OtherComponent(rule),
+                }
             }
         }
     }
@@ -424,10 +441,19 @@ pub(crate) fn verdicts<'p>(
 impl Rule {
     /// Whether it is about the subject.
     pub(crate) fn concerns(&self, subject: Subject<'_>) -> bool {
-        self.names(subject) && self.digest.as_ref().is_none_or(|digest| digest.value == subject.component)
+        self.names(subject)
+            && self.digest.as_ref().is_none_or(|digest| digest.value == subject.component)
+            && self.takes(subject.signer)
     }
 
-    /// Whether it is about the subject by the names, whatever the component.
+    /// Whether what this key signed, or nobody, is what it is about.
+    pub(crate) fn takes(&self, signer: Option<KeyId>) -> bool {
+        self.publisher.as_ref().is_none_or(|own| {
+            signer.is_some_and(|signer| own.value.1.iter().any(|key| key.key_id() == signer))
+        })
+    }
+
+    /// Whether it is about the subject by the names, whatever the component and whoever made it.
     fn names(&self, subject: Subject<'_>) -> bool {
         self.program.as_ref().is_none_or(|program| program == subject.program)
             && self.tool.as_ref().is_none_or(|tool| tool == subject.tool)

@@ -216,6 +216,12 @@ pub struct Authority {
     pub granted: Vec<String>,
     /// The rules that granted it.
     pub rules: Vec<String>,
+    /// The publisher who signed the tool, by the policy's name of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// The rule that let it run although no publisher signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<String>,
 }
 
 impl From<&Trace> for Receipt {
@@ -419,6 +425,8 @@ impl Authority {
             component: row.component,
             granted: row.granted.clone(),
             rules: row.rules.clone(),
+            publisher: row.publisher.as_ref().map(|own| own.name.clone()),
+            unsigned: row.unsigned.clone(),
         }
     }
 }

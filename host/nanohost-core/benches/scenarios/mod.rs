@@ -79,7 +79,7 @@ fn offer(local: ToolName) -> Offer {
     let manifest = Manifest::parse(Source::new("manifest.toml", manifest)).expect("a manifest");
     let export = ToolExport { function: "f".into(), interface: None, input: json!({}), output: json!({}) };
     let facts = ToolFacts { component: Digest::of(b""), size: 0, imports: Vec::new(), exports: vec![export] };
-    Offer { local, manifest, facts }
+    Offer { local, manifest, facts, signature: None }
 }
 
 fn plan(program: &Value) -> Arc<Plan> {

@@ -118,13 +118,7 @@ pub fn explain(admission: &Admission, name: &str, question: &Question) -> Result
     case.judge();
     let Some(export) = case.called else { return Err(case.invalid) };
     let manifest = &offer.manifest;
-    let subject = Subject {
-        program: program.name(),
-        tool: manifest.name(),
-        function: &export.function,
-        component: offer.facts.component,
-        today: *today,
-    };
+    let subject = case.subject(&export.function);
 
     let own: Vec<&Capability> = manifest.asks().iter().map(|ask| &ask.capability).collect();
     let asked = question.among(&own);
@@ -265,7 +259,10 @@ pub fn explain(admission: &Admission, name: &str, question: &Question) -> Result
             remedies.push(gap.help.clone());
         }
     }
-    let whole = !case.gaps.iter().any(|gap| gap.class.is_none() && gap.code == GapCode::Forbidden);
+    let whole = !case
+        .gaps
+        .iter()
+        .any(|gap| gap.class.is_none() && (gap.code == GapCode::Forbidden || gap.code.is_of_publisher()));
     Ok(Explanation {
         program: program.name().to_owned(),
         tool: manifest.name().clone(),
@@ -344,6 +341,9 @@ fn policy_line(policy: &Policy, verdict: Verdict<'_>, weighed: &Capability) -> L
         }
         Verdict::OtherComponent(rule) => {
             says(false, format!("row `{}` permits it to another component", rule.id), Some(rule))
+        }
+        Verdict::OtherPublisher(rule) => {
+            says(false, format!("row `{}` permits it to what its publisher signed", rule.id), Some(rule))
         }
         Verdict::Untrusted(rule) => {
             says(false, format!("row `{}` permits it, but the policy is not trusted", rule.id), Some(rule))

@@ -159,6 +159,10 @@ pub enum GapCode {
     TaintedArgument,
     /// One call alone may take more than a policy leaves to all calls together.
     NeverFits,
+    /// Nobody signed the tool, and a policy wants a publisher's word.
+    UnsignedTool,
+    /// The tool is signed by somebody whom a policy does not name.
+    UntrustedPublisher,
 }
 
 impl GapCode {
@@ -177,7 +181,16 @@ impl GapCode {
             Self::ModelConflict => "model_conflict",
             Self::TaintedArgument => "tainted_argument",
             Self::NeverFits => "never_fits",
+            Self::UnsignedTool => "unsigned_tool",
+            Self::UntrustedPublisher => "untrusted_publisher",
         }
+    }
+}
+
+impl GapCode {
+    /// Whether it is about whose tool it is, and not about what it does.
+    pub const fn is_of_publisher(self) -> bool {
+        matches!(self, Self::UnsignedTool | Self::UntrustedPublisher)
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::Offer;
 use super::gap::{Gap, GapCode, Place, Withheld};
 use super::plan::{ArgsValidator, Requirement, Row, RuleGrant};
+use super::publisher::{self, Vouched};
 use super::remedy::declare;
 use crate::capability::{
     Capability, Class, Clock, Effect, EnvGrant, Folder, FolderGrant, Grants, Host, HttpRule, Random, Together,
@@ -19,7 +20,7 @@ use crate::facts::{Classified, ToolExport, classify};
 use crate::policy::{Policy, Rule, Subject, Verdict, Wanted, agree};
 use crate::program::{GrantTable, ToolUse};
 use crate::template::Reference;
-use crate::{Diagnostic, Diagnostics, Timestamp};
+use crate::{Diagnostic, Diagnostics, KeyId, Timestamp};
 
 /// One tool before admission.
 pub(super) struct Case<'a> {
@@ -41,6 +42,8 @@ pub(super) struct Case<'a> {
     /// The same with the host's side. Of a tool that is refused they reach nobody but reviewers.
     pub(super) weighed: Option<Grants>,
     rules: Vec<RuleGrant>,
+    /// The key that signed the tool, where a policy names it.
+    signer: Option<KeyId>,
 }
 
 /// A request as the program left it.
@@ -87,6 +90,19 @@ impl<'a> Case<'a> {
             granted: Vec::new(),
             weighed: None,
             rules: Vec::new(),
+            signer: None,
+        }
+    }
+
+    /// Whom policies are asked about, where the function that is called is this one.
+    pub(super) fn subject(&self, function: &'a str) -> Subject<'a> {
+        Subject {
+            program: &self.program.name,
+            tool: self.offer.manifest.name(),
+            function,
+            component: self.offer.facts.component,
+            signer: self.signer,
+            today: self.today,
         }
     }
 
@@ -95,15 +111,10 @@ impl<'a> Case<'a> {
         let manifest = &self.offer.manifest;
         self.check_pin();
         self.check_claims();
+        let vouched = self.vouched();
         let export = self.export()?;
         self.called = Some(export);
-        let subject = Subject {
-            program: &self.program.name,
-            tool: manifest.name(),
-            function: &export.function,
-            component: self.offer.facts.component,
-            today: self.today,
-        };
+        let subject = self.subject(&export.function);
         self.check_callable(subject);
 
         let asks = self.asks();
@@ -136,6 +147,7 @@ impl<'a> Case<'a> {
         if !self.gaps.is_empty() || !self.invalid.is_empty() {
             return None;
         }
+        let vouched = vouched?;
         let effect = self.effect(subject, &grants);
         self.warn_vain_vouches(subject, effect);
         let claim = manifest.function(&export.function);
@@ -160,8 +172,28 @@ impl<'a> Case<'a> {
                 .map(str::to_owned),
             pii: claim.map(|function| function.pii.clone()).unwrap_or_default(),
             export: export.clone(),
+            vouched,
             validator: validator.ok()?,
         })
+    }
+
+    /// Whose word there is for the tool.
+    fn vouched(&mut self) -> Option<Vouched> {
+        match publisher::signer(self.offer, self.policies) {
+            Ok(signer) => self.signer = signer,
+            Err(fault) => {
+                self.invalid.push(publisher::failed(self.offer, fault));
+                return None;
+            }
+        }
+        let origin = self.uses.map(|uses| &uses.origin);
+        match publisher::vouched(self.offer, origin, self.signer, self.policies) {
+            Ok(vouched) => Some(vouched),
+            Err(gaps) => {
+                self.gaps.extend(gaps);
+                None
+            }
+        }
     }
 
     /// A manifest that pins a component belongs to no other one.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Offer;
 use super::gap::{Gap, GapCode, Place, Withheld};
+use super::{Offer, publisher};
 use crate::check::CheckedProgram;
 use crate::facts::ToolExport;
 use crate::origin::{Argument, Flow, Origin, Origins};
@@ -31,7 +31,9 @@ pub(super) fn judge(
         let (offer, export) = (offered.get(local)?, exports.get(local)?);
         let (tool, function) = (offer.manifest.name(), export.function.as_str());
         let component = offer.facts.component;
-        Some(Subject { program: program.name(), tool, function, component, today })
+        // One whose signature is not good is refused as a whole.
+        let signer = publisher::signer(offer, policies).ok().flatten();
+        Some(Subject { program: program.name(), tool, function, component, signer, today })
     };
     let vouched = |local: &ToolName| {
         subject(local).is_some_and(|subject| agree(policies, |policy| policy.vouches_origin(subject)))

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::gap::Place;
 use super::model::ModelRow;
+use super::publisher::Vouched;
 use crate::capability::{Effect, Grants, Limits};
 use crate::check::CheckedProgram;
 use crate::condition::{Condition, EvalError};
@@ -79,6 +80,8 @@ pub struct Row {
     pub description: Option<String>,
     /// Paths of personal data, such as `input.customer.email`, from the manifest.
     pub pii: Vec<String>,
+    /// Whose word there is for the tool.
+    pub vouched: Vouched,
     pub(super) validator: ArgsValidator,
 }
 
@@ -324,6 +327,13 @@ impl Row {
         let together = self.grants.together();
         if !together.is_none() {
             row["together"] = json!(together);
+        }
+        match &self.vouched {
+            Vouched::Publisher { name, key, signature } => {
+                row["publisher"] = json!({ "name": name, "key": key.digest(), "signature": signature });
+            }
+            Vouched::Unsigned(rule) => row["unsigned"] = json!(rule.as_str()),
+            Vouched::Nobody => {}
         }
         row
     }

@@ -3,7 +3,6 @@
 
 use super::{Admission, judge, mentions, model};
 use crate::capability::{Capability, Limits};
-use crate::policy::Subject;
 use crate::{ModelRow, Policy, ToolName};
 
 /// What admission found.
@@ -52,13 +51,7 @@ pub fn survey(admission: &Admission) -> Survey {
         // The row of a tool that lacks something does not exist; what was found before that does.
         case.judge();
         let Some(export) = case.called else { continue };
-        let subject = Subject {
-            program: program.name(),
-            tool: offer.manifest.name(),
-            function: &export.function,
-            component: offer.facts.component,
-            today: *today,
-        };
+        let subject = case.subject(&export.function);
         let Some(grants) = case.weighed else { continue };
         let require = policies.iter().flat_map(|policy| policy.requirements(subject));
         let origins = policies.iter().flat_map(|policy| policy.forbidden_origins(subject));

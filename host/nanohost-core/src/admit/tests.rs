@@ -1,4 +1,5 @@
 mod composition;
+mod publishers;
 mod room;
 mod shared;
 
@@ -150,6 +151,7 @@ fn offer(tool: &str, manifest: &str, imports: &[&str]) -> Offer {
             imports: imports.iter().map(import).collect(),
             exports: vec![export("f")],
         },
+        signature: None,
     }
 }
 

@@ -292,6 +292,25 @@ pub struct AuthorityRef {
     pub stubbed: Vec<String>,
     /// The rules that granted it.
     pub rules: Vec<String>,
+    /// Which publisher signed the tool, where a policy names one; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<PublisherRef>,
+    /// The rule that let it run although no publisher signed it, `local` or `any`; absent where a
+    /// publisher did, and where no policy speaks of publishers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsigned: Option<String>,
+}
+
+/// Who signed a tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PublisherRef {
+    /// The publisher's name in the policy.
+    pub name: String,
+    /// The id of the key.
+    pub key: Digest,
+    /// SHA-256 of the signature's exact bytes.
+    pub signature: Digest,
 }
 
 /// What a call reached through one grant.

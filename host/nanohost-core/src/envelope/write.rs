@@ -10,11 +10,11 @@ use sha2::Digest as _;
 
 use super::predicate::{
     AuthorityRef, CallRef, CloseRef, DenialRef, FailureRef, HostRef, Kind, ModelGrantRef, ModelRef,
-    PolicyRef, Predicate, ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
+    PolicyRef, Predicate, PublisherRef, ResolverRef, RunRef, SignerRef, StepRef, UsageRef, UseRef,
 };
 use super::read::MAX_PAYLOAD;
 use super::{COMMIT_DIGEST, PREDICATE_TYPE, STATEMENT_TYPE};
-use crate::admit::{Gap, GapCode, ModelRow, Plan, Row};
+use crate::admit::{Gap, GapCode, ModelRow, Plan, Row, Vouched};
 use crate::capability::Effect;
 use crate::export::{Content, Role};
 use crate::policy::ModelParams;
@@ -581,6 +581,7 @@ impl DenialRef {
             capability: match (gap.class, &gap.tool) {
                 (Some(class), _) => class.as_str(),
                 (None, Some(_)) if gap.code == GapCode::TaintedArgument => "argument",
+                (None, Some(_)) if gap.code.is_of_publisher() => "publisher",
                 (None, Some(_)) => "import",
                 (None, None) => MODEL,
             }
@@ -616,6 +617,16 @@ pub(crate) fn authority(row: &Row) -> AuthorityRef {
         linked: row.linked.clone(),
         stubbed: row.stubbed.clone(),
         rules: rule_ids(row),
+        publisher: match &row.vouched {
+            Vouched::Publisher { name, key, signature } => {
+                Some(PublisherRef { name: name.clone(), key: *key.digest(), signature: *signature })
+            }
+            Vouched::Unsigned(_) | Vouched::Nobody => None,
+        },
+        unsigned: match &row.vouched {
+            Vouched::Unsigned(rule) => Some(rule.as_str().to_owned()),
+            Vouched::Publisher { .. } | Vouched::Nobody => None,
+        },
     }
 }
 

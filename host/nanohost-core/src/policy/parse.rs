@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::publisher::{self, Publishers};
 use super::{Otherwise, PerTool, Policy, Rule, Stance, Trust, model, path};
 use crate::capability::{Capability, Clock, Random, Together, is_guest_path};
 use crate::condition::Condition;
@@ -37,21 +38,24 @@ impl Policy {
         let mut report = Report::new(&source);
         let policy = Fields::of(&root, "a policy", &mut report).map(|mut fields| {
             let (ceilings, together) = limits(&mut fields, &mut report);
+            let publishers = publisher::publishers(&mut fields, &mut report);
             let policy = Self {
                 digest: Digest::of(source.text.as_bytes()),
                 source: Arc::clone(&source),
                 base_dir: base_dir.to_owned(),
                 trust,
                 otherwise: otherwise(&mut fields, &mut report),
-                rules: rules(&mut fields, &mut report),
+                rules: rules(&mut fields, &publishers, &mut report),
                 folders: folders(&mut fields, base_dir, &mut report),
                 env: variables(&mut fields, &mut report),
                 ceilings,
                 together,
                 roles: roles(&mut fields, &mut report),
                 models: model::models(&mut fields, &mut report),
+                unsigned: publisher::unsigned(&mut fields, &mut report),
+                publishers,
             };
-            refuse_unenforceable(&mut fields, &["publishers", "retention"], &mut report);
+            refuse_unenforceable(&mut fields, &["retention"], &mut report);
             fields.finish(&mut report);
             policy
         });
@@ -68,14 +72,14 @@ fn otherwise(fields: &mut Fields<'_>, report: &mut Report) -> Otherwise {
     fields.choice("otherwise", &words, report).unwrap_or(Otherwise::Deny)
 }
 
-fn rules(fields: &mut Fields<'_>, report: &mut Report) -> Vec<Rule> {
+fn rules(fields: &mut Fields<'_>, publishers: &Publishers, report: &mut Report) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for (key, stance) in [("permit", Stance::Permit), ("forbid", Stance::Forbid)] {
         let rows = fields.list(key, report).unwrap_or_default();
         if let Some(beyond) = rows.get(MAX_RULES) {
             report.invalid(&beyond.span, format!("a policy has at most {MAX_RULES} rows of a kind"));
         }
-        rules.extend(rows.iter().take(MAX_RULES).filter_map(|row| rule(row, stance, report)));
+        rules.extend(rows.iter().take(MAX_RULES).filter_map(|row| rule(row, stance, publishers, report)));
     }
     let mut ids = BTreeSet::new();
     for rule in &rules {
@@ -91,7 +95,7 @@ fn rules(fields: &mut Fields<'_>, report: &mut Report) -> Vec<Rule> {
     rules
 }
 
-fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
+fn rule(row: &Node, stance: Stance, publishers: &Publishers, report: &mut Report) -> Option<Rule> {
     let what = match stance {
         Stance::Permit => "a [[permit]] row",
         Stance::Forbid => "a [[forbid]] row",
@@ -127,7 +131,7 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
     }
     let stubs = read_stubs(&mut fields, report);
     let digest = read_digest(&mut fields, "digest", report);
-    refuse_unenforceable(&mut fields, &["publisher"], report);
+    let publisher = publisher::publisher(&mut fields, publishers, report);
 
     let (mut expires, mut vouched, mut require) = (None, Vec::new(), None);
     let (mut forbidden_origins, mut own_results) = (Vec::new(), Vec::new());
@@ -152,7 +156,9 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
             }
             let empty = capabilities.is_empty()
                 && stubs.is_empty()
-                && !["program", "tool", "function", "digest"].into_iter().any(|key| fields.has(key));
+                && !["program", "tool", "function", "digest", "publisher"]
+                    .into_iter()
+                    .any(|key| fields.has(key));
             if empty {
                 report.invalid(
                     &span,
@@ -177,6 +183,7 @@ fn rule(row: &Node, stance: Stance, report: &mut Report) -> Option<Rule> {
         tool,
         function,
         digest,
+        publisher,
         capabilities,
         stubs,
         vouched,

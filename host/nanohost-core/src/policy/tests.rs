@@ -15,6 +15,9 @@ fn codes(text: &str) -> String {
     }
 }
 
+/// A publisher's key, as a string of TOML.
+const PEM: &str = "\"-----BEGIN PUBLIC KEY-----\\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\\n-----END PUBLIC KEY-----\\n\"";
+
 #[test]
 fn one_line_a_case() {
     let row = |rest: &str| format!("[[permit]]\nid = \"a\"\n{rest}");
@@ -114,8 +117,22 @@ fn one_line_a_case() {
             ),
             "unknown_field",
         ),
-        (row("publisher = \"y\""), "unenforceable"),
-        ("[publishers]\n[retention]".into(), "unenforceable unenforceable"),
+        (row("publisher = \"y\""), "unknown_publisher"),
+        ("[retention]".into(), "unenforceable"),
+        // Publishers.
+        ("[publishers]".into(), "ok"),
+        (format!("[publishers]\na = {PEM}"), "ok"),
+        (format!("[publishers]\na = [{PEM}]"), "ok"),
+        (format!("{}\n[publishers]\ny = {PEM}", row("publisher = \"y\"")), "ok"),
+        (format!("{}\n[publishers]\nx = {PEM}", row("publisher = \"y\"")), "unknown_publisher"),
+        ("[publishers]\na = []".into(), "invalid_field"),
+        ("[publishers]\na = 1".into(), "invalid_field"),
+        ("[publishers]\na = \"ed25519:00\"".into(), "invalid_field"),
+        (format!("[publishers]\n\"\" = {PEM}"), "invalid_field"),
+        ("unsigned = \"local\"".into(), "ok"),
+        ("unsigned = \"any\"".into(), "ok"),
+        ("unsigned = \"yes\"".into(), "invalid_field"),
+        ("unsigned = true".into(), "invalid_field"),
         // Folders, variables, ceilings.
         ("[folders.t]\n\"/data\" = \"../data\"".into(), "ok"),
         ("[folders.t]\n\"data\" = \"../data\"".into(), "invalid_field"),
@@ -166,7 +183,14 @@ fn a_date_is_the_last_day_of_a_row() {
     let granted = |moment: &str| {
         let tool = ToolName::new("t").expect("a name");
         let today = moment.parse().expect("a moment");
-        let subject = Subject { program: "p", tool: &tool, function: "f", component: Digest::of(b""), today };
+        let subject = Subject {
+            program: "p",
+            tool: &tool,
+            function: "f",
+            component: Digest::of(b""),
+            signer: None,
+            today,
+        };
         let wanted = Capability::Kv("k".into());
         matches!(policy.verdict(subject, Wanted::Capability(&wanted, None)), Verdict::Permitted(_))
     };
@@ -229,13 +253,15 @@ fn verdicts() {
     ] {
         let tool = ToolName::new(tool).expect("a name");
         let today = Timestamp::from_millis(1_800_000_000_000);
-        let subject = Subject { program, tool: &tool, function: "f", component: Digest::of(b""), today };
+        let subject =
+            Subject { program, tool: &tool, function: "f", component: Digest::of(b""), signer: None, today };
         let verdict = match policy.verdict(subject, Wanted::Capability(&wanted, None)) {
             Verdict::Permitted(rule) => rule.id.clone(),
             Verdict::Forbidden(rule, _) => format!("forbidden {}", rule.id),
             Verdict::Expired(rule) => format!("expired {}", rule.id),
             Verdict::Untrusted(rule) => format!("untrusted {}", rule.id),
             Verdict::OtherComponent(rule) => format!("other component {}", rule.id),
+            Verdict::OtherPublisher(rule) => format!("other publisher {}", rule.id),
             Verdict::Abstains => "abstains".into(),
             Verdict::NoRow(None) => "no row".into(),
             Verdict::NoRow(Some(rule)) => format!("no row, near {}", rule.id),
@@ -272,6 +298,7 @@ fn a_found_policy_grants_little() {
         tool: &tool,
         function: "f",
         component: Digest::of(b""),
+        signer: None,
         today: Timestamp::from_millis(0),
     };
     let folder = |access| Capability::Filesystem(Folder { guest: "/data".into(), access });
@@ -332,6 +359,7 @@ fn the_built_in_policy_grants_nothing() {
         tool: &tool,
         function: "f",
         component: Digest::of(b""),
+        signer: None,
         today: Timestamp::from_millis(0),
     };
     let wanted = Capability::Kv("k".into());

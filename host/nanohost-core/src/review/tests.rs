@@ -63,7 +63,12 @@ fn admission_with(grant: &str, imports: &[&str], texts: &[&str]) -> Admission {
     };
     Admission {
         program: Arc::new(program.expect("a program").0),
-        offers: vec![Offer { local: ToolName::new("t").expect("a name"), manifest: manifest(), facts }],
+        offers: vec![Offer {
+            local: ToolName::new("t").expect("a name"),
+            manifest: manifest(),
+            facts,
+            signature: None,
+        }],
         policies: texts.iter().map(|text| policy(text)).collect(),
         today: today(),
     }

@@ -116,7 +116,7 @@ fn offer(local: ToolName) -> Offer {
     let export =
         ToolExport { function: "f".to_owned(), interface: None, input: json!({}), output: json!({}) };
     let facts = ToolFacts { component: Digest::of(b""), size: 0, imports: Vec::new(), exports: vec![export] };
-    Offer { local, manifest, facts }
+    Offer { local, manifest, facts, signature: None }
 }
 
 /// Everything outside the machine.

@@ -181,6 +181,17 @@ impl<'a> Case<'a> {
                         rule.id, subject.component
                     ),
                 ),
+                Verdict::OtherPublisher(rule) => (
+                    GapCode::NotGranted,
+                    Some(rule),
+                    Some(rule.publisher.as_ref().map_or(&rule.span, |own| &own.span)),
+                    format!("row `{}` of {file} permits it to what its publisher signed", rule.id),
+                    format!(
+                        "get the package as its publisher signed it; if others may have this, take `publisher` out of row `{}` of \
+                         {file}",
+                        rule.id
+                    ),
+                ),
                 Verdict::Untrusted(rule) => (
                     GapCode::NotGranted,
                     Some(rule),

@@ -63,6 +63,7 @@ kv_held = "1KiB"
 /// Every key of a policy, each in some table.
 const POLICY: &str = r#"
 otherwise = "deny"
+unsigned = "local"
 [[permit]]
 id = "p"
 reason = "r"
@@ -72,6 +73,7 @@ program = "p"
 tool = "t"
 function = "f"
 digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+publisher = "a"
 filesystem = [{ guest = "/data", access = "read" }]
 env = ["A"]
 kv = ["k"]
@@ -93,6 +95,7 @@ program = "p"
 tool = "t"
 function = "f"
 digest = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+publisher = "a"
 filesystem = [{ guest = "/data", access = "read" }]
 env = ["A"]
 kv = ["k"]
@@ -102,6 +105,12 @@ sockets = [{ address = "127.0.0.1", port = 7 }]
 http = [{ host = "a.test", methods = ["GET"], path = "/" }]
 secrets = [{ name = "k", header = "a", host = "a.test", methods = ["GET"], path = "/" }]
 stub = ["wasi:sockets/*"]
+[publishers]
+a = """
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+-----END PUBLIC KEY-----
+"""
 [folders.t]
 "/data" = "/srv/data"
 [env.t]
@@ -143,6 +152,7 @@ memory = "1MiB"
 
 const ADMIT: &str = "nanohost-core/src/admit/tests.rs";
 const COMPOSITION: &str = "nanohost-core/src/admit/tests/composition.rs";
+const PUBLISHERS: &str = "nanohost-core/src/admit/tests/publishers.rs";
 const ROOM: &str = "nanohost-core/src/admit/tests/room.rs";
 const MANIFESTS: &str = "nanohost-core/src/manifest/tests.rs";
 const POLICIES: &str = "nanohost-core/src/policy/tests.rs";
@@ -217,8 +227,7 @@ const CLASSES: &[&str] =
     &["filesystem", "env", "kv", "clock", "random", "sockets", "http", "secrets", "stub"];
 
 /// What a row that forbids cannot say.
-const NOT_FORBIDDEN: &[&str] =
-    &["expires", "vouch_idempotent", "vouch_origin", "require", "forbid_origin", "publisher"];
+const NOT_FORBIDDEN: &[&str] = &["expires", "vouch_idempotent", "vouch_origin", "require", "forbid_origin"];
 
 /// Ceilings.
 const CEILINGS: &[&str] = &[
@@ -249,7 +258,14 @@ const OF_POLICIES: &[Named] = &[
     ("a policy", &["roles"], Enforced, RESUME, "policies_narrow_roles"),
     ("a policy", &["models"], Enforced, MODEL, "a_model_without_a_row_is_refused"),
     ("a policy", &["limits"], Enforced, ROOM, "each_ceiling_counts"),
-    ("a policy", &["publishers", "retention"], Refused, POLICIES, "one_line_a_case"),
+    (
+        "a policy",
+        &["publishers", "unsigned"],
+        Enforced,
+        PUBLISHERS,
+        "only_what_a_publisher_of_every_policy_signed_runs",
+    ),
+    ("a policy", &["retention"], Refused, POLICIES, "one_line_a_case"),
     ("a [[permit]] row", &["id"], Enforced, POLICIES, "one_line_a_case"),
     ("a [[permit]] row", &["reason", "owner"], Said, ADMIT, "a_gap_shows_both_causes"),
     ("a [[permit]] row", &["expires"], Enforced, POLICIES, "a_date_is_the_last_day_of_a_row"),
@@ -265,7 +281,7 @@ const OF_POLICIES: &[Named] = &[
         "arguments_come_from_nowhere_that_a_row_forbids",
     ),
     ("a [[permit]] row", &["require"], Enforced, ADMIT, "arguments"),
-    ("a [[permit]] row", &["publisher"], Refused, POLICIES, "one_line_a_case"),
+    ("a [[permit]] row", &["publisher"], Enforced, PUBLISHERS, "a_row_for_a_publisher_is_for_no_other"),
     ("a [[forbid]] row", &["id"], Enforced, POLICIES, "one_line_a_case"),
     ("a [[forbid]] row", &["reason", "owner"], Said, ADMIT, "a_gap_shows_both_causes"),
     (
@@ -276,6 +292,7 @@ const OF_POLICIES: &[Named] = &[
         "each_class_is_given_and_taken_by_rows",
     ),
     ("a [[forbid]] row", &["digest"], Enforced, COMPOSITION, "a_row_for_one_component_is_for_no_other"),
+    ("a [[forbid]] row", &["publisher"], Enforced, PUBLISHERS, "a_row_for_a_publisher_is_for_no_other"),
     ("a [[forbid]] row", CLASSES, Enforced, HERE, "each_class_is_given_and_taken_by_rows"),
     ("a [[forbid]] row", NOT_FORBIDDEN, Refused, HERE, "what_a_forbid_row_cannot_say_is_refused"),
     ("a folder", &["guest", "access"], Enforced, POLICIES, "verdicts"),
@@ -441,6 +458,7 @@ fn each_class_is_given_and_taken_by_rows() {
         tool: &tool,
         function: "f",
         component: Digest::of(b""),
+        signer: None,
         today: Timestamp::from_millis(0),
     };
     for (at, line) in lines.iter().enumerate() {
@@ -521,12 +539,14 @@ fn what_a_forbid_row_cannot_say_is_refused() {
         "vouch_origin = [\"f\"]",
         "require = \"$args.a == 1\"",
         "forbid_origin = { a = [\"model\"] }",
-        "publisher = \"p\"",
     ];
     assert_eq!(lines.map(|line| line.split(' ').next().unwrap_or_default()), NOT_FORBIDDEN);
     assert_eq!(codes("[[forbid]]\nid = \"f\"\ntool = \"t\""), "ok");
     for line in lines {
-        let code = if line.starts_with("publisher") { "unenforceable" } else { "invalid_field" };
-        assert_eq!(codes(&format!("[[forbid]]\nid = \"f\"\ntool = \"t\"\n{line}")), code, "{line}");
+        assert_eq!(
+            codes(&format!("[[forbid]]\nid = \"f\"\ntool = \"t\"\n{line}")),
+            "invalid_field",
+            "{line}"
+        );
     }
 }

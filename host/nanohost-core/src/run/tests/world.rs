@@ -131,7 +131,8 @@ fn offer(local: ToolName) -> Offer {
             .to_vec(),
         _ => Vec::new(),
     };
-    Offer { local, manifest, facts: ToolFacts { component, size: 1, imports, exports: vec![export] } }
+    let facts = ToolFacts { component, size: 1, imports, exports: vec![export] };
+    Offer { local, manifest, facts, signature: None }
 }
 
 pub(crate) fn admission(program: &Value) -> Admission {
