@@ -9,9 +9,9 @@ use crate::admit::{Admission, Offer, Plan, Refusal, admit};
 use crate::document::Format;
 use crate::facts::ToolFacts;
 use crate::manifest::Manifest;
-use crate::signature::Signed;
 use crate::policy::{Policy, Trust};
 use crate::program::Program;
+use crate::signature::Signed;
 use crate::{Digest, Source, Timestamp, ToolName};
 
 /// The document.

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use crate::check::{CheckedProgram, StepKind};
 use crate::facts::ToolFacts;
 use crate::manifest::Manifest;
-use crate::signature::Signed;
 use crate::policy::Policy;
+use crate::signature::Signed;
 use crate::{Diagnostic, Diagnostics, Digest, Timestamp, ToolName, jcs};
 
 pub use explain::{Explanation, Line, Near, Restriction, Witness, explain};

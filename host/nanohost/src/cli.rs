@@ -1,5 +1,6 @@
 //! The command line: what can be said. Knows nothing of how it is done.
 
+mod audit;
 mod begin;
 mod erase;
 mod key;
@@ -18,6 +19,7 @@ use nanohost_core::{Principal, ToolName};
 use nanohost_verify::Asked;
 use nanohost_verify::console::Colour;
 
+pub use audit::{AuditArgs, FailOn, ToolListArgs, ToolSearchArgs, ToolShowArgs};
 pub use begin::{DoctorArgs, ExplainArgs, InitArgs, ManArgs};
 pub use erase::{EraseArgs, HoldArgs, HoldCommand};
 pub use key::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
@@ -31,7 +33,7 @@ pub use store::{StoreArgs, StoreCommand};
 pub use test::TestArgs;
 pub use tool::{
     InspectArgs, SchemaArgs, ToolArgs, ToolBuildArgs, ToolCommand, ToolDiffArgs, ToolInferArgs, ToolLintArgs,
-    ToolNewArgs, ToolTestArgs,
+    ToolNewArgs, ToolSignArgs, ToolTestArgs, ToolVerifyArgs,
 };
 pub use witness::{WitnessArgs, WitnessCommand};
 
@@ -114,6 +116,8 @@ pub enum Command {
     Trust(TrustArgs),
     /// Check, explain, compare and test policies
     Policy(PolicyArgs),
+    /// Look at all programs of a folder: their grants, locks and tools, and what of that is for a person to look at
+    Audit(AuditArgs),
     /// Make a project: a program, a policy, a tool and their tests, ready to run
     Init(InitArgs),
     /// Run programs as the cases beside them say; exit code 1 where one comes out otherwise
@@ -175,6 +179,7 @@ impl Command {
             Self::Explain(args) => args.json,
             Self::Doctor(args) => args.json,
             Self::Man(args) => args.json,
+            Self::Audit(args) => args.json,
             Self::Tool(ToolArgs { command }) => command.json(),
             Self::Key(KeyArgs { command }) => command.json(),
             Self::Secret(SecretArgs { command: SecretCommand::List { json } }) => *json,
@@ -191,7 +196,7 @@ impl Command {
 }
 
 /// Where the program, its policy and its tools come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ProgramArgs {
     /// The program, TOML or JSON
     #[arg(value_name = "PROGRAM")]

@@ -1,5 +1,6 @@
 //! One function per command: what it does, in the order it does it.
 
+mod audit;
 mod begin;
 mod cache;
 mod cancel;
@@ -30,6 +31,7 @@ mod tool;
 mod update;
 mod witness;
 
+pub use audit::audit;
 pub use begin::{doctor, init, man};
 pub use cache::cache;
 pub use cancel::cancel;
@@ -42,7 +44,7 @@ pub use inspect::{check, graph, plan};
 pub use key::key;
 pub use list::list;
 pub use log::log;
-pub use policy::policy;
+pub use policy::{policy, surroundings};
 pub use receipt::receipt;
 pub use recover::recover;
 pub use replay::{Replay, replay};

@@ -9,6 +9,7 @@
 #![expect(unreachable_pub, reason = "`pub` says: used beyond its module")]
 
 mod acts;
+mod audit;
 mod cli;
 mod commands;
 mod compiling;
@@ -112,6 +113,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Witness(args) => commands::witness(args, console),
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
+        Command::Audit(args) => commands::audit(args, &places, console),
         Command::Tool(args) => commands::tool(args, &places, console),
         Command::Init(args) => commands::init(args, console),
         Command::Explain(args) => commands::explain(args, console),

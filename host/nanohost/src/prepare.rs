@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use nanohost_core::Access;
 use nanohost_core::lock::Pins;
+use nanohost_core::signature::Signed;
 use nanohost_core::{
     Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program,
     SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, Trust,
@@ -53,6 +54,8 @@ pub struct PreparedTool {
     pub manifest: Manifest,
     /// What it is.
     pub loaded: Loaded,
+    /// What its publisher signed, where somebody did.
+    pub signature: Option<Signed>,
 }
 
 /// Reads and checks a program.
@@ -119,6 +122,7 @@ pub fn offers(tools: &BTreeMap<ToolName, PreparedTool>) -> Vec<Offer> {
         local: local.clone(),
         manifest: tool.manifest.clone(),
         facts: tool.loaded.facts().clone(),
+        signature: tool.signature.clone(),
     });
     offers.collect()
 }
@@ -264,22 +268,7 @@ impl Prepared {
                 Failure::io("folder_unavailable", "find the project", project, &error)
             };
             let project = project.canonicalize().map_err(io)?;
-            for (local, tool) in linked {
-                for folder in tool.folders().filter(|folder| !folder.path.starts_with(&project)) {
-                    let message = format!(
-                        "`{local}` would get {} as {}: that lies outside of {}, and the policy that grants it is \
-                         not trusted",
-                        folder.path.display(),
-                        folder.guest,
-                        project.display()
-                    );
-                    findings.push(Diagnostic::error("folder_outside_project", message).help(format!(
-                        "read the policy; if you agree with it: {} trust {}",
-                        program_name(),
-                        quoted(&project)
-                    )));
-                }
-            }
+            linked.iter().for_each(|(local, tool)| check_within(&project, local, tool, &mut findings));
         }
         if findings.is_empty() { Ok(()) } else { Err(Failure::denied(findings)) }
     }
@@ -330,6 +319,23 @@ impl Prepared {
                 .help("name the file of answers in the program: [models], scripted = \"answers.toml\""),
             )),
         }
+    }
+}
+
+/// That a tool reaches no folder outside of the project whose policy nobody trusts.
+pub fn check_within(project: &Path, local: &ToolName, tool: &Tool, findings: &mut Diagnostics) {
+    for folder in tool.folders().filter(|folder| !folder.path.starts_with(project)) {
+        let message = format!(
+            "`{local}` would get {} as {}: that lies outside of {}, and the policy that grants it is not trusted",
+            folder.path.display(),
+            folder.guest,
+            project.display()
+        );
+        findings.push(Diagnostic::error("folder_outside_project", message).help(format!(
+            "read the policy; if you agree with it: {} trust {}",
+            program_name(),
+            quoted(project)
+        )));
     }
 }
 
@@ -469,9 +475,16 @@ fn load(
     for (local, folder) in folders {
         let manifest = Manifest::parse(Arc::clone(&folder.manifest));
         let loaded = components.get(folder.component_path()).cloned();
+        let signature = match project::signature_of(&folder.dir) {
+            Ok(signature) => signature,
+            Err(error) => {
+                findings.extend(error.downcast::<Failure>()?.findings);
+                continue;
+            }
+        };
         match (manifest, loaded) {
             (Ok(manifest), Some(loaded)) => {
-                tools.insert(local, PreparedTool { folder, manifest, loaded });
+                tools.insert(local, PreparedTool { folder, manifest, loaded, signature });
             }
             (manifest, _) => {
                 if let Err(found) = manifest {

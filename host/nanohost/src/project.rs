@@ -13,7 +13,7 @@ mod source_tree;
 mod tools;
 mod trust;
 
-pub(crate) use build::{BuildEvent, build, has_wasm_target, make_with, no_maker};
+pub(crate) use build::{BuildEvent, build, build_again, has_wasm_target, make_with, metadata, no_maker};
 pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
 pub(crate) use lock::{lock_path, read_lock, write_lock};
 pub(crate) use nanohost_verify::read::{quoted, read_bounded};
@@ -23,6 +23,7 @@ pub(crate) use programs::{files_in, programs_beside, programs_in};
 pub(crate) use read::read_source;
 pub(crate) use tools::{
     CASES, Component, CrateComponent, Freshness, MANIFEST, PREBUILT, ToolFolder, by_name, by_path, in_folder,
+    sbom, signature, signature_of,
 };
 pub(crate) use trust::{TrustedRoots, Verdict};
 /// `nanohost trust`: what is recorded, and how it is changed.

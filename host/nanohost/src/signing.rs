@@ -5,7 +5,7 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use nanohost_core::{Diagnostic, KeyError, KeyId, PublicKey, Signer, TrustRoot};
+use nanohost_core::{Diagnostic, KeyError, KeyId, MAX_PEM, PublicKey, Signer, TrustRoot};
 use nanohost_store::{
     MadeKey, MadeKeys, StoreError, development_key, development_public_key, read_passphrase,
 };
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::console;
 use crate::failure::Failure;
-use crate::project::Places;
+use crate::project::{Places, read_bounded};
 use crate::{store_failure, unseen};
 
 /// The file of the passphrase of the key that signs.
@@ -130,6 +130,28 @@ pub fn made(key: &MadeKey, file: Option<&Path>) -> anyhow::Result<Signing> {
 /// The passphrase for a new key: that of the file, else of the environment's.
 pub fn passphrase_of_new_key(file: Option<&Path>) -> anyhow::Result<Zeroizing<String>> {
     new_passphrase(given(file)?, "passphrase of the new key: ")
+}
+
+/// The private key of a file, PKCS#8 PEM. The environment names the passphrase that it is under.
+pub fn of_file(file: &Path) -> anyhow::Result<Signer> {
+    let bytes = read_bounded(file, MAX_PEM as u64).map(Zeroizing::new);
+    let bytes = bytes.map_err(|error| Failure::io("unreadable_file", "read the key", file, &error))?;
+    let bad = |error: KeyError| {
+        let (code, help) = match error {
+            KeyError::Passphrase => {
+                ("key_passphrase_wrong", "type it again, or look into the file that holds it")
+            }
+            _ => ("key_unreadable", "name a private Ed25519 key, PKCS#8 in PEM form"),
+        };
+        let message = format!("{}: {error}", console::path(file));
+        Failure::usage(Diagnostic::error(code, message).help(help))
+    };
+    let pem = std::str::from_utf8(&bytes).map_err(|_| bad(KeyError::NotPrivate))?;
+    if Signer::is_encrypted(pem) {
+        let passphrase = passphrase(None, &format!("passphrase of {}: ", console::path(file)))?;
+        return Signer::from_encrypted_pem(pem, &passphrase).map_err(bad);
+    }
+    Signer::from_pkcs8_pem(pem).map_err(bad)
 }
 
 /// Another passphrase for a key. The environment names the one that it has.

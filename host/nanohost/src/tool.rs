@@ -8,8 +8,10 @@ pub mod junit;
 pub mod make;
 pub mod observe;
 pub mod package;
+pub mod parts;
+pub mod signing;
 pub mod template;
 pub mod trial;
 
 pub use inspection::Inspection;
-pub use package::{Package, Standing};
+pub use package::{Failed, Package, Standing};

@@ -2,8 +2,8 @@
 
 use super::Offer;
 use super::gap::{Gap, GapCode, Place, Withheld};
-use crate::signature::PackageFault;
 use crate::policy::{Policy, Trust, Unsigned};
+use crate::signature::PackageFault;
 use crate::{Diagnostic, Digest, KeyId, ToolOrigin};
 
 /// Whose word there is for a tool of a table.
@@ -57,6 +57,7 @@ pub(super) fn vouched(
 ) -> Result<Vouched, Vec<Gap>> {
     let packaged = origin.is_some_and(|origin| match origin {
         ToolOrigin::Path(_) => false,
+        ToolOrigin::Package { .. } => true,
     });
     let needed = if packaged { Unsigned::Any } else { Unsigned::Local };
     let is_trusted = |policy: &Policy| *policy.trust() == Trust::Trusted;

@@ -83,6 +83,7 @@ pub(crate) fn plan(facts: &ToolFacts, function: &str, asks: &Asks) -> Result<Pla
             local: name(),
             manifest: Manifest::parse(Source::new("manifest.toml", manifest)).expect("a manifest"),
             facts: facts.clone(),
+            signature: None,
         }],
         policies: vec![
             Policy::parse(Source::new("policy.toml", format!("{row}{host}")), "/nowhere", Trust::Trusted)

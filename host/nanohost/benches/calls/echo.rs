@@ -102,6 +102,7 @@ fn admitted(
             local: local.clone(),
             manifest: Manifest::parse(Source::new("manifest.toml", manifest)).map_err(findings)?,
             facts: loaded.facts().clone(),
+            signature: None,
         }],
         policies: vec![
             Policy::parse(Source::new("policy.toml", ""), "/nowhere", Trust::Trusted).map_err(findings)?,

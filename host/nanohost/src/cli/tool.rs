@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{ToolBundleArgs, ToolPackArgs, ToolPullArgs, ToolPushArgs};
+use super::{ToolListArgs, ToolSearchArgs, ToolShowArgs};
 use crate::tool::template::Language;
 
 /// `nanohost tool`.
@@ -41,6 +42,17 @@ pub enum ToolCommand {
     Pull(ToolPullArgs),
     /// Write packages into one file, for machines without a network
     Bundle(ToolBundleArgs),
+    /// List the tools of a folder: whose each is, and how many programs use it
+    List(ToolListArgs),
+    /// Show one tool of a folder: which programs use it, with which grants
+    Show(ToolShowArgs),
+    /// Find tools of a folder by what they are called, say and ask for
+    Search(ToolSearchArgs),
+    /// Give a publisher's word for a package: sign which component, manifest and parts belong together
+    Sign(ToolSignArgs),
+    /// Hold a package against the keys of publishers; exit code 1 where nobody signed it, 10 where the
+    /// signature is not good, 13 where its key is nobody's
+    Verify(ToolVerifyArgs),
 }
 
 impl ToolCommand {
@@ -59,6 +71,11 @@ impl ToolCommand {
             Self::Push(args) => args.json,
             Self::Pull(args) => args.json,
             Self::Bundle(args) => args.json,
+            Self::List(args) => args.json,
+            Self::Show(args) => args.json,
+            Self::Search(args) => args.json,
+            Self::Sign(args) => args.json,
+            Self::Verify(args) => args.json,
         }
     }
 }
@@ -203,6 +220,49 @@ pub struct ToolLintArgs {
     /// Exit with code 1 where there are warnings
     #[arg(long)]
     pub strict: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost tool sign`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The signature is package.dsse.json in the package's folder: a DSSE envelope around an in-toto statement, with Ed25519.
+It names the SHA-256 of component.wasm, manifest.toml and, where it is there, sbom.cdx.json, and the schemas.")]
+pub struct ToolSignArgs {
+    /// The package: a folder with component.wasm and manifest.toml, as `tool build --out` writes it
+    #[arg(value_name = "DIR")]
+    pub package: PathBuf,
+    /// The private key, PKCS#8 PEM [default: the key that signs for this user]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The sources that it was made from: the commit they stand at is named
+    #[arg(long, value_name = "DIR")]
+    pub source: Option<PathBuf>,
+    /// Where the repository of the sources can be had
+    #[arg(long, value_name = "URL", requires = "source")]
+    pub repository: Option<String>,
+    /// Build the sources again from nothing, and say whether that gave the same bytes
+    #[arg(long, requires = "source")]
+    pub rebuild: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanohost tool verify`.
+#[derive(Debug, Args)]
+pub struct ToolVerifyArgs {
+    /// The package, or a tool of the nearest tools/
+    #[arg(value_name = "TOOL")]
+    pub package: PathBuf,
+    /// A publisher's public key, SPKI PEM [default: those that the policies in force here name]
+    #[arg(long = "key", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// The policy whose publishers count
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

@@ -86,7 +86,7 @@ fn count(number: usize, what: &str) -> String {
 
 /// What the programs use, from their own texts and the manifests of their tools. One that cannot be
 /// read is told of and passed by.
-fn surroundings(programs: &[PathBuf], places: &Places, found: &mut Diagnostics) -> Surroundings {
+pub fn surroundings(programs: &[PathBuf], places: &Places, found: &mut Diagnostics) -> Surroundings {
     let mut around = Surroundings::default();
     let quiet = Progress::new(false);
     for path in programs {

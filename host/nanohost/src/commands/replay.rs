@@ -186,6 +186,7 @@ impl Tools {
             local: against.tool.clone(),
             manifest: manifest(&against.path, &offer.manifest)?,
             facts: loaded.facts().clone(),
+            signature: project::signature_of(against.path.parent().unwrap_or(Path::new("")))?,
         };
         let policy = project::find(policy(args, trace).as_deref(), &lies(args, trace).program, places)?;
         let local = Admission {

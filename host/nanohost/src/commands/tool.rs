@@ -4,8 +4,10 @@ mod inspect;
 mod make;
 mod registry;
 mod review;
+mod sign;
 mod test;
 
+use super::audit;
 use crate::cli::{ToolArgs, ToolCommand};
 use crate::console::Console;
 use crate::failure::Exit;
@@ -21,6 +23,11 @@ pub fn tool(args: &ToolArgs, places: &Places, console: &Console) -> anyhow::Resu
         ToolCommand::Infer(args) => review::infer(args, places, console),
         ToolCommand::Diff(args) => review::diff(args, places, console),
         ToolCommand::Lint(args) => review::lint(args, places, console),
+        ToolCommand::List(args) => audit::list(args, places, console),
+        ToolCommand::Show(args) => audit::show(args, places, console),
+        ToolCommand::Search(args) => audit::search(args, places, console),
+        ToolCommand::Sign(args) => sign::sign(args, places, console),
+        ToolCommand::Verify(args) => sign::verify(args, places, console),
         ToolCommand::Test(args) => test::test(args, places, console),
         ToolCommand::Pack(args) => registry::pack(args, places, console),
         ToolCommand::Push(args) => registry::push(args, places, console),

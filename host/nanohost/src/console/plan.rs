@@ -2,7 +2,7 @@
 
 use nanohost_core::{
     Access, Denied, Diagnostics, ModelParams, ModelRow, Origin, Plan, Row, RuleGrant, Shared, SharedThing,
-    Together, Trust,
+    Together, Trust, Vouched,
 };
 use serde_json::{Value, json};
 
@@ -150,6 +150,18 @@ fn tool(row: &Row, arguments: &str, several: bool) -> String {
     let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<10} {text}\n"));
     line("effect", row.effect.to_string());
     line("digests", format!("component {} · manifest {}", row.component.short(), row.manifest.short()));
+    match &row.vouched {
+        Vouched::Publisher { name, key, .. } => {
+            line("publisher", format!("{} {}", escaped(name), dim(&key.digest().short())));
+        }
+        Vouched::Unsigned(rule) => {
+            line(
+                "publisher",
+                odd(&format!("nobody: not signed, and let run by unsigned = \"{}\"", rule.as_str())),
+            );
+        }
+        Vouched::Nobody => {}
+    }
     line("requested", list(&row.requested));
     line("granted", list(&row.granted));
     for grant in row.grants.filesystem() {

@@ -291,7 +291,12 @@ pub fn receipt(receipt: &Receipt) -> String {
             receipt.authority.iter().map(|row| {
                 let granted =
                     if row.granted.is_empty() { "nothing".to_owned() } else { row.granted.join(", ") };
-                vec![row.tool.to_string(), escaped(&granted), escaped(&row.rules.join(", "))]
+                let by = match (&row.publisher, &row.unsigned) {
+                    (Some(name), _) => format!("signed by {}", escaped(name)),
+                    (None, Some(_)) => "not signed".to_owned(),
+                    (None, None) => String::new(),
+                };
+                vec![row.tool.to_string(), escaped(&granted), escaped(&row.rules.join(", ")), by]
             }),
         ));
     }

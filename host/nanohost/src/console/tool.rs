@@ -23,12 +23,7 @@ pub fn inspection(all: &Inspection<'_>) -> String {
     let (facts, manifest) = (package.loaded.facts(), package.manifest.as_ref());
     let mut out = format!("{}\n", bold(&escaped(&package.title())));
     let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<10} {text}\n"));
-    line(
-        "publisher",
-        match package.standing {
-            Standing::NotSigned => odd("nobody: not signed"),
-        },
-    );
+    line("publisher", standing(&package.standing));
     if let Some(text) = manifest.and_then(Manifest::description) {
         line("says", escaped(text));
     }
@@ -82,6 +77,19 @@ pub fn inspection(all: &Inspection<'_>) -> String {
     }
     out.push_str(&made(all));
     out
+}
+
+/// Whose word there is for a tool, for a person.
+pub fn standing(standing: &Standing) -> String {
+    match standing {
+        Standing::NotSigned => odd("nobody: not signed"),
+        Standing::Failed(why) => bad(&format!("nobody: the signature failed: {why}")),
+        Standing::Verified { publisher, key } => good(&format!(
+            "{} {}",
+            escaped(publisher),
+            dim(&format!("signed with key {}", key.digest().short()))
+        )),
+    }
 }
 
 fn sentences(all: &Inspection<'_>) -> String {
@@ -257,7 +265,7 @@ pub fn inspection_json(all: &Inspection<'_>) -> Value {
         .collect();
     json!({
         "standing": package.standing.as_str(),
-        "publisher": null,
+        "publisher": publisher_json(&package.standing),
         "runnable": all.refusals().is_empty(),
         "refusals": all.refusals(),
         "component": { "path": package.component, "digest": facts.component, "bytes": facts.size },
@@ -285,6 +293,15 @@ pub fn inspection_json(all: &Inspection<'_>) -> Value {
         },
         "warnings": super::findings_json(&package.warnings),
     })
+}
+
+/// Who signed a tool, or why that is not known; `null` where nobody did.
+pub fn publisher_json(standing: &Standing) -> Value {
+    match standing {
+        Standing::NotSigned => Value::Null,
+        Standing::Failed(why) => json!({ "failed": why.to_string() }),
+        Standing::Verified { publisher, key } => json!({ "name": publisher, "key": key.digest() }),
+    }
 }
 
 fn manifest_json(manifest: &Manifest, path: Option<&std::path::Path>) -> Value {
@@ -344,8 +361,7 @@ fn verdict(items: &[Item]) -> String {
 /// What a new version of a tool changes, for a person.
 pub fn tool_difference(old: &Package, new: &Package, items: &[Item]) -> String {
     let mut out = format!("{} → {}\n", bold(&escaped(&old.title())), bold(&escaped(&new.title())));
-    let Standing::NotSigned = new.standing;
-    out.push_str(&format!("  publisher  {}\n\n", odd("nobody: not signed")));
+    out.push_str(&format!("  publisher  {}\n\n", standing(&new.standing)));
     let rows = changed(items).map(|item| {
         let text = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), escaped);
         let mark = if item.widens { "! " } else { "" };
@@ -369,8 +385,13 @@ pub fn tool_difference(old: &Package, new: &Package, items: &[Item]) -> String {
 /// The same as Markdown. Whatever others chose stands in code spans, where nothing means anything.
 pub fn tool_difference_markdown(old: &Package, new: &Package, items: &[Item]) -> String {
     let code = super::policy::code_span;
-    let mut out =
-        format!("**{} → {}: {}.** Not signed.\n", code(&old.title()), code(&new.title()), verdict(items));
+    let publisher = match &new.standing {
+        Standing::NotSigned => "Not signed.".to_owned(),
+        Standing::Failed(why) => format!("**The signature failed**: {}.", code(&why.to_string())),
+        Standing::Verified { publisher, .. } => format!("Signed by {}.", code(publisher)),
+    };
+    let (before, after) = (code(&old.title()), code(&new.title()));
+    let mut out = format!("**{before} → {after}: {}.** {publisher}\n", verdict(items));
     let mut items = changed(items).peekable();
     if items.peek().is_some() {
         out.push_str("\n| change | what | before | after |\n|---|---|---|---|\n");

@@ -7,7 +7,7 @@ mod toolchain;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime};
 
 use nanohost_core::{Diagnostic, Diagnostics};
@@ -65,10 +65,45 @@ fn build_with(
     let begin = Instant::now();
     for batch in &batches {
         toolchain.ensure_target(batch.workspace, progress)?;
-        batch.build(toolchain, progress)?;
+        let started = SystemTime::now();
+        batch.build(toolchain, &batch.workspace.join("target"), progress)?;
+        batch.crates.iter().for_each(|krate| Stamp::write(&krate.artifact, started));
     }
     progress(BuildEvent::Done { seconds: begin.elapsed().as_secs_f64() });
     Ok(())
+}
+
+/// Builds a crate from nothing into the folder `target`, beside what was built before. Returns where its
+/// component is. Its user named the folder, which says that its code may run.
+///
+/// # Errors
+/// As for [`build`].
+pub(crate) fn build_again(
+    krate: &CrateComponent,
+    target: &Path,
+    progress: &dyn Fn(BuildEvent<'_>),
+) -> anyhow::Result<PathBuf> {
+    let toolchain = Toolchain::on_path();
+    let batch = Batch { workspace: &krate.workspace, root: krate.workspace.clone(), crates: vec![krate] };
+    toolchain.ensure_target(batch.workspace, progress)?;
+    batch.build(&toolchain, target, progress)?;
+    Ok(krate.artifact_in(target))
+}
+
+/// The packages that go into the crate's component, as Cargo resolves them: its answer to `cargo metadata`.
+///
+/// # Errors
+/// `no_cargo`, `build_failed`; exit code 2.
+pub(crate) fn metadata(krate: &CrateComponent) -> anyhow::Result<Vec<u8>> {
+    let mut cargo = Toolchain::on_path().cargo(&krate.dir);
+    cargo.args(["metadata", "--format-version", "1", "--locked", "--filter-platform", TARGET]);
+    let output = cargo.stdin(Stdio::null()).output().map_err(|error| toolchain::no_cargo("cargo", &error))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let message = format!("cargo does not say what `{}` is made of", krate.package);
+    let help = format!("to see why:\n  cd {} && cargo metadata --locked", quoted(&krate.dir));
+    Err(Failure::usage(Diagnostic::error("build_failed", message).help(help)))
 }
 
 /// Whether the Rust that is here compiles for WebAssembly.
@@ -184,11 +219,14 @@ fn command(workspace: &Path, crates: &[&CrateComponent]) -> String {
 }
 
 impl Batch<'_> {
-    fn build(&self, toolchain: &Toolchain, progress: &dyn Fn(BuildEvent<'_>)) -> anyhow::Result<()> {
+    fn build(
+        &self,
+        toolchain: &Toolchain,
+        target: &Path,
+        progress: &dyn Fn(BuildEvent<'_>),
+    ) -> anyhow::Result<()> {
         let names: Vec<&str> = self.crates.iter().map(|krate| krate.package.as_str()).collect();
         progress(BuildEvent::Building { names: &names });
-        let started = SystemTime::now();
-        let target = self.workspace.join("target");
         let mut cargo = toolchain.cargo(self.workspace);
         cargo.args([
             "build",
@@ -200,11 +238,11 @@ impl Batch<'_> {
             TARGET,
             "--target-dir",
         ]);
-        cargo.arg(&target);
+        cargo.arg(target);
         for name in &names {
             cargo.args(["--package", name]);
         }
-        if let Some(flags) = self.remapped(&target, toolchain.cargo_home()) {
+        if let Some(flags) = self.remapped(target, toolchain.cargo_home()) {
             cargo.env("CARGO_ENCODED_RUSTFLAGS", flags);
         }
         let ended = toolchain::run(cargo, &|line| {
@@ -224,15 +262,15 @@ impl Batch<'_> {
             return Err(failed(message, "to see everything it says"));
         }
         for krate in &self.crates {
-            if !krate.artifact.is_file() {
+            let artifact = krate.artifact_in(target);
+            if !artifact.is_file() {
                 let message = format!(
                     "building `{}` made no component: {} is not there",
                     krate.package,
-                    krate.artifact.display()
+                    artifact.display()
                 );
                 return Err(failed(message, "give it `[lib]` with `crate-type = [\"cdylib\"]`, then"));
             }
-            Stamp::write(&krate.artifact, started);
         }
         Ok(())
     }

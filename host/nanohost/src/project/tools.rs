@@ -7,6 +7,7 @@
 mod depinfo;
 mod freshness;
 mod krate;
+mod signed;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub(crate) use freshness::Freshness;
 pub(super) use freshness::Stamp;
 pub(crate) use krate::CrateComponent;
 pub(super) use krate::TARGET;
+pub(crate) use signed::{sbom, signature, signature_of};
 
 use super::policy::folder_of;
 use super::read::unreadable;

@@ -2,6 +2,7 @@
 //! manifest, signature, bill of materials. The image says which manifest is its own, so that one digest
 //! names both. Signature and bill are carried as bytes that nobody here reads.
 
+use nanohost_core::signature::{SBOM_FILE, SIGNATURE_FILE};
 use nanohost_core::{Digest, Manifest, ToolFacts};
 use serde_json::json;
 
@@ -14,10 +15,10 @@ use super::{invalid, mismatch};
 use crate::project::MANIFEST;
 
 /// The envelope that signs a package, beside its manifest.
-pub const SIGNATURE: &str = "package.dsse.json";
+pub const SIGNATURE: &str = SIGNATURE_FILE;
 
 /// The bill of materials of a package, beside its manifest.
-pub const BILL: &str = "sbom.cdx.json";
+pub const BILL: &str = SBOM_FILE;
 
 /// No component is larger; the sandbox refuses it too.
 pub const MAX_COMPONENT: u64 = 32 << 20;

@@ -136,13 +136,18 @@ fn telling(told: &Told) -> Markup {
             h2 { "What each tool was allowed" }
             @if told.authority.is_empty() { p.none { "The program has no tools." } } @else {
                 table {
-                    thead { tr { th scope="col" { "Tool" } th scope="col" { "Granted" } th scope="col" { "By the rules" } } }
+                    thead { tr { th scope="col" { "Tool" } th scope="col" { "Granted" } th scope="col" { "By the rules" } th scope="col" { "Signed by" } } }
                     tbody {
                         @for row in &told.authority {
                             tr {
                                 th scope="row" { (row.tool) }
                                 td { @if row.granted.is_empty() { "nothing" } @else { (list(&row.granted)) } }
                                 td { (list(&row.rules)) }
+                                td { @match (&row.publisher, &row.unsigned) {
+                                    (Some(own), _) => { (shown(&own.name)) },
+                                    (None, Some(_)) => { "nobody: a rule let it run so" },
+                                    (None, None) => { "not asked" },
+                                } }
                             }
                         }
                     }

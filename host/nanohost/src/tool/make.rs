@@ -6,11 +6,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nanohost_core::signature::{SBOM_FILE, SIGNATURE_FILE};
 use nanohost_core::{Diagnostic, Diagnostics, Manifest, Source, schema_digest};
 use nanohost_verify::whole;
 use serde_json::{Map, Value, json};
 
-use super::{Inspection, Package};
+use super::{Inspection, Package, parts};
 use crate::console::Progress;
 use crate::failure::Failure;
 use crate::prepare;
@@ -168,11 +169,30 @@ pub fn write(package: &Package, manifest: &Manifest, folder: &Path) -> anyhow::R
     let component = prepare::component_bytes(&package.component)?;
     fs::create_dir_all(folder).map_err(io(folder))?;
     let schemas = format!("{:#}\n", Value::Object(schemas));
-    let files: [(PathBuf, &[u8]); 3] = [
+    let source = match package.dir.join("Cargo.toml").is_file() {
+        true => Some(project::in_folder(&package.dir)?),
+        false => None,
+    };
+    let sbom = match project::sbom(&package.dir)? {
+        Some(own) => Some(own),
+        None => parts::list(manifest, &package.anatomy, source.as_ref())?,
+    };
+    let mut files: Vec<(PathBuf, &[u8])> = vec![
         (folder.join(PREBUILT), &component),
         (path, pinned.source().text.as_bytes()),
         (folder.join(SCHEMAS), schemas.as_bytes()),
     ];
+    files.extend(sbom.as_deref().map(|sbom| (folder.join(SBOM_FILE), sbom)));
+    // Who wrote a package there before signed another one, or one with other parts.
+    for (name, stays) in [(SIGNATURE_FILE, false), (SBOM_FILE, sbom.is_some())] {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            _ if stays => {}
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io(&path)(error)),
+        }
+    }
     for (path, bytes) in files {
         whole::replace_shared(&path, |file| std::io::Write::write_all(file, bytes)).map_err(io(&path))?;
     }

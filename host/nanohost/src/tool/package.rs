@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nanohost_core::{Diagnostic, Diagnostics, Manifest, ToolExport, ToolName};
+use nanohost_core::signature::{PackageFault, Signed};
+use nanohost_core::{
+    Diagnostic, Diagnostics, KeyId, Manifest, Policy, PublicKey, ToolExport, ToolFacts, ToolName, Trust,
+};
 use nanohost_sandbox::{Anatomy, Engine, Loaded};
 
 use crate::cli::{PackageArgs, pinned};
@@ -26,25 +29,60 @@ pub struct Package {
     pub loaded: Loaded,
     /// What stands in its file.
     pub anatomy: Anatomy,
-    /// Whose word there is for it.
+    /// The folder it lies in.
+    pub dir: PathBuf,
+    /// The folder whose policies say who a publisher is.
+    pub near: PathBuf,
+    /// What its publisher signed, where somebody did.
+    pub signature: Option<Result<Signed, PackageFault>>,
+    /// Whose word there is for it, by the policies here that are trusted.
     pub standing: Standing,
     /// What is worth knowing and refuses nothing.
     pub warnings: Diagnostics,
 }
 
 /// Whose word there is that a package is what its publisher made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// Nobody's: its name, version and licence are its author's words, and whoever handed it on may have
     /// changed them.
     NotSigned,
+    /// There is a signature that proves nothing.
+    Failed(Failed),
+    /// A publisher's.
+    Verified {
+        /// The publisher's name, in the policy that names the key, or the file of the key.
+        publisher: String,
+        /// The key.
+        key: KeyId,
+    },
+}
+
+/// Why a signature proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failed {
+    /// It is none, or it is about something else.
+    Fault(PackageFault),
+    /// It is by a key that is nobody's here.
+    UnknownKey(KeyId),
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fault(fault) => fault.fmt(f),
+            Self::UnknownKey(key) => write!(f, "it is signed with key {key}, which is nobody's here"),
+        }
+    }
 }
 
 impl Standing {
     /// The word for JSON.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::NotSigned => "not-signed",
+            Self::Failed(_) => "failed",
+            Self::Verified { .. } => "verified",
         }
     }
 }
@@ -88,14 +126,53 @@ impl Package {
         progress.stage("loading the component");
         let engine = prepare::loading(engine, places, &mut warnings)?;
         let bytes = prepare::component_bytes(&component)?;
+        let kept = expected.is_some();
         if let Some(package) = expected {
             registry::check_component(&bytes, package.component, &component)?;
         }
         let loaded = prepare::load_bytes(&bytes, &component, &engine)?;
         let anatomy = anatomy(&bytes, &component)?;
         progress.clear();
-        let standing = Standing::NotSigned;
-        Ok(Self { component, manifest_path, manifest, loaded, anatomy, standing, warnings })
+        let dir = match manifest_path.as_deref().unwrap_or(&component).parent() {
+            Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        let signature = match &manifest {
+            Some(_) => project::signature(&dir)?,
+            None => None,
+        };
+        let mut package = Self {
+            component,
+            manifest_path,
+            manifest,
+            loaded,
+            anatomy,
+            dir,
+            signature,
+            standing: Standing::NotSigned,
+            near: PathBuf::from("."),
+            warnings,
+        };
+        // Where packages are kept nobody's policies are: those of this folder count.
+        if !kept {
+            package.near.clone_from(&package.dir);
+        }
+        match publishers(&package.near, places) {
+            Ok(keys) => package.standing = package.held_against(&keys),
+            Err(error) => {
+                package.standing = package.held_against(&[]);
+                package.warnings.extend(error.downcast::<Failure>()?.findings);
+            }
+        }
+        Ok(package)
+    }
+
+    /// Whose word there is for it, where these keys are whose.
+    pub fn held_against(&self, keys: &[(String, PublicKey)]) -> Standing {
+        match &self.manifest {
+            Some(manifest) => standing(self.signature.as_ref(), manifest, self.loaded.facts(), keys),
+            None => Standing::NotSigned,
+        }
     }
 
     /// The function that a person means: by its name, or by its path where several interfaces have one of
@@ -173,6 +250,39 @@ fn packaged(named: &Path, places: &Places, progress: &Progress) -> anyhow::Resul
     let asked = PackageArgs::default();
     let folder = Reach::new(places, &asked, progress).tool(&package, None)?;
     Ok(Some(Named::Folder(Box::new(folder))))
+}
+
+/// Whose word there is for a manifest and a component, where these keys are whose.
+pub fn standing(
+    signature: Option<&Result<Signed, PackageFault>>,
+    manifest: &Manifest,
+    facts: &ToolFacts,
+    keys: &[(String, PublicKey)],
+) -> Standing {
+    let signed = match signature {
+        None => return Standing::NotSigned,
+        Some(Err(fault)) => return Standing::Failed(Failed::Fault(*fault)),
+        Some(Ok(signed)) => signed,
+    };
+    if let Err(fault) = signed.fits(manifest, facts) {
+        return Standing::Failed(Failed::Fault(fault));
+    }
+    let key = signed.key_id();
+    match keys.iter().find(|(_, own)| own.key_id() == key) {
+        None => Standing::Failed(Failed::UnknownKey(key)),
+        Some((name, own)) => match signed.by(own) {
+            Ok(()) => Standing::Verified { publisher: name.clone(), key },
+            Err(fault) => Standing::Failed(Failed::Fault(fault)),
+        },
+    }
+}
+
+/// The publishers that the policies in force for a folder name, those that are trusted.
+pub fn publishers(folder: &Path, places: &Places) -> anyhow::Result<Vec<(String, PublicKey)>> {
+    let found = project::find(None, &folder.join("program.toml"), places)?;
+    let trusted = found.policies.iter().filter(|policy| *policy.trust() == Trust::Trusted);
+    let named = trusted.flat_map(Policy::publishers);
+    Ok(named.flat_map(|(name, keys)| keys.iter().map(|key| (name.to_owned(), key.clone()))).collect())
 }
 
 fn find(named: &Path) -> anyhow::Result<Named> {

@@ -111,7 +111,12 @@ fn plan(package: &Package, manifest: &Manifest, function: &str, world: &World) -
     let local = ToolName::new(LOCAL).context("it is a name")?;
     let admission = Admission {
         program: Arc::new(program),
-        offers: vec![Offer { local, manifest: manifest.clone(), facts: package.loaded.facts().clone() }],
+        offers: vec![Offer {
+            local,
+            manifest: manifest.clone(),
+            facts: package.loaded.facts().clone(),
+            signature: None,
+        }],
         policies: vec![policy],
         today: Timestamp::from_millis(BEGINNING),
     };

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::foreign;
 use crate::harness::{Done, Home, built_tools, symlink};
@@ -20,14 +21,6 @@ fn new_rust_tool(home: &Home) -> PathBuf {
     fs::create_dir_all(&target).expect("the target directory is writable");
     symlink(&target, &path.join("target"));
     path
-}
-
-/// The names of the cases that failed.
-fn failed(done: &Done) -> Vec<String> {
-    let document = done.json();
-    let cases = document["cases"].as_array().expect("a list").iter();
-    let failed = cases.filter(|case| case["passed"] == false);
-    failed.map(|case| case["name"].as_str().expect("a name").to_owned()).collect()
 }
 
 #[test]
@@ -59,6 +52,22 @@ fn a_new_tool_builds_tests_and_runs_as_it_is() {
     // The package is a tool by itself, whose manifest is for this component alone.
     let manifest = fs::read_to_string(out.join("manifest.toml")).expect("it was written");
     assert!(manifest.starts_with(&format!("component = \"sha256:{digest}\"\n")), "{manifest}");
+    // Its parts are listed, and what it was made from is signed: building it again gives the same bytes.
+    let parts = fs::read_to_string(out.join("sbom.cdx.json")).expect("it was written");
+    assert!(parts.contains("pkg:cargo/wit-bindgen@"), "{parts}");
+    for arguments in [
+        &["init", "-q"][..],
+        &["add", "."],
+        &["-c", "user.name=t", "-c", "user.email=t@x.test", "commit", "-qm", "all"],
+    ] {
+        let git = Command::new("git").current_dir(&path).args(arguments).output().expect("git starts");
+        assert!(git.status.success(), "{git:?}");
+    }
+    let signed = ["tool", "sign", text(&out), "--source", text(&path), "--rebuild", "--json"];
+    let signed = home.nanohost(signed).exits(0).json();
+    assert_eq!(signed["provenance"]["rebuild"], "same", "{signed:#}");
+    assert_eq!(signed["provenance"]["source"]["clean"], true, "{signed:#}");
+    assert_ne!(signed["sbom"], serde_json::Value::Null, "{signed:#}");
     let schemas = fs::read_to_string(out.join("schemas.json")).expect("it was written");
     let printed = home.nanohost(["tool", "schema", text(&out)]).exits(0).json();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&schemas).expect("JSON"), printed);
@@ -88,7 +97,7 @@ fn a_case_that_comes_out_otherwise_fails() {
     let check = |lines: &str, exit: i32, wrong: &[&str]| {
         let file = cases(lines);
         let done = home.nanohost(["tool", "test", text(&folder), text(&file), "--json"]).exits(exit);
-        assert_eq!(failed(&done), wrong, "{done}");
+        assert_eq!(done.failed_cases(), wrong, "{done}");
     };
     check(
         r#"[[case]]

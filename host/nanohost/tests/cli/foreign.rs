@@ -66,24 +66,30 @@ fn python() -> [PathBuf; 2] {
 
 /// The workshop of JavaScript with all that its `package.json` names, and its lock.
 fn installed_javascript() -> (PathBuf, File) {
-    let (folder, lock) = workshop("javascript-components");
-    let mut pinned = Vec::new();
-    for name in ["package.json", "build.mjs", "prices.js", "prices.wit"] {
-        let text = fs::read(sources("javascript").join(name)).expect("it is part of the repository");
-        if name == "package.json" {
-            pinned.extend(&text);
-        }
-        fs::write(folder.join(name), text).expect("the target directory is writable");
+    let sources = sources("javascript");
+    let (folder, lock) = npm_installed("javascript-components", &sources);
+    for name in ["build.mjs", "prices.js", "prices.wit"] {
+        fs::copy(sources.join(name), folder.join(name)).expect("the target directory is writable");
     }
+    (folder, lock)
+}
+
+/// The workshop `name` with all that the `package.json` of a folder names, and its lock.
+pub(crate) fn npm_installed(name: &str, sources: &Path) -> (PathBuf, File) {
+    let (folder, lock) = workshop(name);
+    let pinned = fs::read(sources.join("package.json")).expect("it is part of the repository");
     // Written last, so that what was left half made is made again.
     let stamp = folder.join("installed.stamp");
     if fs::read(&stamp).ok().as_ref() != Some(&pinned) {
-        let purpose = "install host/interop/components/javascript from the npm registry: Node.js 20 or later with \
-                       npm is needed, and a network, once";
+        fs::write(folder.join("package.json"), &pinned).expect("the target directory is writable");
+        let purpose = format!(
+            "install what {} names from the npm registry: Node.js 20 or later with npm is needed, and a network, once",
+            sources.display()
+        );
         // Without a lock file: one refuses to install where a registry lacks a package for some
         // other platform.
         let install = ["install", "--no-audit", "--no-fund", "--no-package-lock"];
-        run(Command::new("npm").args(install).current_dir(&folder), purpose);
+        run(Command::new("npm").args(install).current_dir(&folder), &purpose);
         fs::write(&stamp, &pinned).expect("the target directory is writable");
     }
     (folder, lock)

@@ -14,6 +14,7 @@ mod registry_server;
 
 mod analysis;
 mod attacks;
+mod audit;
 mod authoring;
 mod begin;
 mod cache;
@@ -48,6 +49,7 @@ mod report;
 mod reviewing;
 mod secret;
 mod settle;
+mod signing;
 mod standing;
 mod start_key;
 mod store;

@@ -50,7 +50,7 @@ impl User {
     /// Writes `own/NAME.toml`, which books with a package.
     fn program(&self, name: &str, package: &str, more: &str) -> String {
         let origin = format!("package = \"{package}\"{more}");
-        self.home.write("own/policies/local.toml", POLICY);
+        self.home.write("own/policies/local.toml", format!("unsigned = \"any\"\n{POLICY}"));
         let path = self
             .home
             .write(format!("own/{name}.toml"), program("book").replace("path = \"tools/ledger\"", &origin));
@@ -428,7 +428,7 @@ fn packages_that_nobody_needs_are_removed_and_those_in_use_stay() {
 #[test]
 fn a_bundle_brings_packages_where_no_network_is() {
     let author = User::with_tool();
-    author.home.write("ledger/package.dsse.json", "{\"signed\":\"as bytes\"}");
+    author.nanohost(&["tool", "sign", "ledger"]).exits(0);
     let registry = Registry::new(&author.home.path(""));
     let package = author.push(registry.address(), "1.0.0");
     let named = author.program("book", &package, "");
@@ -563,16 +563,32 @@ fn a_platform_team_takes_a_component_restricts_hands_it_on_and_an_upgrade_that_a
     team.nanohost(&["tool", "lint", "ledger"]).exits(0);
     let package = team.push(registry.address(), "1.0.0");
 
-    // Another machine pins and runs it.
+    // Another machine takes packages of the team alone.
     let user = User::new();
     let program = user.program("book", &package, "");
+    let policy = |lines: &str| user.home.write("own/policies/local.toml", format!("{POLICY}{lines}"));
+    policy("");
+    user.on("run", &program, &[]).exits(3).says("unsigned_tool");
+    // A signature refers to the package, whose digest stays the same.
+    team.nanohost(&["tool", "sign", "ledger"]).exits(0);
+    assert_eq!(team.push(registry.address(), "1.0.0"), package);
+    user.nanohost(&["tool", "pull", &package, "--json"]).exits(0);
+    user.on("run", &program, &[]).exits(3).says("untrusted_publisher");
+    let key = team.nanohost(&["key", "show", "--public"]).exits(0).stdout;
+    policy(&format!("\n[publishers]\nteam = \"\"\"\n{key}\"\"\"\n"));
+    user.nanohost(&["tool", "verify", &package, "--policy", "own/policies/local.toml"]).exits(0).says("team");
+    // It pins it and runs it.
     user.on("update", &program, &[]).exits(0);
-    user.on("run", &program, &["--locked"]).exits(0);
+    let run = user.on("run", &program, &["--locked"]).exits(0).json();
+    let receipt = user.nanohost(&["receipt", &text(&run["run"]), "--json"]).exits(0).json();
+    assert_eq!(receipt["authority"][0]["publisher"], "team", "{receipt:#}");
+    user.nanohost(&["verify", &text(&run["run"])]).exits(0);
 
     // The next version asks for more.
     let wider =
         MANIFEST.replace("1.0.0", "1.1.0").replace("kv = [\"ledger\"]", "kv = [\"ledger\", \"secrets\"]");
     team.home.write("ledger/manifest.toml", wider);
+    team.nanohost(&["tool", "sign", "ledger"]).exits(0);
     let upgrade = team.push(registry.address(), "1.1.0");
     let diff = user.nanohost(&["tool", "diff", &package, &upgrade, "--json"]).exits(1).json();
     let changes = diff["lines"].as_array().expect("a list");

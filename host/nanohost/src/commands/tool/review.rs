@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use nanohost_core::cases::{ToolCase, parse_tool_cases};
-use nanohost_core::review::{Reviewed, compare_tools, lint_tool};
+use nanohost_core::review::{Change, Item, Reviewed, compare_tools, lint_tool};
 use nanohost_core::{Diagnostic, Digest, ToolName};
 use nanohost_sandbox::Engine;
 use nanohost_verify::whole;
@@ -14,7 +14,7 @@ use crate::cli::{ToolDiffArgs, ToolInferArgs, ToolLintArgs};
 use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
 use crate::project::{self, MANIFEST, Places};
-use crate::tool::{Package, draft, observe};
+use crate::tool::{Package, Standing, draft, observe};
 
 /// `nanohost tool infer`.
 pub fn infer(args: &ToolInferArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -95,13 +95,39 @@ fn reviewed(package: &Package) -> Reviewed<'_> {
     Reviewed { manifest: package.manifest.as_ref(), facts: package.loaded.facts() }
 }
 
+/// Whose word there is: that somebody else's or nobody's is now is for a person to look at.
+fn publisher(old: &Standing, new: &Standing) -> Item {
+    let says = |standing: &Standing| match standing {
+        Standing::Verified { publisher, .. } => publisher.clone(),
+        other => other.as_str().to_owned(),
+    };
+    let (before, after) = (says(old), says(new));
+    let is_same = before == after;
+    let lost = matches!(old, Standing::Verified { .. }) && !is_same;
+    let failed = matches!(new, Standing::Failed(_)) && !is_same;
+    Item {
+        change: match (is_same, lost || failed) {
+            (true, _) => Change::Unchanged,
+            (false, true) => Change::Widened,
+            (false, false) => Change::Narrowed,
+        },
+        widens: lost || failed,
+        program: None,
+        tool: None,
+        what: "publisher",
+        before: Some(before),
+        after: Some(after),
+    }
+}
+
 /// `nanohost tool diff`.
 pub fn diff(args: &ToolDiffArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json && !args.markdown);
     let engine = Engine::new()?;
     let old = Package::read(&args.old, places, &engine, &progress)?;
     let new = Package::read(&args.new, places, &engine, &progress)?;
-    let items = compare_tools(reviewed(&old), reviewed(&new));
+    let mut items = compare_tools(reviewed(&old), reviewed(&new));
+    items.insert(0, publisher(&old.standing, &new.standing));
     let exit = if items.iter().any(|item| item.widens) { Exit::RunFailed } else { Exit::Success };
     let side = |package: &Package| {
         json!({

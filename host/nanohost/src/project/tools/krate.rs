@@ -54,6 +54,14 @@ impl CrateComponent {
         target_of(&self.workspace)
     }
 
+    /// Where the component is after a build into another folder.
+    pub(crate) fn artifact_in(&self, target: &Path) -> PathBuf {
+        match self.artifact.strip_prefix(self.target_dir()) {
+            Ok(inside) => target.join(inside),
+            Err(_) => self.artifact.clone(),
+        }
+    }
+
     /// Whether the component is there and not older than its sources.
     pub(crate) fn freshness(&self) -> Freshness {
         freshness::judge(self)

@@ -21,6 +21,9 @@ fn package(wat: &str, manifest: Option<&str>) -> Package {
         manifest,
         loaded: engine.load(&bytes).expect("it compiles"),
         anatomy: Anatomy::of(&bytes).expect("it is a component"),
+        dir: ".".into(),
+        near: ".".into(),
+        signature: None,
         standing: Standing::NotSigned,
         warnings: nanohost_core::Diagnostics::new(),
     }
