@@ -31,7 +31,7 @@ pub fn audit(args: &AuditArgs, places: &Places, console: &Console) -> anyhow::Re
     if let Some(path) = &args.sarif {
         let text = format!("{:#}\n", console::sarif(&audit, &std::env::current_dir()?));
         whole::replace_shared(path, |draft| draft.write_all(text.as_bytes()))
-            .map_err(|error| Failure::io("file_not_written", "write", path, &error))?;
+            .map_err(|error| Failure::io("sarif_unwritable", "write", path, &error))?;
     }
     if args.json {
         let mut document = console::audit_json(&audit);
