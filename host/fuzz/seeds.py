@@ -57,6 +57,15 @@ for target in [
 ]:
     seed("http_target", target)
 
+chain = "07" * 16
+line = '{"chain":"%s","seq":%d,"log":"nanohost-log/0","size":%d,"act":"AQE="}'
+both = [line % (chain, 0, 5), line % ("08" * 16, 0, 6), line % (chain, 1, 9)]
+seed("acts_list", "\n".join(both) + "\n")
+seed("acts_list", "\n".join(both))
+seed("acts_list", "\n".join(both)[:-20])
+seed("acts_list", f"nanohost.dev/acts-head/v1\n{chain}\n0\n")
+seed("acts_list", f"nanohost.dev/acts-head/v1\n{chain}\n7\n{'ab' * 32}\n")
+
 runs = json.loads(VECTORS.joinpath("evidence", "runs.json").read_text())
 for case in runs["cases"]:
     lines = [json.loads(runs["pool"][at]) for at in case["lines"] if runs["pool"][at].startswith('{"act":"')]

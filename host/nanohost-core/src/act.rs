@@ -5,9 +5,11 @@
 mod chain;
 mod ending;
 mod erasure;
+mod head;
 mod hold;
 mod key;
 mod log;
+mod loss;
 mod read;
 mod reference;
 
@@ -17,10 +19,12 @@ mod tests;
 pub use chain::{ActChain, ActError};
 pub use ending::Ending;
 pub use erasure::{Basis, Erasure};
+pub use head::{ActsHead, BadActsHead};
 pub use hold::{HeldOn, HoldAct, HoldChange};
 pub(crate) use key::Succession;
 pub use key::{KeyAct, KeyChange, KeyChanges};
 pub use log::{LogAct, LogBefore, LogKnown};
+pub use loss::{KnownActs, Loss};
 pub use read::{ActFault, OpenedAct, is_about_keys, verify};
 pub use reference::{BadReference, ValueRef};
 
@@ -72,6 +76,8 @@ pub enum Act {
     Ending(Ending),
     /// The log goes on under another name and key.
     Log(Box<LogAct>),
+    /// Acts are gone, or may be, and somebody goes on all the same.
+    Loss(Loss),
 }
 
 impl Act {
@@ -83,6 +89,7 @@ impl Act {
             Self::Hold(_) => "hold",
             Self::Ending(_) => "ending",
             Self::Log(_) => "log",
+            Self::Loss(_) => "loss",
         }
     }
 
@@ -92,7 +99,7 @@ impl Act {
             Self::Erasure(erasure) => erasure.run(),
             Self::Hold(HoldAct { on: HeldOn::Run(run), .. }) => Some(run),
             Self::Ending(ending) => Some(&ending.run),
-            Self::Key(_) | Self::Hold(_) | Self::Log(_) => None,
+            Self::Key(_) | Self::Hold(_) | Self::Log(_) | Self::Loss(_) => None,
         }
     }
 
@@ -102,7 +109,8 @@ impl Act {
             Self::Erasure(Erasure { reason, .. })
             | Self::Key(KeyAct { reason, .. })
             | Self::Hold(HoldAct { reason, .. })
-            | Self::Ending(Ending { reason, .. }) => reason,
+            | Self::Ending(Ending { reason, .. })
+            | Self::Loss(Loss { reason, .. }) => reason,
             Self::Log(log) => &log.reason,
         }
     }
@@ -115,6 +123,7 @@ impl Act {
             Self::Hold(_) => Ok(()),
             Self::Ending(ending) => ending.check(),
             Self::Log(log) => log.check(),
+            Self::Loss(loss) => loss.check(),
         }
     }
 }

@@ -22,6 +22,7 @@
 //! This crate deliberately knows no WebAssembly, command line or terminal, no meaning of an
 //! event, no compiled code but the file of its key, and no signature but the file of the development key.
 
+mod acts_heads;
 mod batch;
 mod code_key;
 mod database;
@@ -46,6 +47,7 @@ mod witness_state;
 #[cfg(test)]
 mod contract;
 
+pub use acts_heads::ActsHeads;
 pub use batch::{Batch, Effect, Erases, KvCommit, KvEntry, KvKey, KvRead, KvScope, KvWrite, Phase};
 pub use code_key::code_key;
 pub use error::StoreError;

@@ -2,6 +2,8 @@
 //! lost or happened twice. The process is this very test executable, since the places at which it
 //! is ended are not in the one that users have.
 
+mod erasing;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -342,56 +344,6 @@ fn a_run_survives_its_process_at_every_point() {
     });
     let points = ended.load(Ordering::SeqCst);
     assert!((20..200).contains(&points), "{points} points were passed");
-}
-
-/// The rows of the store that hold something of a run, and the keys that open it.
-fn kept(machine: &Machine, run: &RunId) -> (i64, i64) {
-    let conn = rusqlite::Connection::open(machine.path("store/store.db")).expect("it opens");
-    let keys = machine.path("store/keys.db");
-    conn.execute("ATTACH ?1 AS keys", [keys.to_str().expect("UTF-8")]).expect("it opens");
-    let counts = "SELECT (SELECT count(*) FROM content WHERE run = ?1 AND role <> 'admission') + \
-                  (SELECT count(*) FROM kv WHERE run = ?1) + (SELECT count(*) FROM erasing) + \
-                  (SELECT count(*) FROM meta WHERE name = 'purge'), \
-                  (SELECT count(*) FROM keys.data_key WHERE id IN \
-                  (SELECT data_key FROM main.content UNION SELECT data_key FROM main.kv))";
-    conn.query_row(counts, [run.as_str()], |row| Ok((row.get(0)?, row.get(1)?))).expect("it counts")
-}
-
-/// Kills an erasure between any two of its steps; whoever comes next finds it done or not begun.
-#[test]
-fn an_erasure_survives_its_process_at_every_point() {
-    let mut done = 0;
-    for at in 1.. {
-        let machine = Machine::new();
-        assert_eq!(machine.run(None).code(), Some(0));
-        let before = machine.envelopes();
-        let run = machine.trace().run().clone();
-        let args = ["erase", run.as_str(), "--reason", "asked", "--json"];
-        let ended = !killed(&machine.nanohost(&args, Some(at)));
-        let trace = machine.trace();
-        assert_eq!(machine.envelopes(), before, "the evidence stays, ended at point {at}");
-        // All of it or nothing, for every reader, from the moment of the act on.
-        let gone = trace.erased();
-        assert_eq!(gone > 0, trace.value(0, &Role::INPUT).is_none(), "ended at point {at}");
-        assert_eq!(gone > 0, trace.value(0, &Role::SEED).is_none(), "ended at point {at}");
-        // Somebody opens the store for writing.
-        assert_eq!(machine.nanohost(&["log", "checkpoint"], None).code(), Some(0));
-        let (rows, keys) = kept(&machine, &run);
-        assert_eq!(rows == 0, gone > 0, "nothing is left, ended at point {at}");
-        assert_eq!(machine.nanohost(&args, None).code(), Some(0));
-        assert_eq!(
-            kept(&machine, &run),
-            (0, 1 + i64::from(machine.trace().erased() > 0)),
-            "ended at point {at}, {keys}"
-        );
-        let listed = fs::read_to_string(machine.path("config/acts.log")).expect("it is listed outside");
-        assert_eq!(listed.lines().count(), 1, "ended at point {at}");
-        if ended {
-            break;
-        }
-        done = at;
-    }
-    assert_eq!(done, 6, "the points of an erasure");
 }
 
 #[test]

@@ -128,11 +128,14 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
 /// The store, opened for writing; this user's key signs the heads of its log. Acts that this store lacks
 /// are done again before anybody else sees it.
 fn open_store(places: &Places) -> anyhow::Result<SqliteStore> {
-    opened(places).map(|(store, _)| store)
+    opened(None, places).map(|(store, _)| store)
 }
 
-/// As [`open_store`], with what was done again.
-fn opened(places: &Places) -> anyhow::Result<(SqliteStore, outside::CaughtUp)> {
+/// As [`open_store`], with what was done again. `lost`: who goes on though acts may be gone.
+fn opened(
+    lost: Option<outside::GoesOn<'_>>,
+    places: &Places,
+) -> anyhow::Result<(SqliteStore, outside::CaughtUp)> {
     let store = SqliteStore::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
     let renamed = store.is_log_renamed().map_err(store_failure)?;
     let folder = log_keys(&store.log_origin().map_err(store_failure)?, renamed, places);
@@ -146,7 +149,7 @@ fn opened(places: &Places) -> anyhow::Result<(SqliteStore, outside::CaughtUp)> {
     let store = store.signing_log_with(key).map_err(store_failure)?;
     // What a version without a log left is under a head from here on.
     store.sign_log_head().map_err(store_failure)?;
-    let caught_up = outside::settle(&store, places)?;
+    let caught_up = outside::settle(&store, lost, places)?;
     erasing::roll_forward(&store, places)?;
     Ok((store, caught_up))
 }

@@ -1,7 +1,8 @@
 //! The list of acts outside of the stores: every act of this user's stores, as exact bytes, beside the
 //! keys, where no backup of a store puts an older one in its place. Whoever opens a store that knows
 //! fewer acts than the list does them again first, in their order: keys stay retired, holds stay laid and
-//! what was erased stays gone. Knows no command line.
+//! what was erased stays gone. Who finds neither there what is known of the acts goes no further. Knows no
+//! command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -9,17 +10,16 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
-use nanohost_core::act::{self, Act, Erasure, HeldOn, HoldAct, HoldChange, OpenedAct};
+use nanohost_core::act::{self, Act, Erasure, HeldOn, HoldAct, HoldChange, KnownActs, Loss, OpenedAct};
 use nanohost_core::log::NoteSigner;
 use nanohost_core::log::note::Kind;
-use nanohost_core::{Diagnostic, Digest, Principal, Role, RunId};
+use nanohost_core::{Diagnostic, Principal, Role, RunId};
 use nanohost_store::{
     Appended, Batch, Conflict, Effect, Erases, Head, Holds as _, Journal as _, Logged, Records, RunRecord,
     SqliteStore, VaultError, log_key,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::acts;
+use crate::acts::{self, Acts};
 use crate::commands::own_trust;
 use crate::console::program_name;
 use crate::failure::{Exit, Failure};
@@ -27,48 +27,17 @@ use crate::project::{Places, read_bounded};
 use crate::store_failure;
 use crate::{erasing, fault, ledger, signing};
 
+mod head;
+mod lines;
+
 #[cfg(test)]
 mod tests;
 
+use head::Known;
+use lines::{Listed, parsed, whole_lines};
+
 /// No list is larger: it is read whole.
 const MAX_LIST: u64 = 256 << 20;
-
-/// One act, as the list has it. The words of whoever did it are content of the store, and not in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Listed {
-    /// The chain of its store.
-    pub chain: RunId,
-    /// Its place there.
-    pub seq: u64,
-    /// The store's log.
-    pub log: String,
-    /// How many entries that had when this was written: a copy of the store with fewer is an older one.
-    pub size: u64,
-    #[serde(with = "bytes")]
-    act: Vec<u8>,
-}
-
-impl Listed {
-    fn digest(&self) -> Digest {
-        Digest::of(&self.act)
-    }
-}
-
-mod bytes {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    use serde::{Deserialize as _, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(bytes))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map_err(de::Error::custom)
-    }
-}
 
 /// Where the list lies.
 pub fn path(places: &Places) -> PathBuf {
@@ -101,45 +70,6 @@ fn unreadable(places: &Places, error: &std::io::Error) -> anyhow::Error {
     let help = "restore the file from its newest copy: without it nobody can tell whether the store is an older \
                 one, in which keys count that were retired, and what was erased is there again";
     Failure::host(Diagnostic::error("acts_list_unreadable", message).help(help))
-}
-
-/// A last line without an end counts where it is whole. Where it is not, it is one that was being written
-/// when its process ended: its act is in the store and is listed again. A store that lacks it is an older
-/// copy, of which nobody knows what it lacks.
-fn parsed(text: &[u8], chain: &RunId, own: u64) -> std::io::Result<Vec<Listed>> {
-    let invalid = |why: String| std::io::Error::new(std::io::ErrorKind::InvalidData, why);
-    let (whole, cut) = text.split_at(whole_lines(text));
-    let mut all = Vec::new();
-    for (at, line) in whole.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
-        let line: Listed =
-            serde_json::from_slice(line).map_err(|error| invalid(format!("line {}: {error}", at + 1)))?;
-        if line.chain != *chain {
-            continue;
-        }
-        if line.seq != all.len() as u64 {
-            return Err(invalid(format!("line {}: act {} stands here", at + 1, line.seq)));
-        }
-        all.push(line);
-    }
-    if !cut.is_empty() && own <= all.len() as u64 && !is_of_another(cut, chain) {
-        return Err(invalid("the last line is cut off, and the store lacks its act".to_owned()));
-    }
-    Ok(all)
-}
-
-/// Whether a line that is cut off begins as one of another store.
-fn is_of_another(cut: &[u8], chain: &RunId) -> bool {
-    let begins = b"{\"chain\":\"";
-    let id = chain.as_str().as_bytes();
-    let there = cut.strip_prefix(begins).and_then(|rest| rest.get(..id.len()));
-    there.is_some_and(|there| there != id)
-}
-
-/// How many bytes the lines have that were written to their end.
-fn whole_lines(text: &[u8]) -> usize {
-    let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let is_whole = serde_json::from_slice::<Listed>(&text[end..]).is_ok();
-    if is_whole { text.len() } else { end }
 }
 
 /// How many entries the log of a store is known to have had at the last of its acts.
@@ -188,25 +118,43 @@ fn forked() -> anyhow::Error {
 }
 
 /// Refuses to serve from a store that lacks acts: for those who only read.
-pub fn agrees(store: &impl Records, places: &Places) -> anyhow::Result<()> {
+pub fn agrees<S: Records + Logged>(store: &S, places: &Places) -> anyhow::Result<()> {
+    let known = head::known(store, places)?;
     let chain = store.acts().map_err(store_failure)?;
     let listed = listed(&chain, || own(store), places)?;
-    if listed.is_empty() {
-        return Ok(());
+    if !listed.is_empty() && matches!(standing(store, &listed)?, Standing::Behind) {
+        let message = "this store is an older copy: erasures, holds or changes of keys that came after it are \
+                       not in it";
+        let help = format!("`{} store catch-up` does them again", program_name());
+        let findings = Diagnostic::error("store_behind", message).help(help).into();
+        return Err(Failure { exit: Exit::RolledBack, findings }.into());
     }
-    match standing(store, &listed)? {
-        Standing::Agrees | Standing::Ahead => Ok(()),
-        Standing::Behind => {
-            let message = "this store is an older copy: erasures, holds or changes of keys that came after it are \
-                           not in it";
-            let help = format!("`{} store catch-up` does them again", program_name());
-            let findings = Diagnostic::error("store_behind", message).help(help).into();
-            Err(Failure { exit: Exit::RolledBack, findings }.into())
+    match whole(store, &known)? {
+        Whole::Yes => Ok(()),
+        Whole::Nobody => {
+            Err(head::refused(&known, acts::head(store).map_err(store_failure)?, places, &chain))
         }
     }
 }
 
-/// What is wrong where a store has acts that the list lacks: whoever lost these may have lost later ones.
+/// Whether a store has all acts that are known.
+enum Whole {
+    Yes,
+    /// Nobody can tell, or it has not.
+    Nobody,
+}
+
+fn whole(store: &impl Records, known: &Known) -> anyhow::Result<Whole> {
+    let Head { len, last } = acts::head(store).map_err(store_failure)?;
+    Ok(match known {
+        Known::Head(head) if head.len == len && head.last != last => return Err(forked()),
+        Known::Head(head) if head.len <= len => Whole::Yes,
+        Known::New | Known::Foreign => Whole::Yes,
+        Known::Head(_) | Known::Missing | Known::Bad(_) => Whole::Nobody,
+    })
+}
+
+/// What is wrong where a store has acts that the list lacks.
 pub fn unlisted(store: &impl Records, places: &Places) -> anyhow::Result<Option<Diagnostic>> {
     let chain = store.acts().map_err(store_failure)?;
     let listed = listed(&chain, || own(store), places)?.len() as u64;
@@ -214,30 +162,71 @@ pub fn unlisted(store: &impl Records, places: &Places) -> anyhow::Result<Option<
     if listed >= own {
         return Ok(None);
     }
-    let message = format!(
-        "the store has {own} acts, and {} lists {listed}: whether it is an older copy cannot be told",
-        path(places).display()
-    );
-    let help = format!(
-        "put the newest copy of the list back, then `{} store catch-up`; where there is none, erase again what was \
-         erased since",
-        program_name()
-    );
+    let message = format!("the store has {own} acts, and {} lists {listed}", path(places).display());
+    let help =
+        format!("the store lacks none that is known: `{} store catch-up` lists them again", program_name());
     Ok(Some(Diagnostic::error("acts_unlisted", message).help(help)))
 }
 
-/// Brings a store and the list to the same acts, whichever of them lacks some.
-pub fn settle(store: &SqliteStore, places: &Places) -> anyhow::Result<CaughtUp> {
+/// Who goes on though acts may be gone, and why.
+pub type GoesOn<'a> = (&'a Principal, &'a str);
+
+/// Brings a store and the list to the same acts, whichever of them lacks some. Refused where acts are
+/// known that neither has, or nobody knows, but to who goes on all the same.
+pub fn settle(store: &SqliteStore, lost: Option<GoesOn<'_>>, places: &Places) -> anyhow::Result<CaughtUp> {
+    let known = match head::known(store, places)? {
+        // Whoever writes to it signs its log from then on: it is no other's.
+        Known::Foreign => Known::Missing,
+        known => known,
+    };
     let chain = store.acts().map_err(store_failure)?;
-    let known = listed(&chain, || own(store), places)?;
-    match standing(store, &known)? {
-        Standing::Agrees => Ok(CaughtUp::default()),
-        Standing::Ahead => list(store, places).map(|()| CaughtUp::default()),
-        Standing::Behind => catch_up(store, &chain, &known, places),
+    let list_of = listed(&chain, || own(store), places)?;
+    let caught_up = match standing(store, &list_of)? {
+        Standing::Agrees | Standing::Ahead => CaughtUp::default(),
+        Standing::Behind => catch_up(store, &chain, &list_of, places)?,
+    };
+    let own = acts::head(store).map_err(store_failure)?;
+    match (whole(store, &known)?, lost) {
+        (Whole::Yes, None) => {}
+        (Whole::Yes, Some(_)) => {
+            let finding = Diagnostic::error("acts_not_lost", "the store has all acts that are known");
+            return Err(Failure::usage(finding.help("leave --acts-lost out")));
+        }
+        (Whole::Nobody, None) => return Err(head::refused(&known, own, places, &chain)),
+        (Whole::Nobody, Some((principal, reason))) => {
+            go_on(store, &known, principal, reason, places)?;
+            return Ok(caught_up);
+        }
     }
+    if own.len > 0 && (list_of.len() as u64) < own.len && caught_up.acts == 0 {
+        list(store, places)?;
+    }
+    if known != Known::Head(own) {
+        head::keep(store, own, false, places)?;
+    }
+    Ok(caught_up)
 }
 
-/// Lists the acts of a store that are not listed yet; durable when this returns.
+/// Says in an act that acts are gone, or may be, and takes what is here for all of them from then on.
+fn go_on(
+    store: &SqliteStore,
+    known: &Known,
+    principal: &Principal,
+    reason: &str,
+    places: &Places,
+) -> anyhow::Result<()> {
+    let known = match known {
+        Known::Head(Head { len, last: Some(last) }) => Some(KnownActs { acts: *len, last: *last }),
+        _ => None,
+    };
+    let mut acts = Acts::take(store, places)?;
+    acts.seal(principal, (Role::REASON, reason), |reason| Act::Loss(Loss { known, reason }))?;
+    acts.append()?;
+    list(store, places)?;
+    head::keep(store, acts::head(store).map_err(store_failure)?, true, places)
+}
+
+/// Lists the acts of a store that are not listed yet, and keeps their head; durable when this returns.
 pub fn list(store: &SqliteStore, places: &Places) -> anyhow::Result<()> {
     // What cannot be believed is not listed.
     let Ok((opened, _)) = acts::verified(store, &own_trust(places)?).map_err(store_failure)? else {
@@ -251,14 +240,18 @@ pub fn list(store: &SqliteStore, places: &Places) -> anyhow::Result<()> {
     let log = store.log_origin().map_err(store_failure)?.to_string();
     let size = store.read_log(|log| log.size()).map_err(store_failure)?;
     let path = path(places);
-    let io = |error: std::io::Error| Failure::io("acts_list_unwritable", "write", &path, &error);
+    let io = |error: std::io::Error| {
+        let message = format!("{} cannot be written: {error}", path.display());
+        let help = "make room there, or the folder writable; the next command that writes to the store lists the act";
+        Failure::host(Diagnostic::error("acts_list_unwritable", message).help(help))
+    };
     let mut folder = fs::DirBuilder::new();
     folder.recursive(true).mode(0o700).create(&places.config).map_err(io)?;
     let mut file =
         OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path).map_err(io)?;
     // One process at a time writes to it; the lock ends with the file.
     file.lock().map_err(io)?;
-    let text = whole(&mut file).map_err(io)?;
+    let text = text_of(&mut file).map_err(io)?;
     let end = whole_lines(&text);
     let known =
         parsed(&text, &chain, record.envelopes.len() as u64).map_err(|error| unreadable(places, &error))?;
@@ -277,15 +270,16 @@ pub fn list(store: &SqliteStore, places: &Places) -> anyhow::Result<()> {
         lines.push_str(&serde_json::to_string(&line)?);
         lines.push('\n');
     }
-    if lines.is_empty() {
-        return Ok(());
+    if !lines.is_empty() {
+        file.write_all(lines.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
+        File::open(&places.config).and_then(|folder| folder.sync_all()).map_err(io)?;
     }
-    file.write_all(lines.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
-    File::open(&places.config).and_then(|folder| folder.sync_all()).map_err(io)
+    fault::point();
+    head::keep(store, record.recorded, false, places)
 }
 
 /// All of the list.
-fn whole(file: &mut File) -> std::io::Result<Vec<u8>> {
+fn text_of(file: &mut File) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     (&*file).take(MAX_LIST + 1).read_to_end(&mut text)?;
@@ -409,7 +403,7 @@ fn takes_effect(
             store.sign_log_as(NoteSigner::new(origin.clone(), Kind::Ed25519, key));
             batch.effects.push(Effect::Log { origin });
         }
-        (Act::Erasure(_) | Act::Key(_) | Act::Ending(_), _) => {}
+        (Act::Erasure(_) | Act::Key(_) | Act::Ending(_) | Act::Loss(_), _) => {}
     }
     Ok(())
 }

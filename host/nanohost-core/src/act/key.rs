@@ -87,7 +87,11 @@ impl Succession {
                 }
                 None
             }
-            Act::Erasure(_) | Act::Hold(_) | Act::Ending(_) => None,
+            // A key that still counts ends its runs itself.
+            Act::Ending(ending) if !self.retired.contains(&ending.key) => {
+                return Err("it ends a run whose key was not retired before it");
+            }
+            Act::Erasure(_) | Act::Hold(_) | Act::Ending(_) | Act::Loss(_) => None,
         };
         match (self.introduced.take(), key) {
             (Some((new, old)), Some(KeyAct { change: KeyChange::Accepted, key, .. }))
@@ -179,7 +183,12 @@ impl KeyChanges {
                 Act::Key(KeyAct { change: KeyChange::Retired, key, .. }) => {
                     changes.retired.entry(*key).or_insert(seq);
                 }
-                Act::Key(_) | Act::Erasure(_) | Act::Hold(_) | Act::Ending(_) | Act::Log(_) => {}
+                Act::Key(_)
+                | Act::Erasure(_)
+                | Act::Hold(_)
+                | Act::Ending(_)
+                | Act::Log(_)
+                | Act::Loss(_) => {}
             }
         }
         changes

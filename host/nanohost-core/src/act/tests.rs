@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::envelope::{OpenError, Opened};
-use crate::{Role, Salt, Signer, TrustRoot, dsse};
+use crate::{Digest, Role, Salt, Signer, TrustRoot, dsse};
 
 fn id() -> RunId {
     RunId::from_random([7; 16])
@@ -343,5 +343,38 @@ fn a_log_goes_on_under_another_name_as_its_old_key_says() {
     ];
     for (what, by, change) in cases {
         assert!(said(by, change).is_err(), "{what}");
+    }
+}
+
+/// The head of a chain is one text, and counts where one of the keys signed it.
+#[test]
+fn a_head_is_what_its_key_signed() {
+    let chain: RunId = "5e".repeat(16).parse().expect("an id");
+    let key = || Signer::from_seed([3; 32]);
+    let [own, other] = [key(), Signer::from_seed([4; 32])].map(|key| key.public().clone());
+    let last = Some(Digest::of(b"the last"));
+    for head in [ActsHead { chain: chain.clone(), acts: 0, last: None }, ActsHead { chain, acts: 7, last }] {
+        let note = head.signed(key()).expect("it is signed").to_string();
+        assert_eq!(ActsHead::open(&note, &[other.clone(), own.clone()]), Ok(head.clone()));
+        assert_eq!(ActsHead::open(&note, std::slice::from_ref(&other)), Err(BadActsHead::Signature));
+        assert_eq!(ActsHead::open(&note, &[]), Err(BadActsHead::Signature));
+        for (from, to) in [("\n7\n", "\n8\n"), ("\n0\n", "\n1\n"), ("/v1", "/v2"), ("5e5e", "5e5f")] {
+            assert!(
+                !note.contains(from)
+                    || ActsHead::open(&note.replace(from, to), std::slice::from_ref(&own)).is_err()
+            );
+        }
+        let text = head.to_string();
+        for bad in [
+            String::new(),
+            text.replace('\n', "\r\n"),
+            format!("{text}\n"),
+            text.replace("\n7\n", "\n07\n").replace("\n0\n", "\n+0\n"),
+            text.lines().take(2).map(|line| format!("{line}\n")).collect(),
+            format!("{text}{}\n", Digest::of(b"more")),
+            text.replace("\n7\n", "\n0\n").replace(&format!("{}\n0\n", head.chain), "x"),
+        ] {
+            assert!(bad == text || bad.parse::<ActsHead>().is_err(), "{bad:?}");
+        }
     }
 }

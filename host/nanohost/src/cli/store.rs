@@ -40,6 +40,9 @@ pub enum StoreCommand {
         /// Take it although the log is known to have had more entries: what they were is gone
         #[arg(long)]
         older: bool,
+        /// Go on although acts are gone, or nobody can tell whether they are, for this reason; see `catch-up`
+        #[arg(long, value_name = "REASON")]
+        acts_lost: Option<String>,
         /// Let the log go on under a new name and key: for logs whose witnesses saw more than the copy has
         #[arg(long)]
         new_log: bool,
@@ -52,6 +55,16 @@ pub enum StoreCommand {
     },
     /// Do again what an older copy lacks, where it was put in the place of the store by hand
     CatchUp {
+        /// Go on although acts are gone, or nobody can tell whether they are: what was erased may be there again,
+        /// and keys may count that were retired. An act says so for ever
+        #[arg(long, requires = "reason")]
+        acts_lost: bool,
+        /// Why, for the act
+        #[arg(long, value_name = "TEXT", requires = "acts_lost")]
+        reason: Option<String>,
+        /// Who says so
+        #[arg(long = "as", value_name = "NAME", default_value = "local")]
+        principal: Principal,
         /// Print one JSON document
         #[arg(long)]
         json: bool,
@@ -69,7 +82,7 @@ impl StoreCommand {
         match self {
             Self::Backup { json, .. }
             | Self::Restore { json, .. }
-            | Self::CatchUp { json }
+            | Self::CatchUp { json, .. }
             | Self::Doctor { json } => *json,
         }
     }

@@ -10,7 +10,7 @@ use nanohost_store::{
 };
 use serde_json::json;
 
-use super::evidence;
+use super::{evidence, log};
 use crate::acts::{self, Acts};
 use crate::cli::EraseArgs;
 use crate::console::{self, Console, program_name};
@@ -73,6 +73,7 @@ pub fn erase(args: &EraseArgs, places: &Places, console: &Console) -> anyhow::Re
         return Err(Failure::denied(Diagnostic::error("erase_held", message).help(HOLDS)));
     }
     let purge = erasing::finish(&store, acts.fence(), places)?;
+    log::witnessed::at_end(places).iter().for_each(|why| console.note(why));
     told(&plan, Some(purge), args, console)
 }
 

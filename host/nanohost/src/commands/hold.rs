@@ -7,7 +7,7 @@ use nanohost_core::{Diagnostic, Principal, Role};
 use nanohost_store::{Effect, Hold, Holds as _, OpenOptions, SqliteReader, Subject};
 use serde_json::{Value, json};
 
-use super::evidence;
+use super::{evidence, log};
 use crate::acts::{self, Acts};
 use crate::cli::{HoldArgs, HoldCommand};
 use crate::console::{self, Console, program_name};
@@ -25,6 +25,7 @@ pub fn hold(args: &HoldArgs, places: &Places, console: &Console) -> anyhow::Resu
                 (None, subject) => of_subject(subject.as_deref().unwrap_or_default(), *anyway, places)?,
             };
             let id = lay(&on, principal, reason, places)?;
+            log::witnessed::at_end(places).iter().for_each(|why| console.note(why));
             if *json {
                 console.json(&json!({ "hold": id }))?;
             } else {
@@ -33,6 +34,7 @@ pub fn hold(args: &HoldArgs, places: &Places, console: &Console) -> anyhow::Resu
         }
         HoldCommand::Remove { hold, reason, principal, json } => {
             end(*hold, principal, reason, places)?;
+            log::witnessed::at_end(places).iter().for_each(|why| console.note(why));
             if *json {
                 console.json(&json!({ "removed": hold }))?;
             } else {

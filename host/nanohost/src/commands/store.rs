@@ -25,9 +25,13 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
         StoreCommand::Backup { output, keys, json } => {
             backup(output, keys.as_deref(), *json, places, console)
         }
-        StoreCommand::Restore { from, keys, older, new_log, principal, json } => {
-            let Restored { runs, entries, again, log } =
-                restore(from, keys, *older, new_log.then_some(principal), places)?;
+        StoreCommand::Restore { from, keys, older, acts_lost, new_log, principal, json } => {
+            let taken = Taken {
+                older: *older,
+                lost: acts_lost.as_deref().map(|reason| (principal, reason)),
+                new_log: new_log.then_some(principal),
+            };
+            let Restored { runs, entries, again, log } = restore(from, keys, &taken, places)?;
             if *json {
                 console.json(&json!({
                     "store": places.store,
@@ -55,16 +59,11 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
             }
             Ok(Exit::Success)
         }
-        StoreCommand::CatchUp { json } => {
+        StoreCommand::CatchUp { acts_lost: _, reason, principal, json } => {
             // Looking makes no store.
-            let reader = SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
-            // Opening the store lists what is not listed: that it was not is said all the same.
-            let unlisted = outside::unlisted(&reader, places)?;
-            drop(reader);
-            let (_, again) = crate::opened(places)?;
-            if let Some(finding) = unlisted {
-                return Err(Failure::host(finding));
-            }
+            SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
+            let lost = reason.as_deref().map(|reason| (principal, reason));
+            let (_, again) = crate::opened(lost, places)?;
             if *json {
                 console.json(&json!({ "acts": again.acts, "erasedAgain": again.erased }))?;
             } else {
@@ -195,6 +194,16 @@ fn whole(path: &Path) -> anyhow::Result<PathBuf> {
     path.canonicalize().map_err(|error| Failure::io("backup_unwritable", "find", path, &error))
 }
 
+/// What somebody takes a copy in spite of, and what it becomes.
+struct Taken<'a> {
+    /// The log is known to have had more.
+    older: bool,
+    /// Acts may be gone.
+    lost: Option<outside::GoesOn<'a>>,
+    /// The log goes on under another name; who says so.
+    new_log: Option<&'a Principal>,
+}
+
 /// What a restored store has.
 struct Restored {
     runs: usize,
@@ -207,13 +216,7 @@ struct Restored {
 
 /// Everything is done beside the place of the store, and moved there when it is good: nobody is served
 /// from a copy that was not looked at.
-fn restore(
-    from: &Path,
-    keys: &Path,
-    older: bool,
-    new_log: Option<&Principal>,
-    places: &Places,
-) -> anyhow::Result<Restored> {
+fn restore(from: &Path, keys: &Path, taken: &Taken<'_>, places: &Places) -> anyhow::Result<Restored> {
     if fs::read_dir(&places.store).is_ok_and(|mut there| there.next().is_some()) {
         let message = format!("there is something in {} already", places.store.display());
         let help = "move it away first: nothing is written over a store";
@@ -236,7 +239,7 @@ fn restore(
         let copied = fs::copy(&source, at.store.join(name));
         copied.map_err(|error| Failure::io("backup_unreadable", "read", &source, &error))?;
     }
-    let restored = looked_at(&at, older, new_log)?;
+    let restored = looked_at(&at, taken)?;
     // Only an empty folder gives way.
     match fs::remove_dir(&places.store) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
@@ -246,14 +249,14 @@ fn restore(
     Ok(restored)
 }
 
-fn looked_at(at: &Places, older: bool, new_log: Option<&Principal>) -> anyhow::Result<Restored> {
+fn looked_at(at: &Places, taken: &Taken<'_>) -> anyhow::Result<Restored> {
     let options = OpenOptions::default();
     // Brings an earlier schema up to date, and says whether the keys are those of this store.
     let opened = SqliteStore::open(&at.store, &options).map_err(store_failure)?;
     let entries = opened.read_log(|log| log.size()).map_err(store_failure)?;
     let known = outside::known_size(&opened.acts().map_err(store_failure)?, at)?;
     drop(opened);
-    if known > entries && !older {
+    if known > entries && !taken.older {
         let message =
             format!("this copy has {entries} entries in its log, and the log is known to have had {known}");
         let help = "restore a newer copy; --older takes this one, and what came after it is gone";
@@ -268,8 +271,9 @@ fn looked_at(at: &Places, older: bool, new_log: Option<&Principal>) -> anyhow::R
             finding.help("restore another copy; `nanohost log fsck --store DIR` says where").into();
         return Err(Failure { exit, findings }.into());
     }
-    let (store, again) = crate::opened(at)?;
-    let log = new_log.map(|who| log::renamed::renamed(&store, who, "the store was restored from a copy", at));
+    let (store, again) = crate::opened(taken.lost, at)?;
+    let log =
+        taken.new_log.map(|who| log::renamed::renamed(&store, who, "the store was restored from a copy", at));
     let log = log.transpose()?;
     let runs = store.runs().map_err(store_failure)?.len();
     Ok(Restored { log, runs, entries: store.read_log(|log| log.size()).map_err(store_failure)?, again })

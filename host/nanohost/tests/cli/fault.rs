@@ -293,3 +293,44 @@ fn a_folder_that_is_read_only_is_told() {
     let done = command(&project.args("book.toml"));
     assert_eq!(done.code, Some(0), "{done}");
 }
+
+/// An erasure that can write to one of its folders only: nothing goes without its act, and what an act says is
+/// gone goes, whether or not that can be listed.
+#[test]
+fn an_erasure_between_folders_that_are_read_only_is_done_or_not_begun() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let run = book(&project);
+    let erase = ["erase", &run, "--reason", "asked", "--json"].map(str::to_owned);
+    modes(&home.store(), 0o500, 0o400);
+    let refused = without_privileges(&home, &erase);
+    assert_eq!(refused.code, Some(5), "{refused}");
+    let verified = |home: &Home| home.nanohost(["verify", &run, "--json"]).exits(0).json()["erased"].clone();
+    assert_eq!(verified(&home), 0, "nothing is gone");
+    modes(&home.store(), 0o700, 0o600);
+    // The folder of what lies outside of the store, and the one of the heads.
+    let config = home.path("config");
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    };
+    mode(&config, 0o500);
+    mode(&home.path("config/keys/acts"), 0o500);
+    let told = without_privileges(&home, &erase);
+    assert_eq!(told.code, Some(5), "{told}");
+    assert!(told.stdout.contains("acts_list_unwritable"), "{told}");
+    assert_ne!(verified(&home), 0, "an act says that it is gone");
+    let content = Connection::open(home.store().join("store.db")).expect("it is there").query_row(
+        "SELECT count(*) FROM content WHERE run = ?1 AND role <> 'admission'",
+        [&run],
+        |row| row.get::<_, i64>(0),
+    );
+    assert_eq!(content.expect("it counts"), 0, "and it is");
+    mode(&config, 0o700);
+    let told = without_privileges(&home, &["log", "checkpoint", "--json"].map(str::to_owned));
+    assert!(told.stdout.contains("acts_head_unwritable"), "{told}");
+    mode(&home.path("config/keys/acts"), 0o700);
+    home.nanohost(["log", "checkpoint"]).exits(0);
+    let listed = fs::read_to_string(home.path("config/acts.log")).expect("it is listed");
+    assert_eq!(listed.lines().count(), 1);
+    home.nanohost(["store", "doctor"]).exits(0);
+}

@@ -92,6 +92,15 @@ impl Home {
         self.path("store")
     }
 
+    /// The head of the acts of the one store that there is, beside the keys.
+    pub(crate) fn acts_head(&self) -> PathBuf {
+        let heads = fs::read_dir(self.path("config/keys/acts")).expect("a store was opened").flatten();
+        let mut heads = heads.map(|entry| entry.path()).filter(|path| path.extension().is_some());
+        let head = heads.next().expect("it is kept");
+        assert_eq!(heads.next(), None, "there is one store");
+        head
+    }
+
     /// The public key that this user hands out.
     pub(crate) fn public_key(&self) -> PathBuf {
         let path = self.path("key.pem");

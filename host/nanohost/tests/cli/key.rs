@@ -246,6 +246,7 @@ fn a_log_verifies_across_a_change_of_keys() {
 fn a_retired_key_signs_nothing_that_counts() {
     let home = Home::new();
     let first = a_run(&home);
+    let early = fs::read(home.acts_head()).expect("it is kept");
     let waiting = home.examples().run_json("approval/program.toml", 4, &[]);
     let waiting = waiting["run"].as_str().expect("an id").to_owned();
     let old = key(&home, &["show", "--json"]).exits(0).json();
@@ -275,11 +276,14 @@ fn a_retired_key_signs_nothing_that_counts() {
     let acts = crate::database::acts(&home);
     let head = crate::database::digest_of_envelope(&home, &acts, 2);
     execute(&home, &format!("UPDATE run SET len = 0, last = NULL WHERE id = '{acts}'"));
-    // Nor does the list of acts stand in their way.
-    let list = home.path("config/acts.log");
+    // Nor does the list of acts stand in their way, nor the head of them: it is an older one.
+    let (list, kept) = (home.path("config/acts.log"), home.acts_head());
     fs::rename(&list, home.path("acts.log")).expect("it is there");
+    let head_of_now = fs::read(&kept).expect("it is kept");
+    fs::write(&kept, early).expect("it is ours");
     let later = a_run(&home);
     fs::rename(home.path("acts.log"), &list).expect("it is there");
+    fs::write(&kept, head_of_now).expect("it is ours");
     execute(&home, &format!("UPDATE run SET len = 3, last = X'{head}' WHERE id = '{acts}'"));
     fs::rename(home.path("current"), &current).expect("it is there");
     home.nanohost(["verify", &later]).exits(13).says("counts from 0 to before");
@@ -338,6 +342,9 @@ fn a_run_whose_key_was_retired_is_ended_by_the_one_that_signs_now() {
 #[test]
 fn what_a_retired_key_signed_since_is_not_ended() {
     let home = Home::new();
+    let first = a_run(&home);
+    let kept = home.acts_head();
+    fs::copy(&kept, home.path("head")).expect("it is kept");
     let (run, old) = orphaned(&home);
     // Somebody has the retired key, and makes a nanohost sign that sees no acts.
     let current = home.path("config/keys/signing/current");
@@ -350,6 +357,10 @@ fn what_a_retired_key_signed_since_is_not_ended() {
             let (from, to) = if hide { (there, &aside) } else { (&aside, there) };
             fs::rename(from, to).expect("it is there");
         }
+        let aside = home.path("head-aside");
+        fs::rename(&kept, &aside).expect("it is kept");
+        fs::rename(home.path("head"), &kept).expect("it is kept");
+        fs::rename(&aside, home.path("head")).expect("it is kept");
         let row = if hide { "len = 0, last = NULL".to_owned() } else { format!("len = 3, last = X'{head}'") };
         execute(&home, &format!("UPDATE run SET {row} WHERE id = '{acts}'"));
     };
@@ -360,6 +371,7 @@ fn what_a_retired_key_signed_since_is_not_ended() {
     home.nanohost(["cancel", &later, "--reason", "whose is it?", "--json"]).finds(13, "evidence_bad");
     home.nanohost(["cancel", &run, "--reason", "its key leaked", "--json"]).exits(0);
     home.nanohost(["verify", &run]).exits(0);
+    home.nanohost(["verify", &first]).exits(0);
     assert!(!old.is_empty());
 }
 

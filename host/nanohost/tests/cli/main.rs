@@ -33,6 +33,7 @@ mod key;
 mod lock;
 mod log;
 mod model;
+mod older;
 mod others;
 mod packaging;
 mod parallel;

@@ -584,3 +584,33 @@ fn a_witness_that_nobody_here_wrote_signs_and_refuses() {
     log.a_run();
     assert_eq!(log.outcomes(&log.ask(&policy, 12)), ["forked"; 2]);
 }
+
+/// An erasure, a hold and a change of keys are in the log that witnesses saw: an older copy of the store is
+/// then another log than theirs.
+#[test]
+fn witnesses_are_shown_every_act() {
+    let log = Log::new(1);
+    let run = log.a_run();
+    fs::copy(log.policy("all"), log.home.path("config/log.policy")).expect("it is writable");
+    let old = log.home.nanohost(["key", "show", "--json"]).exits(0).json()["keyId"].clone();
+    let old = old.as_str().expect("an id");
+    for act in [
+        &["hold", "add", &run, "--reason", "a case"][..],
+        &["hold", "remove", "1"],
+        &["erase", &run, "--reason", "asked"],
+        &["key", "rotate", "--plain"],
+        &["key", "retire", old],
+    ] {
+        log.home.nanohost(act).exits(0);
+        let store = rusqlite::Connection::open(log.home.store().join("store.db")).expect("it opens");
+        let note = "SELECT note FROM log_head WHERE name = 'witnessed'";
+        let note: String = store.query_row(note, [], |row| row.get(0)).expect("there is one");
+        let note: Note = note.parse().expect("a note");
+        let head: Checkpoint = note.text().parse().expect("a head");
+        assert_eq!(head.size, size(&log.home), "{act:?}");
+    }
+    // One that is not there loses no act.
+    drop(log.witnesses);
+    let done = log.home.nanohost(["hold", "add", &run, "--reason", "a case", "--json"]).exits(0);
+    assert!(done.stderr.contains("not witnessed"), "{done}");
+}

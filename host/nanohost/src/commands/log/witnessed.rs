@@ -87,8 +87,8 @@ pub(super) fn heartbeat(
     Ok(Exit::Success)
 }
 
-/// Asks the witnesses where a policy is configured; what a run's end says of them, where they are too
-/// few. No failure of this is one of the run.
+/// Asks the witnesses where a policy is configured; what the end of a run, or an act, says of them, where
+/// they are too few. No failure of this is one of the run or the act.
 pub fn at_end(places: &Places) -> Option<String> {
     let path = places.log_policy()?;
     let asked = || -> anyhow::Result<Told> {
