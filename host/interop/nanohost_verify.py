@@ -25,6 +25,7 @@ Exit codes are nanohost's: 0 verified, as far as this goes; 2 wrong usage, or no
 import argparse
 import base64
 import binascii
+import datetime
 import hashlib
 import hmac
 import json
@@ -82,9 +83,12 @@ ACT = re.compile(rb'\{"act":"([A-Za-z0-9+/=]+)"(?:,"proof":"([A-Za-z0-9+/=]+)")?
 REF = re.compile(r"run/([0-9a-f]{32})/(0|[1-9][0-9]{0,15})/([a-z][a-z0-9_./-]{0,63})")
 BASES = {"request", "no-longer-needed", "consent-withdrawn", "objection", "unlawful", "legal-obligation"}
 DIGEST = re.compile(r"[0-9a-f]{64}")
+CHECKPOINT = re.compile(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:[^\n]+\n)*")
 ROLE = re.compile(r"[a-z][a-z0-9_./-]{0,63}")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+PRINCIPAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*")
+STEP = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 STATEMENT = {"_type", "predicate", "predicateType", "subject"}
 REQUIRED = {"kind", "principal", "run", "time"}
 OPTIONAL = {
@@ -198,18 +202,91 @@ def read_trust(path):
             raise Unusable(f"{path}: {error}") from None
         if not isinstance(key, Ed25519PublicKey):
             raise Unusable(f"{path}: not an Ed25519 key")
+        try:
+            public_key(key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw))
+        except ValueError as error:
+            raise Unusable(f"{path}: {error}") from None
         keys[key_id(key)] = key
     if not keys:
         raise Unusable(f"{path}: there is no public key in it")
     return keys
 
 
+# Points of small order, in all their forms but for the sign: a signature under one, or with one as its
+# first half, fits any message. And the field and curve of RFC 8032, section 5.1.
+PRIME = 2**255 - 19
+SMALL_ORDER = {
+    0,
+    1,
+    PRIME - 1,
+    PRIME,
+    PRIME + 1,
+    0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826,
+    0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7,
+}
+CURVE = -121665 * pow(121666, -1, PRIME) % PRIME
+
+
+def height(point):
+    """The y of a point, without the sign of its x."""
+    return int.from_bytes(point, "little") & (2**255 - 1)
+
+
+def is_on_curve(point):
+    y2 = pow(height(point), 2, PRIME)
+    x2 = (y2 - 1) * pow(CURVE * y2 + 1, -1, PRIME) % PRIME
+    return x2 == 0 or pow(x2, (PRIME - 1) // 2, PRIME) == 1
+
+
+def public_key(raw):
+    """A key whose signatures prove something; ValueError for others."""
+    if height(raw) in SMALL_ORDER or not is_on_curve(raw):
+        raise ValueError("no Ed25519 key that proves anything")
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
 def verifies(key, signature, message):
+    if height(signature[:32]) in SMALL_ORDER:
+        return False
     try:
         key.verify(signature, message)
     except InvalidSignature:
         return False
     return True
+
+
+def need(holds, what):
+    """What a payload has to be like."""
+    if not holds:
+        raise ValueError(what)
+
+
+def counts(number, bound=MAX_INTEGER):
+    return type(number) is int and 0 <= number <= bound
+
+
+def is_name(form, text, shortest=1, longest=128):
+    return isinstance(text, str) and shortest <= len(text) <= longest and bool(form.fullmatch(text))
+
+
+def is_principal(text):
+    return is_name(PRINCIPAL, text) and text not in ("starter", "operator")
+
+
+def is_time(text):
+    """A moment from 1970 to 9999, in the one form that it has."""
+    if not (isinstance(text, str) and TIME.fullmatch(text)):
+        return False
+    try:
+        moment = datetime.datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return False
+    return moment.year >= 1970
+
+
+def members(value, required, optional=frozenset()):
+    """Whether it is an object with these members."""
+    return isinstance(value, dict) and set(required) <= set(value) <= set(required) | set(optional)
 
 
 class Envelope:
@@ -246,25 +323,24 @@ class Envelope:
             raise tampered("canonical", f"the payload is not evidence in its canonical form: {error}") from None
 
     def read(self, statement):
-        def need(holds, what):
-            if not holds:
-                raise ValueError(what)
-
-        need(set(statement) == STATEMENT, "it has other members than a statement")
+        need(members(statement, STATEMENT), "it has other members than a statement")
         need(statement["_type"] == "https://in-toto.io/Statement/v1", "it is of another type")
         need(statement["predicateType"] == "https://nanohost.dev/evidence/v1", "it is of another type or version")
         predicate = statement["predicate"]
-        need(REQUIRED <= set(predicate) <= REQUIRED | OPTIONAL, "its predicate has other members")
+        need(members(predicate, REQUIRED, OPTIONAL), "its predicate has other members")
         run = predicate["run"]
-        need(RUN_REQUIRED <= set(run) <= RUN_REQUIRED | RUN_OPTIONAL, "its run has other members")
+        need(members(run, RUN_REQUIRED, RUN_OPTIONAL), "its run has other members")
         need(predicate["kind"] in EVENTS, "it is of an unknown kind")
-        need(isinstance(run["seq"], int) and not isinstance(run["seq"], bool) and run["seq"] >= 0, "a bad number")
+        need(counts(run["seq"]), "a bad number")
         need(RUN_ID.fullmatch(run["id"]), "a bad run")
-        need(TIME.fullmatch(predicate["time"]), "a bad time")
+        need(is_time(predicate["time"]), "a bad time")
+        need(isinstance(predicate["principal"], str), "a bad principal")
+        self.read_parts(predicate)
         for member in ("program", "state", "prev", "plan"):
             need(member not in run or DIGEST.fullmatch(run[member]), f"a bad {member}")
         self.predicate, self.run, self.seq = predicate, run["id"], run["seq"]
         self.kind, self.time = predicate["kind"], predicate["time"]
+        need(isinstance(statement["subject"], list) and statement["subject"], "it has no subjects")
         first, *rest = statement["subject"]
         need(set(first) == {"digest", "name"} and first["name"] == f"run/{self.run}", "its first subject is not its run")
         need(set(first["digest"]) == {"sha256"} and DIGEST.fullmatch(first["digest"]["sha256"]), "a bad anchor")
@@ -282,9 +358,29 @@ class Envelope:
             self.commitments[role] = digest["nanohostCommitV1"]
             before = role
 
-
-def counts(number):
-    return type(number) is int and number >= 0
+    def read_parts(self, predicate):
+        """The members that the checks below look into; of the others it is enough that they are objects."""
+        for part in ("call", "failure", "host", "model", "resolver", "usage"):
+            need(isinstance(predicate.get(part, {}), dict), f"a bad {part}")
+        for part in ("authority", "denials", "models", "policies", "used"):
+            need(isinstance(predicate.get(part, []), list), f"bad {part}")
+        if "signer" in predicate:
+            signer = predicate["signer"]
+            need(members(signer, ("development", "key")), "its signer has other members")
+            need(DIGEST.fullmatch(signer["key"]) and isinstance(signer["development"], bool), "a bad signer")
+        if "step" in predicate:
+            step = predicate["step"]
+            need(members(step, ("attempt", "event", "from", "id", "to", "visit")), "its step has other members")
+            need(is_name(STEP, step["id"]), "a bad step")
+            need(all(counts(step[number], 2**32 - 1) for number in ("attempt", "visit")), "a bad count of a step")
+            need(all(isinstance(step[text], str) for text in ("event", "from", "to")), "a bad step")
+        need(("close" in predicate) == (predicate["kind"] == "run-close"), "an end that is none")
+        if "close" in predicate:
+            close = predicate["close"]
+            need(members(close, ("count", "status"), ("error", "step")), "its end has other members")
+            need(counts(close["count"]) and isinstance(close["status"], str), "a bad end")
+            need(isinstance(close.get("error", ""), str), "a bad error")
+            need("step" not in close or is_name(STEP, close["step"]), "a bad step")
 
 
 class Act(Envelope):
@@ -297,55 +393,54 @@ class Act(Envelope):
             raise Fault(fault.code, "erasures", None, f"an act about the run: {fault.message}") from None
 
     def read(self, statement):
-        def need(holds, what):
-            if not holds:
-                raise ValueError(what)
-
-        need(set(statement) == STATEMENT, "it has other members than a statement")
+        need(members(statement, STATEMENT), "it has other members than a statement")
         need(statement["_type"] == "https://in-toto.io/Statement/v1", "it is of another type")
         need(statement["predicateType"] == "https://nanohost.dev/act/v1", "it is no act, or of another version")
         predicate = statement["predicate"]
-        need(set(predicate) == {"act", "chain", "principal", "time"}, "its predicate has other members")
+        need(members(predicate, ("act", "chain", "principal", "time")), "its predicate has other members")
         act, chain = predicate["act"], predicate["chain"]
+        need(isinstance(act, dict) and isinstance(chain, dict), "its act or its place is none")
         self.refs, self.change, self.about, self.public = [], None, None, None
         self.act, self.of, self.damaged = act.get("kind"), None, False
         if self.act == "erasure":
-            self.read_erasure(act, need)
+            self.read_erasure(act)
         elif self.act == "hold":
-            self.read_hold(act, need)
+            self.read_hold(act)
         elif self.act == "ending":
-            self.read_ending(act, need)
+            self.read_ending(act)
         else:
-            self.read_key(act, need)
+            self.read_key(act)
         need(DIGEST.fullmatch(act["reason"]), "a bad reason")
         need({"id", "seq"} <= set(chain) <= {"id", "prev", "seq"}, "its place has other members")
-        need(type(chain["seq"]) is int and chain["seq"] >= 0 and RUN_ID.fullmatch(chain["id"]), "a bad place")
+        need(counts(chain["seq"]) and RUN_ID.fullmatch(chain["id"]), "a bad place")
         need((chain["seq"] == 0) == ("prev" not in chain), "only the first act has none before it")
         need("prev" not in chain or DIGEST.fullmatch(chain["prev"]), "a bad place")
-        need(TIME.fullmatch(predicate["time"]), "a bad time")
-        need(isinstance(predicate["principal"], str) and predicate["principal"], "a bad principal")
+        need(is_time(predicate["time"]), "a bad time")
+        need(is_principal(predicate["principal"]), "a bad principal")
         first, reason = statement["subject"]
         name = f"acts/{chain['id']}"
-        need(first["name"] == name and set(first["digest"]) == {"sha256"}, "its first subject is not its chain")
+        need(set(first) == {"digest", "name"} and first["name"] == name, "its first subject is not its chain")
+        need(set(first["digest"]) == {"sha256"} and DIGEST.fullmatch(first["digest"]["sha256"]), "a bad anchor")
         expected = {"digest": {"nanohostCommitV1": act["reason"]}, "name": f"{name}/{chain['seq']}/reason"}
         need(reason == expected, "its commitments are not its subjects")
         self.chain, self.seq, self.prev = chain["id"], chain["seq"], chain.get("prev")
         self.anchor, self.time = first["digest"]["sha256"], predicate["time"]
 
-    def read_erasure(self, act, need):
+    def read_erasure(self, act):
         required = {"basis", "kind", "reason", "refs"}
         optional = {"approver", "damaged", "keyValues", "whole"}
         need(required <= set(act) <= required | optional, "it has other members than an erasure")
         need(act["basis"] in BASES, "a bad basis")
         need(counts(act.get("keyValues", 0)), "a bad count")
         need(all(isinstance(act.get(mark, False), bool) for mark in ("damaged", "whole")), "a bad mark")
+        need("approver" not in act or is_principal(act["approver"]), "a bad approver")
         refs = [REF.fullmatch(ref) for ref in act["refs"]]
         need(refs and len(refs) <= 4096 and all(refs), "it erases nothing, or more than one act may")
         self.refs = [(ref[1], int(ref[2]), ref[3]) for ref in refs]
         need(all(a < b and a[0] == b[0] for a, b in zip(self.refs, self.refs[1:])), "its refs are out of order")
         self.of, self.damaged = self.refs[0][0], act.get("damaged", False)
 
-    def read_hold(self, act, need):
+    def read_hold(self, act):
         need(set(act) == {"change", "hold", "kind", "on", "reason"}, "it has other members than a hold")
         need(act["change"] in ("laid", "ended") and counts(act["hold"]), "a bad hold")
         self.hold, self.laid = act["hold"], act["change"] == "laid"
@@ -355,14 +450,14 @@ class Act(Envelope):
         need((RUN_ID if what == "run" else DIGEST).fullmatch(name), "a bad name of what it lies on")
         self.of = name if what == "run" else None
 
-    def read_ending(self, act, need):
+    def read_ending(self, act):
         need(set(act) == {"after", "head", "key", "kind", "reason", "run"}, "it has other members than an ending")
         need(counts(act["after"]) and act["after"] > 0, "it ends a run that has not begun")
         need(DIGEST.fullmatch(act["head"]) and DIGEST.fullmatch(act["key"]), "a bad digest")
         need(RUN_ID.fullmatch(act["run"]), "a bad run")
         self.of, self.after, self.head, self.own = act["run"], act["after"], act["head"], act["key"]
 
-    def read_key(self, act, need):
+    def read_key(self, act):
         need(act.get("kind") == "key", "it is neither about a run nor about a key")
         introduces = act.get("change") == "introduced"
         members = {"change", "key", "kind", "reason"} | ({"public"} if introduces else set())
@@ -372,7 +467,7 @@ class Act(Envelope):
         self.change, self.about = act["change"], act["key"]
         if introduces:
             need(DIGEST.fullmatch(act["public"]), "a bad key")
-            self.public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(act["public"]))
+            self.public = public_key(bytes.fromhex(act["public"]))
             need(key_id(self.public) == act["key"], "it introduces a key, and does not hold that key")
 
 
@@ -391,7 +486,10 @@ class Succession:
             if not holds:
                 raise Fault(TAMPERED, "erasures", None, f"act {act.seq}: {what}")
 
+        # A key that still counts ends its runs itself.
+        ends = act.act != "ending" or act.own in self.retired
         pending, self.introduced = self.introduced, None
+        need(ends, "it ends a run whose key was not retired before it")
         if pending:
             accepts = act.change == "accepted" and (act.key, act.about) == pending
             need(accepts, "a key was introduced before it, and did not accept")
@@ -482,6 +580,10 @@ def split(data):
                 raise fault(TAMPERED, number, "not an act in its canonical form")
             if envelopes or contents:
                 raise fault(TAMPERED, number, "an act stands before all envelopes")
+            try:
+                proof = parse_proof(proof) if proof else None
+            except ValueError as error:
+                raise fault(TAMPERED, number, f"a proof of an act that is none: {error}") from None
             acts.append((act, proof))
         elif line.startswith(head):
             if len(line) > MAX_ENVELOPE:
@@ -701,7 +803,10 @@ def read_log_key(text):
     expected = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
     if expected.hex() != digest:
         raise Unusable("--log-key: its name, hash and key do not fit")
-    return name, expected, Ed25519PublicKey.from_public_bytes(key[1:])
+    try:
+        return name, expected, public_key(key[1:])
+    except ValueError as error:
+        raise Unusable(f"--log-key: {error}") from None
 
 
 def read_proof(path):
@@ -744,7 +849,7 @@ def logged(last, at, proof, log, check="log", who="it"):
             need(verifies(key, signature[4:], text.encode()), "the signature of the checkpoint does not verify")
             signed = True
     need(signed, "the log did not sign the checkpoint")
-    head = re.fullmatch(r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:[^\n]+\n)*", text)
+    head = CHECKPOINT.fullmatch(text)
     need(head and head[1] == name, "the checkpoint is another log's, or none")
     size, root = int(head[2]), unbase64(head[3].encode())
     # RFC 9162, section 2.1.3.2.
@@ -766,19 +871,17 @@ def logged(last, at, proof, log, check="log", who="it"):
 
 def placed(acts, log):
     """Whether each act stands in the log."""
-    if log is None:
-        return "their place in the log: NOT CHECKED (--log-key)"
     wanting = False
     for act, proof in acts:
-        if not proof:
+        if proof is None:
             # The others are held against theirs all the same.
             wanting = True
-            continue
-        try:
-            proof = parse_proof(proof)
-        except ValueError as error:
-            raise Fault(TAMPERED, "sequence", None, f"a proof of an act that is none: {error}") from None
-        logged(act, None, proof, log, check="erasures", who="an act about the run")
+        elif CHECKPOINT.fullmatch(proof[2]) is None:
+            raise Fault(TAMPERED, "erasures", None, "an act about the run is not shown to stand in the log: no checkpoint")
+        elif log is not None:
+            logged(act, None, proof, log, check="erasures", who="an act about the run")
+    if log is None:
+        return "their place in the log: NOT CHECKED (--log-key)"
     if wanting:
         return "their place in the log: NOT CHECKED, for want of a proof"
     return "each stands in the log"

@@ -110,6 +110,23 @@ def envelope(payload, key, name=None):
     return rfc8785.dumps(document).decode()
 
 
+def of_small_order(line):
+    """A signature that fits by the equation of RFC 8032, whose first half is the neutral point."""
+    document = json.loads(line)
+    message = pae(base64.b64decode(document["payload"]))
+    secret = KEY.private_bytes(serialization.Encoding.Raw, serialization.PrivateFormat.Raw, serialization.NoEncryption())
+    scalar = bytearray(hashlib.sha512(secret).digest()[:32])
+    scalar[0] &= 248
+    scalar[31] = scalar[31] & 127 | 64
+    public = KEY.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    neutral = (1).to_bytes(32, "little")
+    challenge = int.from_bytes(hashlib.sha512(neutral + public + message).digest(), "little")
+    order = 2**252 + 27742317777372353535851937790883648493
+    half = challenge * int.from_bytes(scalar, "little") % order
+    document["signatures"][0]["sig"] = b64(neutral + half.to_bytes(32, "little"))
+    return rfc8785.dumps(document).decode()
+
+
 def signed_note(text, key, name=LOG):
     raw = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     digest = sha256(name.encode() + b"\n\x01" + raw)[:4]
@@ -287,6 +304,7 @@ def main():
         return rfc8785.dumps(document).decode()
 
     case("two signatures", edited(third, two), 10, "signatures")
+    case("a signature whose first half is of small order", edited(third, of_small_order), 10, "signatures")
     # Payloads that the trusted key signed.
     third_payload = lambda change: lambda at, data: change(data) if at == 2 else data
     case("a payload with a space", base.sealed(payload=third_payload(lambda data: data.replace(b'":"', b'": "', 1))), 10, "canonical")
@@ -301,6 +319,20 @@ def main():
     case("an unknown kind", predicate(2, lambda p: p.update(kind="approval")), 10, "canonical")
     case("a commitment named as a digest", changed(lambda e: e.statements[2]["subject"][1].update(digest={"sha256": "0" * 64})), 10, "canonical")
     case("commitments in another order", changed(lambda e: e.statements[2]["subject"].append(e.statements[2]["subject"].pop(1)), fix=("prev", "anchor", "seq", "signer")), 10, "canonical")
+    for what, time in {
+        "a time in other digits": "\uff12\uff10\uff12\uff16-11-23T04:03:45.828Z",
+        "a time in a month that is none": "2026-13-23T04:03:45.828Z",
+        "a time in a second that is none": "2026-11-23T04:03:60.000Z",
+        "a time with an offset": "2026-11-23T04:03:45.828+00:00",
+    }.items():
+        case(what, predicate(2, lambda p: p.update(time=time)), 10, "canonical")
+    case("a principal that is no text", predicate(2, lambda p: p.update(principal=7)), 10, "canonical")
+    case("a step that is no object", predicate(2, lambda p: p.update(step=[])), 10, "canonical")
+    case("a step with a member more", predicate(2, lambda p: p["step"].update(note="x")), 10, "canonical")
+    case("a visit of a step that is a text", predicate(2, lambda p: p["step"].update(visit="1")), 10, "canonical")
+    case("an end that is no object", predicate(5, lambda p: p.update(close="succeeded")), 10, "canonical")
+    case("an end in the midst", predicate(2, lambda p: p.update(close={"count": 6, "status": "succeeded"})), 10, "canonical")
+    case("a signer that is a text", predicate(0, lambda p: p.update(signer=key_id(KEY)), fix=("prev", "anchor", "state", "seq")), 10, "canonical")
     # Order.
     case("an envelope missing", good[:third] + good[envelopes[3] :], 11, "sequence")
     case("the first envelope missing", [good[0]] + good[second:], 11, "sequence")
@@ -452,6 +484,30 @@ def main():
     case("an act with a proof under another root", by_itself.before(gone, [proof(entries, 1, root=bytes(32))]), 10, "erasures", logKeyAlone=True)
     case("an act with a proof that is none", by_itself.before(gone, ["it stands there\n"]), 10, "sequence", logKeyAlone=True)
 
+    case("an act with a proof that is none, and nobody names the log", by_itself.before(gone, ["it stands there\n"]), 10, "sequence")
+    case("an act with a proof of a log by another name", by_itself.before(gone, [proof(entries, 1, origin="log.example/other")]), 10, "erasures", logKeyAlone=True)
+    no_head = proof(entries, 1, origin="log.example/vectors\nmany")
+    case("an act with a proof under what is no head, and nobody names the log", by_itself.before(gone, [no_head]), 10, "erasures")
+    case("an act with a proof of a log that nobody names", by_itself.before(gone, [proof(entries, 1, origin="log.example/other")]), 0)
+    twofold = acts().erased(KEY).erased(KEY, "0/seed")
+    both_gone = [line for line in gone if f"/{base.run}/0/seed" not in line or is_envelope(line)]
+    entries = ["first", *twofold.lines]
+    of_second = proof(entries, 2)
+    case("two acts that stand in the log", twofold.before(both_gone, [proof(entries, 1), of_second]), 0, logKeyAlone=True)
+    spoilt = proof(entries, 2, root=bytes(32))
+    case("the proof of the first act is gone, and that of the second damaged", twofold.before(both_gone, [None, spoilt]), 10, "erasures", logKeyAlone=True)
+    case("an act by a principal that is none", acts().erased(KEY, change=lambda s: s["predicate"].update(principal="starter")).before(gone), 10, "erasures")
+    case("an act of a time that is none", acts().erased(KEY, change=lambda s: s["predicate"].update(time="2027-02-30T00:00:00.000Z")).before(gone), 10, "erasures")
+    case("an erasure with its approver", acts().erased(KEY, change=lambda s: s["predicate"]["act"].update(approver="lea@example.org")).before(gone), 0)
+    case("an erasure with an approver that is none", acts().erased(KEY, change=lambda s: s["predicate"]["act"].update(approver="Lea Example")).before(gone), 10, "erasures")
+    case("an act that is no object", acts().erased(KEY, change=lambda s: s["predicate"].update(act="erasure")).before(gone), 10, "erasures")
+    spki = bytes.fromhex("302a300506032b6570032100")
+    for what, raw in {"a key of small order": (1).to_bytes(32, "little"), "a key that is no point": bytes([2]) + bytes(31)}.items():
+        weak = {"public": raw.hex(), "key": sha256(spki + raw).hex()}
+        case(f"{what} is introduced", acts().introduced(KEY, OTHER_KEY, change=lambda s: s["predicate"]["act"].update(weak)).before(good), 10, "erasures")
+    lost = {"kind": "loss", "known": {"acts": 3, "last": "0" * 64}}
+    case("a loss, which is about no run", acts().seal(KEY, lost).before(good), 10, "erasures")
+
     # What else an erasure says.
     def erased_with(**more):
         return acts().erased(KEY, change=lambda s: s["predicate"]["act"].update(more))
@@ -517,6 +573,13 @@ def main():
     ended("the act is by a key that took over from nobody", ending(chain=acts()), 10, "chain")
     ended("a run that has not begun is ended", ending(good, after=0), 10, "erasures")
     ended("an ending with a member more", ending(good, note="x"), 10, "erasures")
+    kept = acts().took_over(OTHER_KEY, KEY)
+    ended("another key ends it, whose own was not retired", ending(chain=kept), 10, "chain")
+    kept = acts().took_over(OTHER_KEY, KEY)
+    ended("an act that nobody used, of a key that was not retired", ending(good, chain=kept), 10, "erasures")
+    kept = acts().took_over(OTHER_KEY, KEY)
+    ending(chain=kept)
+    ended("its own key is retired after the act that ends it", kept.retired(OTHER_KEY, KEY).before(short), 10, "chain")
     ended("the key that ends it is not trusted", ending(), 13, "signatures", trust=None)
     on = changed(lambda e: setattr(e, "keys", [KEY] * 4 + [OTHER_KEY] * 2))
     ended("whoever may end it goes on with it", ending(on), 10, "chain")

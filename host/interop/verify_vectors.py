@@ -31,6 +31,18 @@ NARROWER = {
     "a commitment named as a digest",
     "commitments in another order",
     "an act in the place of an envelope",
+    "a signature whose first half is of small order",
+    "a time in other digits",
+    "a time in a month that is none",
+    "a time in a second that is none",
+    "a time with an offset",
+    "a principal that is no text",
+    "a step that is no object",
+    "a step with a member more",
+    "a visit of a step that is a text",
+    "an end that is no object",
+    "an end in the midst",
+    "a signer that is a text",
 }
 
 

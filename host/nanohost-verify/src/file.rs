@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nanohost_core::dsse::Unverified;
 use nanohost_core::export::{self, ExportReader, Misplaced, Part, ReadError};
-use nanohost_core::log::{KeyName, NoteVerifier};
+use nanohost_core::log::{Checkpoint, NoteVerifier};
 use nanohost_core::receipt::RECEIPT_TYPE;
 use nanohost_core::trace::{
     CheckName, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Trace, Verified, Verifier, check_acts,
@@ -70,7 +70,7 @@ fn is_receipt(file: &mut (impl BufRead + Seek)) -> io::Result<bool> {
 }
 
 /// Judges an exported file. `seen`: what was seen before and is to be compared with it; `log`: the key of
-/// the log of that name, which its acts are to stand in.
+/// the log whose head that is, which its acts are to stand in.
 ///
 /// # Errors
 /// `export_unreadable` where it cannot be read, `not_an_export` where it is none; whatever is wrong
@@ -80,7 +80,7 @@ pub fn judge(
     trusted: &KeyTrust,
     keep: Keep,
     seen: Option<&SeenHeads>,
-    log: impl Fn(&KeyName) -> Option<NoteVerifier>,
+    log: impl Fn(&Checkpoint) -> Option<NoteVerifier>,
 ) -> anyhow::Result<Judged> {
     let io = |error: std::io::Error| Failure::io("export_unreadable", "read", path, &error);
     let mut file = BufReader::new(open_bounded(path, export::MAX_EXPORT as u64).map_err(io)?);
@@ -110,7 +110,7 @@ fn read(
     trusted: &KeyTrust,
     keep: Keep,
     seen: Option<&SeenHeads>,
-    log: impl Fn(&KeyName) -> Option<NoteVerifier>,
+    log: impl Fn(&Checkpoint) -> Option<NoteVerifier>,
 ) -> Result<Judged, ReadError> {
     let mut reader = ExportReader::new(file)?;
     let run = reader.run().clone();

@@ -2,14 +2,15 @@
 //! log, what was seen before. Knows nothing of where the evidence comes from.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{ArgGroup, Args};
 use nanohost_core::log::policy::{LogPolicyError, MAX_POLICY};
-use nanohost_core::log::proof::InclusionProof;
-use nanohost_core::log::{Checkpoint, KeyName, LogPolicy, NoteVerifier};
+use nanohost_core::log::proof::{GrowthProof, InclusionError, InclusionProof};
+use nanohost_core::log::{Checkpoint, LogPolicy, NoteVerifier};
 use nanohost_core::trace::{MaxAge, Standing, check_log, check_signer, check_witnesses};
-use nanohost_core::{Diagnostic, KeyTrust, MAX_PEM, RunId, TrustRoot, Validity, source_from_bytes};
+use nanohost_core::{Diagnostic, KeyId, KeyTrust, MAX_PEM, RunId, TrustRoot, Validity, source_from_bytes};
 
 use crate::Judged;
 use crate::failure::Failure;
@@ -28,9 +29,13 @@ pub struct Asked {
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// A proof that the run stands in the log of its store, as `nanohost log prove` writes it: for an
-    /// exported file
+    /// exported file. Of a run that another key ended, also one of the last envelope before that
     #[arg(long, value_name = "FILE")]
-    pub log_proof: Option<PathBuf>,
+    pub log_proof: Vec<PathBuf>,
+    /// A proof that the log only grew between the head that `--state` remembers and the one of `--log-proof`,
+    /// as `nanohost log prove --since SIZE` writes it: for an exported file
+    #[arg(long, value_name = "FILE", requires_all = ["log_proof", "state"])]
+    pub log_growth: Option<PathBuf>,
     /// The key that signs the heads of the log, as `nanohost log key` prints it [default for a run of
     /// the store: this machine's own]
     #[arg(long, value_name = "KEY", group = "log_keys")]
@@ -76,20 +81,21 @@ impl Asked {
         self.max_age.map(|age| MaxAge { seconds: age.as_secs(), now })
     }
 
-    /// The key of the log of that name: the one that was named for any, else that of the policy or of the
+    /// The key of the log whose head that is: the one that was named for any, else that of the policy or of the
     /// trust file.
     pub fn log_of(
         &self,
-        origin: &KeyName,
+        head: &Checkpoint,
         policy: Option<&LogPolicy>,
         trusted: &KeyTrust,
     ) -> Option<NoteVerifier> {
         // A log that the policy does not name is said to be none by the check of witnesses.
-        let by_policy = || policy.and_then(|policy| policy.log(origin).ok().flatten());
-        self.log_key.as_ref().or_else(by_policy).or_else(|| trusted.log(origin)).cloned()
+        let by_policy = || policy.and_then(|policy| policy.log(&head.origin).ok().flatten());
+        self.log_key.as_ref().or_else(by_policy).or_else(|| trusted.log_at(head)).cloned()
     }
 
-    /// Checks the proof that was named, of an exported file, and who signed the head it leads to.
+    /// Checks the proof that was named, of an exported file, and who signed the head it leads to, which is
+    /// returned. Where another key ended the run, a second proof shows where what its own key signed stands.
     ///
     /// # Errors
     /// `proof_unreadable`, `proof_invalid`, `log_key_unknown`.
@@ -98,27 +104,44 @@ impl Asked {
         judged: &mut Judged,
         trusted: &KeyTrust,
         policy: Option<&LogPolicy>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Option<Checkpoint>> {
         let Judged { report, reach, .. } = judged;
-        let proof = self.log_proof.as_deref().map(log_proof).transpose()?;
-        let head = proof.as_ref().and_then(|proof| proof.checkpoint.text().parse::<Checkpoint>().ok());
-        let key =
-            head.and_then(|head| self.log_of(&head.origin, policy, trusted)).or_else(|| self.log_key.clone());
-        let mut index = None;
-        if let Some(proof) = &proof {
-            let head = check_log(report, reach, &Standing::Proven(Box::new(proof.clone())), key.as_ref());
-            index = head.map(|_| proof.index);
-        }
+        let proofs = self.log_proof.iter().map(|path| log_proof(path)).collect::<Result<Vec<_>, _>>()?;
+        let of = |bytes: &[u8]| proofs.iter().find(|proof| proof.leads_from(bytes));
+        let own = reach.own.as_ref().and_then(|(_, own)| of(own));
+        // One that fits nothing is told as what it is.
+        let proof = of(&reach.last).or_else(|| proofs.iter().find(|proof| Some(*proof) != own));
+        let stray = proofs.iter().find(|one| Some(*one) != proof && Some(*one) != own);
+        let key_of = |proof: &InclusionProof| {
+            let head = proof.checkpoint.text().parse::<Checkpoint>().ok();
+            head.and_then(|head| self.log_of(&head, policy, trusted)).or_else(|| self.log_key.clone())
+        };
+        let key = proof.and_then(key_of).or_else(|| self.log_key.clone());
         if proof.is_some() && key.is_none() && policy.is_none() {
             let message = "nobody says which key signs the heads of the log that the proof is about";
             let help = "give it with --log-key, with --log-policy, or in the trust file";
             return Err(Failure::usage(Diagnostic::error("log_key_unknown", message).help(help)));
         }
-        check_signer(report, reach, index, |key| trusted.validity(key).unwrap_or(Validity::ALL));
-        if let Some(policy) = policy {
-            check_witnesses(report, reach, proof.as_ref(), policy, key.as_ref(), self.oldest());
+        let mut head = None;
+        if let Some(proof) = proof {
+            head = check_log(report, reach, &Standing::Proven(Box::new(proof.clone())), key.as_ref());
         }
-        Ok(())
+        let index = head.as_ref().and(proof).map(|proof| proof.index);
+        let validity = |key: &KeyId| trusted.validity(key).unwrap_or(Validity::ALL);
+        check_signer(report, reach, index, validity);
+        if let Some(before) = reach.before_the_end() {
+            // Under a head that the log's key signed, or not at all.
+            let index = own
+                .and_then(|proof| proof.check(&before.last, &key_of(proof)?).is_ok().then_some(proof.index));
+            check_signer(report, &before, index, validity);
+        }
+        if let Some(stray) = stray {
+            check_log(report, reach, &Standing::Proven(Box::new(stray.clone())), key.as_ref());
+        }
+        if let Some(policy) = policy {
+            check_witnesses(report, reach, proof, policy, key.as_ref(), self.oldest());
+        }
+        Ok(head.filter(|_| report.fault.is_none()))
     }
 
     /// Checks who signed the head that a run of a store stands under. `find` gives where it stands under
@@ -138,6 +161,14 @@ impl Asked {
         let key = self.log_key.as_ref().or(own.as_ref());
         check_witnesses(report, reach, proof.as_ref(), policy, key, self.oldest());
         Ok(())
+    }
+
+    /// The proof that was named, that the log only grew.
+    ///
+    /// # Errors
+    /// `proof_unreadable`, `proof_invalid`.
+    pub fn growth(&self) -> anyhow::Result<Option<GrowthProof>> {
+        self.log_growth.as_deref().map(proof_file).transpose()
     }
 
     /// What was seen before, where it is to be compared.
@@ -164,6 +195,10 @@ fn age(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// `proof_unreadable`, `proof_invalid`.
 pub fn log_proof(path: &Path) -> anyhow::Result<InclusionProof> {
+    proof_file(path)
+}
+
+fn proof_file<P: FromStr<Err = InclusionError>>(path: &Path) -> anyhow::Result<P> {
     let io = |error: std::io::Error| Failure::io("proof_unreadable", "read", path, &error);
     let bytes = read_bounded(path, MAX_PROOF_FILE).map_err(io)?;
     String::from_utf8_lossy(&bytes).parse().map_err(|error| {

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use nanohost_core::log::KeyName;
+use nanohost_core::log::Checkpoint;
 use nanohost_core::trace::Keep;
 use nanohost_core::{Diagnostic, Diagnostics};
 
@@ -73,11 +73,14 @@ fn verify(cli: &Cli, console: Console) -> anyhow::Result<Exit> {
     let mut seen = cli.asked.remembered()?;
     let heads = seen.as_ref().map(|seen| &seen.heads);
     let policy = cli.asked.policy(None)?;
-    let log = |origin: &KeyName| cli.asked.log_of(origin, policy.as_ref(), &trust);
+    let log = |head: &Checkpoint| cli.asked.log_of(head, policy.as_ref(), &trust);
     let mut judged = judge(&cli.evidence, &trust, Keep::Verdict, heads, log)?;
-    cli.asked.check_log(&mut judged, &trust, policy.as_ref())?;
+    let head = cli.asked.check_log(&mut judged, &trust, policy.as_ref())?;
     if let Some(seen) = &mut seen {
         seen.compare(&mut judged);
+        if let Some(head) = &head {
+            seen.compare_log(&mut judged, head, cli.asked.growth()?.as_ref());
+        }
         seen.keep()?;
     }
     cli.asked.say(&judged, console)

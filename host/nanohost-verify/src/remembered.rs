@@ -5,6 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use nanohost_core::Diagnostic;
+use nanohost_core::log::Checkpoint;
+use nanohost_core::log::proof::GrowthProof;
 use nanohost_core::trace::SeenHeads;
 
 use crate::Judged;
@@ -50,6 +52,12 @@ impl<'a> Remembered<'a> {
     /// Compares evidence with what was seen of it, and remembers that.
     pub fn compare(&mut self, judged: &mut Judged) {
         self.heads.compare(&mut judged.report, &judged.reach);
+    }
+
+    /// Compares the head that a proof of an exported file is under with the one of that log that was seen
+    /// last, and remembers it where nothing speaks against that.
+    pub fn compare_log(&mut self, judged: &mut Judged, head: &Checkpoint, growth: Option<&GrowthProof>) {
+        self.heads.compare_alone(&mut judged.report, head, growth);
     }
 
     /// Writes it, where something was seen that it did not hold.

@@ -30,7 +30,7 @@ use super::{KeyId, PublicKey, TrustRoot};
 use crate::document::{self, Fields, Format, Node, Report};
 use crate::log::note::Kind;
 use crate::log::tree::MAX_SIZE;
-use crate::log::{KeyName, NoteVerifier};
+use crate::log::{Checkpoint, KeyName, NoteVerifier};
 use crate::{Diagnostics, Source};
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ impl Validity {
 pub struct KeyTrust {
     calls: BTreeMap<KeyId, (PublicKey, Validity)>,
     acts: BTreeMap<KeyId, (PublicKey, Validity)>,
-    logs: Vec<NoteVerifier>,
+    logs: Vec<(NoteVerifier, Validity)>,
     /// Whether keys that these introduce are trusted too.
     follows: bool,
 }
@@ -90,10 +90,10 @@ impl KeyTrust {
         self
     }
 
-    /// Trusts a key that signs the heads of a log.
+    /// Trusts a key that signs the heads of a log, while it has the entries of a part of it.
     #[must_use]
-    pub fn with_log(mut self, key: NoteVerifier) -> Self {
-        self.logs.push(key);
+    pub fn with_log(mut self, key: NoteVerifier, validity: Validity) -> Self {
+        self.logs.push((key, validity));
         self
     }
 
@@ -121,11 +121,12 @@ impl KeyTrust {
             }
             let mut keys = trusted.calls.values().chain(trusted.acts.values());
             let bounded = keys.any(|(_, validity)| *validity != Validity::ALL);
-            if bounded && trusted.logs.len() > 1 {
+            if bounded && !trusted.is_one_log() {
                 // An index of one log says nothing of another, and whoever keeps one chooses its indices.
                 report.invalid(
                     fields.span(),
-                    "a key counts for a part of a log, and the file names more than one log: write a file for each",
+                    "a key counts for a part of a log, and the file names more than one log: write a file for each; \
+                     or say with `from` and `until` which part of one log had which name",
                 );
             }
             fields.finish(&mut report);
@@ -137,8 +138,9 @@ impl KeyTrust {
     fn read_log(&mut self, node: &Node, report: &mut Report) {
         let Some(mut fields) = Fields::of(node, "a key of a log", report) else { return };
         let key = fields.need_text("key", report).map(str::parse::<NoteVerifier>);
+        let validity = part(&mut fields, report);
         match (key, fields.node("key")) {
-            (Some(Ok(key)), _) if key.kind() == Kind::Ed25519 => self.logs.push(key),
+            (Some(Ok(key)), _) if key.kind() == Kind::Ed25519 => self.logs.push((key, validity)),
             (Some(Ok(_)), Some(at)) => {
                 report.invalid(&at.span, "this is a witness' key, and a log's is wanted")
             }
@@ -146,6 +148,13 @@ impl KeyTrust {
             _ => {}
         }
         fields.finish(report);
+    }
+
+    /// Whether the logs are one, which went on under other names: no entry is of two of them.
+    fn is_one_log(&self) -> bool {
+        let mut parts: Vec<Validity> = self.logs.iter().map(|(_, part)| *part).collect();
+        parts.sort_by_key(|part| part.from);
+        parts.windows(2).all(|pair| pair[0].until.is_some_and(|until| until <= pair[1].from))
     }
 
     /// Whether keys that these introduce are trusted too. A trust file names all of them.
@@ -172,9 +181,16 @@ impl KeyTrust {
         self.acts.get(key).or_else(|| self.calls.get(key)).map(|(_, validity)| *validity)
     }
 
-    /// The key of a log.
+    /// The key of a log, whatever its head.
     pub fn log(&self, origin: &KeyName) -> Option<&NoteVerifier> {
-        self.logs.iter().find(|log| log.name() == origin)
+        self.logs.iter().map(|(log, _)| log).find(|log| log.name() == origin)
+    }
+
+    /// The key of the log whose head this is, where it counts for the entries that the head is over.
+    pub fn log_at(&self, head: &Checkpoint) -> Option<&NoteVerifier> {
+        let counts =
+            |part: &Validity| head.size > part.from && part.until.is_none_or(|until| head.size <= until);
+        self.logs.iter().find(|(log, part)| *log.name() == head.origin && counts(part)).map(|(log, _)| log)
     }
 
     /// The file as text.
@@ -190,15 +206,10 @@ impl KeyTrust {
             calls.chain(self.acts.values().map(|key| ("acts", key)))
         {
             out.push_str(&format!("\n[[{role}]]\nkey = \"\"\"\n{}\"\"\"\n", key.to_spki_pem()?));
-            if *from > 0 {
-                out.push_str(&format!("from = {from}\n"));
-            }
-            if let Some(until) = until {
-                out.push_str(&format!("until = {until}\n"));
-            }
+            out.push_str(&part_text(*from, *until));
         }
-        for log in &self.logs {
-            out.push_str(&format!("\n[[log]]\nkey = \"{log}\"\n"));
+        for (log, Validity { from, until }) in &self.logs {
+            out.push_str(&format!("\n[[log]]\nkey = \"{log}\"\n{}", part_text(*from, *until)));
         }
         Ok(out)
     }
@@ -216,17 +227,28 @@ fn read_key(
     if let (Some(Err(error)), Some(at)) = (&key, fields.node("key")) {
         report.invalid(&at.span, error.to_string());
     }
-    let from = index(&mut fields, "from", report);
-    let until = index(&mut fields, "until", report);
-    if until.is_some_and(|until| until <= from.unwrap_or(0)) {
-        report.invalid(fields.span(), "it counts for no entry: `until` is not after `from`");
-    }
+    let validity = part(&mut fields, report);
     if let Some(Ok(key)) = key
-        && keys.insert(key.key_id(), (key, Validity { from: from.unwrap_or(0), until })).is_some()
+        && keys.insert(key.key_id(), (key, validity)).is_some()
     {
         report.invalid(fields.span(), "this key stands there twice in one role");
     }
     fields.finish(report);
+}
+
+/// The part of a log for which something counts.
+fn part(fields: &mut Fields<'_>, report: &mut Report) -> Validity {
+    let from = index(fields, "from", report).unwrap_or(0);
+    let until = index(fields, "until", report);
+    if until.is_some_and(|until| until <= from) {
+        report.invalid(fields.span(), "it counts for no entry: `until` is not after `from`");
+    }
+    Validity { from, until }
+}
+
+fn part_text(from: u64, until: Option<u64>) -> String {
+    let from = if from > 0 { format!("from = {from}\n") } else { String::new() };
+    from + &until.map(|until| format!("until = {until}\n")).unwrap_or_default()
 }
 
 fn check_format(fields: &mut Fields<'_>, report: &mut Report) {

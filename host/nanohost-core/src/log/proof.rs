@@ -109,6 +109,13 @@ impl InclusionProof {
         Ok(head)
     }
 
+    /// Whether it is about `entry`: its hashes lead from there to the head that it names. Nobody has checked
+    /// who signed that.
+    pub fn leads_from(&self, entry: &[u8]) -> bool {
+        let head = self.checkpoint.text().parse::<Checkpoint>();
+        head.is_ok_and(|head| self.holds(entry, &head).is_ok())
+    }
+
     /// Whether its hashes lead from `entry` to a head, which somebody checked.
     ///
     /// # Errors

@@ -63,6 +63,11 @@ impl Ended {
         self.by.is_none() || ends
     }
 
+    /// The number of the first envelope that is not the run's own key's.
+    pub(super) fn begins_at(&self) -> Option<u64> {
+        self.by.map(|(at, ..)| at)
+    }
+
     /// What is said of it, where it was so.
     pub(super) fn detail(&self) -> Option<String> {
         let (at, key, act) = self.by?;

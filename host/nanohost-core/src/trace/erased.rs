@@ -12,7 +12,7 @@ use crate::envelope::{OpenError, Opened};
 use crate::export::Role;
 use crate::keys::Validity;
 use crate::log::proof::InclusionProof;
-use crate::log::{Checkpoint, KeyName, NoteVerifier};
+use crate::log::{Checkpoint, NoteVerifier};
 use crate::run::ErrorKind;
 use crate::{KeyId, RunId, TrustRoot};
 
@@ -104,7 +104,7 @@ impl Erased {
                     ended.add(MayEnd::of(&act, ending));
                 }
             }
-            Act::Log(_) => return wrong("is about no run"),
+            Act::Log(_) | Act::Loss(_) => return wrong("is about no run"),
         }
         if !matches!(act.predicate.act, Act::Key(_)) {
             self.by.push((seq, act.key, succession.spoken_for(&act.key)));
@@ -234,13 +234,13 @@ fn untrusted(message: String) -> Fault {
 }
 
 /// Checks that acts stand in a log, where nothing was wrong so far: each beside its proof, under a head
-/// that the log's key signed; `log` gives the key of the log of that name. For want of one, or of a proof,
+/// that the log's key signed; `log` gives the key of the log whose head that is. For want of one, or of a proof,
 /// the report says what was not checked. `validity`: for which part of the log a key counts; an act of one
 /// that does not count for all of it has to be shown to stand in its part.
 pub fn check_acts(
     report: &mut Report,
     acts: &[(&[u8], Option<&InclusionProof>)],
-    log: impl Fn(&KeyName) -> Option<NoteVerifier>,
+    log: impl Fn(&Checkpoint) -> Option<NoteVerifier>,
     validity: impl Fn(&KeyId) -> Validity,
 ) {
     if acts.is_empty() || report.fault.is_some() {
@@ -256,7 +256,7 @@ pub fn check_acts(
             }
             head => head.and_then(Result::ok),
         };
-        let place = match (proof, head.and_then(|head| log(&head.origin))) {
+        let place = match (proof, head.and_then(|head| log(&head))) {
             (Some(proof), Some(log)) => {
                 if let Err(error) = proof.check(act, &log) {
                     let message = format!("an act about the run is not shown to stand in the log: {error}");

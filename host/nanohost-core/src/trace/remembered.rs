@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Reach;
 use super::check::{CheckName, Fault, FaultKind, Report};
 use crate::act::{Act, OpenedAct};
+use crate::log::proof::GrowthProof;
 use crate::log::{Checkpoint, KeyName, tree};
 use crate::{Digest, RunId};
 
@@ -198,6 +199,66 @@ impl SeenHeads {
         }
         self.logs.insert(origin.to_string(), SeenLog { size: *size, root: *root });
         Ok(())
+    }
+
+    /// Compares a head of a log, whose signature somebody checked, with the one that was seen last, where
+    /// nobody has the log itself: as part of the check of a run. `growth` shows that the log only grew from
+    /// the one head to the other; without it only heads over as many entries can be compared, and what is
+    /// remembered stays.
+    pub fn compare_alone(&mut self, report: &mut Report, head: &Checkpoint, growth: Option<&GrowthProof>) {
+        if report.fault.is_some() {
+            return;
+        }
+        let now = SeenLog { size: head.size, root: head.root };
+        let Some(seen) = self.log(head.origin.as_str()) else {
+            let words = match self.logs.keys().cloned().collect::<Vec<_>>() {
+                others if others.is_empty() => {
+                    "; the log is seen for the first time, and remembered".to_owned()
+                }
+                others => {
+                    format!("; this log is seen for the first time; remembered are: {}", others.join(", "))
+                }
+            };
+            report.add(CheckName::Rollback, &words);
+            self.logs.insert(head.origin.to_string(), now);
+            return;
+        };
+        let (old, new) = if now.size < seen.size { (now, seen) } else { (seen, now) };
+        let shows = |growth: &&GrowthProof| {
+            let to = growth.checkpoint.text().parse::<Checkpoint>();
+            growth.old == old.size
+                && to.is_ok_and(|to| to.origin == head.origin && (to.size, to.root) == (new.size, new.root))
+        };
+        let hashes = match growth.filter(shows) {
+            Some(growth) => &growth.hashes[..],
+            None if old.size == new.size => &[],
+            None => {
+                let words = format!(
+                    "; the log was seen with {} entries, and whether this one, of {}, only grew from it or into it is NOT \
+                     CHECKED (--log-growth)",
+                    seen.size, now.size
+                );
+                return report.add(CheckName::Rollback, &words);
+            }
+        };
+        match tree::check_consistency((old.size, &old.root), (new.size, &new.root), hashes) {
+            Ok(()) => {
+                report.add(
+                    CheckName::Rollback,
+                    &format!("; the log is the one that was seen, with {} entries", seen.size),
+                );
+                self.logs.insert(head.origin.to_string(), new);
+            }
+            Err(error) => report.fail(Fault {
+                kind: FaultKind::RolledBack,
+                check: CheckName::Rollback,
+                envelope: None,
+                message: format!(
+                    "the log is another one than was seen before, with {} entries: {error}",
+                    seen.size
+                ),
+            }),
+        }
     }
 
     /// As [`SeenHeads::compare_log`], as the check of a run in that log.

@@ -46,6 +46,12 @@ impl Reach {
             own: last_own(envelopes),
         }
     }
+
+    /// How far what the run's own key signed reaches, where another one ended the run.
+    pub fn before_the_end(&self) -> Option<Self> {
+        let (at, last) = self.own.as_ref()?;
+        Some(Self { envelopes: at + 1, last: last.clone(), ..Self::default() })
+    }
 }
 
 /// The last envelope that the key of the first one signed, where that is not the last.
@@ -98,6 +104,8 @@ pub struct Verifier<'t> {
     end: End,
     path: Path,
     reach: Reach,
+    /// The exact bytes of the envelope before the last one.
+    before: Vec<u8>,
     erased: Erased,
     ended: Ended,
     /// The envelope that went by last, and its values so far.
@@ -139,6 +147,7 @@ impl<'t> Verifier<'t> {
             end: End::default(),
             path: Path::Unopened,
             reach: Reach::default(),
+            before: Vec::new(),
             erased: Erased::default(),
             ended: Ended::default(),
             current: None,
@@ -181,6 +190,7 @@ impl<'t> Verifier<'t> {
             self.reach.watched = Some(Digest::of(bytes));
         }
         self.reach.envelopes += 1;
+        std::mem::swap(&mut self.before, &mut self.reach.last);
         self.reach.last.clear();
         self.reach.last.extend_from_slice(bytes);
         if !self.matters(Stage::Envelopes) {
@@ -199,6 +209,9 @@ impl<'t> Verifier<'t> {
             && let Err(fault) = Chain::next(&mut self.chain, at, &opened, &mut self.ended)
         {
             self.fail(Stage::Chain, fault);
+        }
+        if self.ended.begins_at() == Some(at as u64) {
+            self.reach.own = Some((at as u64 - 1, self.before.clone()));
         }
         if self.matters(Stage::End)
             && let Err(fault) = self.end.next(at, &opened)

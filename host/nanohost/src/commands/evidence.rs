@@ -7,14 +7,16 @@ use std::path::Path;
 
 use nanohost_core::export::{self, Content, ExportedAct};
 use nanohost_core::log::proof::InclusionProof;
-use nanohost_core::log::{Checkpoint, KeyName, NoteVerifier};
+use nanohost_core::log::{Checkpoint, NoteVerifier};
 use nanohost_core::receipt::Receipt;
 use nanohost_core::trace::{
     CheckName, Evidence, Fault, FaultKind, Keep, Reach, Report, SeenHeads, Standing, Trace, check_acts,
     check_log, check_signer, verify,
 };
 use nanohost_core::{AdmissionRecord, Diagnostic, KeyTrust, Role, RunId, Target, TrustRoot, Validity};
-use nanohost_store::{Found, Logged, OpenOptions, Records, RunRecord, SqliteReader, StoredAct, VaultError};
+use nanohost_store::{
+    Found, LogHead, Logged, OpenOptions, Records, RunRecord, SqliteReader, StoredAct, VaultError,
+};
 pub use nanohost_verify::exit_of;
 use nanohost_verify::whole;
 use nanohost_verify::{Judged, Remembered, trust_file};
@@ -55,11 +57,12 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
     let configured = places.log_policy().filter(|_| !is_file(&args.evidence));
     let used = configured.as_deref().filter(|_| asked.log_policy.is_none() && !args.no_log_policy);
     let policy = asked.policy(used)?;
-    let log = |origin: &KeyName, trusted: &KeyTrust| asked.log_of(origin, policy.as_ref(), trusted);
+    let log = |head: &Checkpoint, trusted: &KeyTrust| asked.log_of(head, policy.as_ref(), trusted);
     let (mut judged, trusted, kept) =
         judge(&args.evidence, args.trust.as_deref(), &log, (Keep::Verdict, heads), places)?;
+    let mut proven = None;
     match &kept {
-        None => asked.check_log(&mut judged, &trusted, policy.as_ref())?,
+        None => proven = asked.check_log(&mut judged, &trusted, policy.as_ref())?,
         Some(Kept { store, .. }) => {
             asked.check_witnesses(&mut judged, policy.as_ref(), |run, envelopes| {
                 Ok((log::under_witnesses(store, run, envelopes)?, log::own_key(store, places)?))
@@ -78,6 +81,9 @@ pub fn verify_evidence(args: &VerifyArgs, places: &Places, console: &Console) ->
     }
     if let Some(seen) = &mut seen {
         seen.compare(&mut judged);
+        if let Some(head) = &proven {
+            seen.compare_log(&mut judged, head, asked.growth()?.as_ref());
+        }
         if let Some(Kept { store, head: Some(head) }) = &kept {
             match log::compare_name(&mut seen.heads, store, head, places)? {
                 Ok(others) if others.is_empty() => {}
@@ -300,9 +306,9 @@ pub(super) fn check_standing<S: Records + Logged>(
                 let validity = |key: &nanohost_core::KeyId| keys.bounded(key, trusted.validity(key));
                 check_signer(report, reach, index, validity);
                 // What its own key signed has to stand where that counted, whoever ended it.
-                if let Some((at, last)) = &reach.own {
-                    let own = Reach { envelopes: at + 1, last: last.clone(), ..Reach::default() };
-                    let index = store.read_log(|log| log.find(&report.run, *at)).map_err(store_failure)?;
+                if let Some(own) = reach.before_the_end() {
+                    let at = own.envelopes - 1;
+                    let index = store.read_log(|log| log.find(&report.run, at)).map_err(store_failure)?;
                     check_signer(report, &own, index, validity);
                 }
             }
@@ -379,13 +385,13 @@ fn is_file(evidence: &str) -> bool {
 fn judge(
     evidence: &str,
     trust: Option<&Path>,
-    log: &dyn Fn(&KeyName, &KeyTrust) -> Option<NoteVerifier>,
+    log: &dyn Fn(&Checkpoint, &KeyTrust) -> Option<NoteVerifier>,
     (keep, seen): (Keep, Option<&SeenHeads>),
     places: &Places,
 ) -> anyhow::Result<(Judged, KeyTrust, Option<Kept>)> {
     if is_file(evidence) {
         let trusted = trusted(trust, places)?;
-        let log = |origin: &KeyName| log(origin, &trusted);
+        let log = |head: &Checkpoint| log(head, &trusted);
         return Ok((nanohost_verify::judge(Path::new(evidence), &trusted, keep, seen, log)?, trusted, None));
     }
     // Whether there is such a run is said before whether anybody is trusted with it.
@@ -394,7 +400,9 @@ fn judge(
     let (mut report, trace) =
         verify_record(&record, &acts::followed(&store, &trusted).map_err(store_failure)?);
     let reach = Reach::of(&record.envelopes, seen.and_then(|seen| seen.last_of(&record.summary.run)));
-    let key = log(&store.log_origin().map_err(store_failure)?, &trusted);
+    let signed = store.read_log(|log| log.head(LogHead::Signed)).map_err(store_failure)?;
+    let now = signed.and_then(|note| note.text().parse::<Checkpoint>().ok());
+    let key = now.and_then(|head| log(&head, &trusted));
     let head = check_standing(&mut report, &reach, &store, key.as_ref(), &trusted, places)?;
     check_standing_of_acts(&mut report, &record.acts, &store, key.as_ref(), &trusted, places)?;
     let status = trace.as_ref().map(|trace| Receipt::from(trace).status);
@@ -407,7 +415,7 @@ pub(super) fn judge_whole(
     trust: Option<&Path>,
     places: &Places,
 ) -> anyhow::Result<(Judged, bool)> {
-    let log = |origin: &KeyName, trusted: &KeyTrust| trusted.log(origin).cloned();
+    let log = |head: &Checkpoint, trusted: &KeyTrust| trusted.log_at(head).cloned();
     let (mut judged, trusted, kept) = judge(evidence, trust, &log, (Keep::Trace, None), places)?;
     if kept.is_none() {
         // A file alone does not show where in the log it stands.

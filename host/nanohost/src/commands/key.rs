@@ -14,6 +14,7 @@ use nanohost_verify::whole;
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::log;
 use crate::acts::{self, Acts};
 use crate::cli::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 use crate::console::{self, Console};
@@ -111,6 +112,9 @@ fn make(args: &NewKeyArgs, places: &Places, console: &Console) -> anyhow::Result
         introduce(old.signer, signer, args, places)?;
     }
     keys.sign_with(&id).map_err(store_failure)?;
+    if is_said {
+        log::witnessed::at_end(places).iter().for_each(|why| console.note(why));
+    }
     if args.json {
         console.json(&json!({
             "keyId": id.to_string(),
@@ -147,7 +151,7 @@ fn rotate_log(args: &NewKeyArgs, places: &Places, console: &Console) -> anyhow::
     // Looking makes no store.
     SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
     let store = open_store(places)?;
-    let key = super::log::renamed::renamed(
+    let key = log::renamed::renamed(
         &store,
         &args.principal,
         args.reason.as_deref().unwrap_or("a new key of the log"),
@@ -284,6 +288,7 @@ fn retire(
         Act::Key(KeyAct { change: KeyChange::Retired, key: id, public: None, reason })
     })?;
     acts.commit(places)?;
+    log::witnessed::at_end(places).iter().for_each(|why| console.note(why));
     let waiting = waiting(&store, &id)?;
     if json {
         console.json(&json!({ "keyId": id.to_string(), "runsWithoutKey": waiting }))?;
@@ -343,10 +348,12 @@ fn export(output: &Path, json: bool, places: &Places, console: &Console) -> anyh
         told.insert(id.to_string(), (validity.from, validity.until));
         trusted = trusted.with(key.clone(), validity).with_acts(key.clone(), validity);
     }
-    let log = super::log::own_key(&reader, places)?;
+    let log = log::own_key(&reader, places)?;
     let log_key = log.as_ref().map(ToString::to_string);
-    if let Some(log) = log {
-        trusted = trusted.with_log(log);
+    let mut logs = Vec::new();
+    for (log, part) in log::names(&reader, log, &trust)? {
+        logs.push(json!({ "key": log.to_string(), "from": part.from, "until": part.until }));
+        trusted = trusted.with_log(log, part);
     }
     let text = trusted.to_text()?;
     let io = |error: std::io::Error| Failure::io("export_unwritable", "write", output, &error);
@@ -354,7 +361,9 @@ fn export(output: &Path, json: bool, places: &Places, console: &Console) -> anyh
     if json {
         let keys =
             told.iter().map(|(id, (from, until))| json!({ "keyId": id, "from": from, "until": until }));
-        console.json(&json!({ "file": output, "calls": keys.collect::<Vec<_>>(), "log": log_key }))?;
+        console.json(
+            &json!({ "file": output, "calls": keys.collect::<Vec<_>>(), "log": log_key, "logs": logs }),
+        )?;
     } else {
         console.note(&format!(
             "{}: {} keys of calls, and that of the log",

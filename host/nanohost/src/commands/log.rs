@@ -6,6 +6,7 @@ pub mod renamed;
 pub mod witnessed;
 
 pub(super) use fsck::look;
+pub(super) use renamed::names;
 
 use std::io::Write as _;
 use std::path::Path;

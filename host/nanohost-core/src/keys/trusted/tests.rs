@@ -21,7 +21,7 @@ fn file() -> KeyTrust {
     KeyTrust::default()
         .with(key(1), Validity { from: 0, until: Some(7) })
         .with(key(2), Validity { from: 6, until: None })
-        .with_log(log())
+        .with_log(log(), Validity::ALL)
 }
 
 #[test]
@@ -94,6 +94,34 @@ fn everything_else_is_refused() {
     ] {
         assert!(parse(&bad).is_err(), "{bad}");
     }
-    let whole = KeyTrust::keys(&TrustRoot::new([key(1)])).with_log(log()).with_log(other_log());
+    let whole = KeyTrust::keys(&TrustRoot::new([key(1)]))
+        .with_log(log(), Validity::ALL)
+        .with_log(other_log(), Validity::ALL);
     assert!(parse(&whole.to_text().expect("it has a form")).is_ok());
+}
+
+/// One log under two names: each counts for the heads of its own part, and keys can be bounded by its indices.
+#[test]
+fn a_log_that_changed_its_name_is_one_log() {
+    let [before, after] = [(0, Some(20)), (20, None)].map(|(from, until)| Validity { from, until });
+    let named = |second| {
+        let bounded = KeyTrust::default().with(key(1), Validity { from: 0, until: Some(7) });
+        bounded.with_log(log(), before).with_log(other_log(), second)
+    };
+    let trusted = named(after);
+    assert_eq!(parse(&trusted.to_text().expect("it has a form")).expect("it reads"), trusted);
+    let head = |of: &NoteVerifier, size| Checkpoint {
+        origin: of.name().clone(),
+        size,
+        root: crate::Digest::of(b""),
+    };
+    let counts = |of: &NoteVerifier, size| trusted.log_at(&head(of, size)).is_some();
+    assert!(counts(&log(), 1) && counts(&log(), 20) && !counts(&log(), 21));
+    assert!(!counts(&other_log(), 20) && counts(&other_log(), 21) && counts(&other_log(), 9000));
+    // An entry of both is an index of which of them?
+    for overlapping in
+        [Validity::ALL, Validity { from: 19, until: None }, Validity { from: 0, until: Some(20) }]
+    {
+        assert!(parse(&named(overlapping).to_text().expect("it has a form")).is_err(), "{overlapping:?}");
+    }
 }

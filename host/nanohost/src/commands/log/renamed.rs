@@ -4,10 +4,10 @@
 use nanohost_core::act::{Act, LogAct, LogBefore, LogKnown};
 use nanohost_core::log::note::Kind;
 use nanohost_core::log::{Checkpoint, KeyName, NoteSigner, NoteVerifier};
-use nanohost_core::{Principal, Role};
-use nanohost_store::{Effect, Logged as _, Records as _, SqliteStore, log_key};
+use nanohost_core::{Principal, Role, TrustRoot, Validity};
+use nanohost_store::{Effect, Logged, Records, SqliteStore, log_key};
 
-use crate::acts::Acts;
+use crate::acts::{self, Acts};
 use crate::project::Places;
 use crate::{outside, store_failure};
 
@@ -49,4 +49,25 @@ fn fresh_name() -> anyhow::Result<KeyName> {
         .map_err(|error| anyhow::Error::new(error).context("the operating system gives no randomness"))?;
     let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("nanohost-log/{digits}").parse()?)
+}
+
+/// The keys of the log under all names that it had, with the entries of each, the present one last.
+pub fn names<S: Records + Logged>(
+    store: &S,
+    now: Option<NoteVerifier>,
+    trust: &TrustRoot,
+) -> anyhow::Result<Vec<(NoteVerifier, Validity)>> {
+    let (done, _) = acts::verified(store, trust).map_err(store_failure)?.map_err(|bad| bad.failure())?;
+    let (mut names, mut from) = (Vec::new(), 0);
+    for act in &done {
+        let Act::Log(log) = &act.predicate.act else { continue };
+        // The act is the first entry under the new name.
+        let until = log.from.size;
+        if let Some(key) = log.from.key.clone().filter(|_| until > from) {
+            names.push((key, Validity { from, until: Some(until) }));
+        }
+        from = until;
+    }
+    names.extend(now.map(|key| (key, Validity { from, until: None })));
+    Ok(names)
 }
