@@ -93,6 +93,11 @@ pub enum Effect {
     },
     /// A legal hold lies from here on.
     Lay(LaidHold),
+    /// The number of a legal hold is taken, which lies on nothing that is here.
+    Number {
+        /// The number.
+        hold: u64,
+    },
     /// A legal hold lies no more; what opened its reason is given up.
     End {
         /// Its number.

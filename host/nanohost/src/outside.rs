@@ -312,9 +312,10 @@ fn catch_up(
     // that something is still to be erased.
     let mut batch = Batch { again: true, ..Batch::default() };
     let mut again: Vec<Erasure> = Vec::new();
+    let mut signed_until_now = None;
     for (act, bytes) in opened.iter().zip(all).skip(done.len()) {
         batch.envelopes.push(bytes);
-        takes_effect(store, act, &mut batch, &mut again, &mut caught, places)?;
+        takes_effect(store, act, &mut batch, (&mut again, &mut signed_until_now), &mut caught, places)?;
     }
     if batch.envelopes.is_empty() {
         // Another process did them since the list was read.
@@ -322,10 +323,17 @@ fn catch_up(
     }
     caught.erased += erase_again(store, &opened, &again, &mut batch, places)?;
     fault::point();
-    match store.append(&fence, head, &batch).map_err(store_failure)? {
-        Appended::Committed(_) => {}
-        Appended::Conflict(Conflict::Held { run }) => return Err(held(&run)),
-        Appended::Fenced | Appended::Conflict(_) => return Err(acts::taken()),
+    let appended = store.append(&fence, head, &batch).map_err(store_failure);
+    let failed = match appended {
+        Ok(Appended::Committed(_)) => None,
+        Ok(Appended::Conflict(Conflict::Held { run })) => Some(held(&run)),
+        Ok(Appended::Fenced | Appended::Conflict(_)) => Some(acts::taken()),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = failed {
+        // The log has its old name still, and nobody signs under the new one.
+        signed_until_now.map(|signer| store.sign_log_as(signer));
+        return Err(error);
     }
     fault::point();
     if store.is_erasing().map_err(store_failure)? {
@@ -350,7 +358,7 @@ fn takes_effect(
     store: &SqliteStore,
     act: &OpenedAct,
     batch: &mut Batch,
-    again: &mut Vec<Erasure>,
+    (again, signed_until_now): (&mut Vec<Erasure>, &mut Option<NoteSigner>),
     caught: &mut CaughtUp,
     places: &Places,
 ) -> anyhow::Result<()> {
@@ -386,7 +394,8 @@ fn takes_effect(
                         store.sealed_hold(*hold, on.clone(), since, by, &words).map_err(store_failure)?;
                     batch.effects.push(Effect::Lay(laid));
                 }
-                HoldChange::Laid => {}
+                // What it lies on is not here; no other hold gets its number.
+                HoldChange::Laid => batch.effects.push(Effect::Number { hold: *hold }),
                 HoldChange::Ended => batch.effects.push(Effect::End { hold: *hold }),
             }
         }
@@ -400,7 +409,10 @@ fn takes_effect(
             if key.public() != log.to.key() {
                 return Err(crate::log_key_missing(&folder));
             }
-            store.sign_log_as(NoteSigner::new(origin.clone(), Kind::Ed25519, key));
+            let before = store.sign_log_as(NoteSigner::new(origin.clone(), Kind::Ed25519, key));
+            if signed_until_now.is_none() {
+                *signed_until_now = before;
+            }
             batch.effects.push(Effect::Log { origin });
         }
         (Act::Erasure(_) | Act::Key(_) | Act::Ending(_) | Act::Loss(_), _) => {}

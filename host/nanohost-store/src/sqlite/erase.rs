@@ -105,6 +105,16 @@ pub(super) fn take_effect(conn: &Connection, batch: &Batch) -> rusqlite::Result<
                     &reason.bytes,
                 ))?;
             }
+            Effect::Number { hold } => {
+                let id = *hold as i64;
+                conn.prepare_cached("UPDATE sqlite_sequence SET seq = max(seq, ?1) WHERE name = 'hold'")?
+                    .execute([id])?;
+                conn.prepare_cached(
+                    "INSERT INTO sqlite_sequence (name, seq) SELECT 'hold', ?1 \
+                     WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'hold')",
+                )?
+                .execute([id])?;
+            }
             Effect::End { hold } => {
                 let id = *hold as i64;
                 conn.prepare_cached(

@@ -38,8 +38,9 @@ pub(super) fn rename(conn: &Connection, origin: &KeyName) -> rusqlite::Result<()
 
 impl SqliteStore {
     /// Signs heads under another name and key from now on: those of the commit that renames the log too.
-    pub fn sign_log_as(&self, signer: NoteSigner) {
-        self.shelf.files().log_key = Some(signer);
+    /// Gives the one that signed them until now, for whoever has to take it back.
+    pub fn sign_log_as(&self, signer: NoteSigner) -> Option<NoteSigner> {
+        self.shelf.files().log_key.replace(signer)
     }
 
     /// The same store, whose log's heads are signed by this key from now on, in the transaction of

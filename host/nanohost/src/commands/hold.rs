@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nanohost_core::act::{Act, HeldOn, HoldAct, HoldChange};
-use nanohost_core::{Diagnostic, Principal, Role};
+use nanohost_core::{Diagnostic, Principal, Role, Timestamp};
 use nanohost_store::{Effect, Hold, Holds as _, OpenOptions, SqliteReader, Subject};
 use serde_json::{Value, json};
 
@@ -43,8 +43,13 @@ pub fn hold(args: &HoldArgs, places: &Places, console: &Console) -> anyhow::Resu
         }
         HoldCommand::List { json } => {
             let reader = crate::read_store(places)?;
-            let holds = reader.holds().map_err(store_failure)?;
-            let signed = signed(&reader, places)?;
+            let mut holds = reader.holds().map_err(store_failure)?;
+            let acts = signed(&reader, places)?;
+            // The act says when, whatever row was made of it and when.
+            for hold in &mut holds {
+                hold.since = acts.get(&hold.id).map_or(hold.since, |(_, time)| *time);
+            }
+            let signed: BTreeMap<u64, u64> = acts.into_iter().map(|(hold, (act, _))| (hold, act)).collect();
             if *json {
                 let rows: Vec<Value> =
                     holds.iter().map(|hold| as_json(hold, signed.get(&hold.id).copied())).collect();
@@ -126,15 +131,17 @@ fn said(
     Ok(())
 }
 
-/// The acts by which holds were laid. One without was laid by an earlier version, which signed none.
-fn signed(reader: &SqliteReader, places: &Places) -> anyhow::Result<BTreeMap<u64, u64>> {
+/// The acts by which holds were laid, and when. One without was laid by an earlier version, which signed none.
+fn signed(reader: &SqliteReader, places: &Places) -> anyhow::Result<BTreeMap<u64, (u64, Timestamp)>> {
     if acts::head(reader).map_err(store_failure)?.len == 0 {
         return Ok(BTreeMap::new());
     }
     let trust = evidence::own_trust(places)?;
     let (done, _) = acts::verified(reader, &trust).map_err(store_failure)?.map_err(|bad| bad.failure())?;
     let laid = done.iter().filter_map(|act| match &act.predicate.act {
-        Act::Hold(HoldAct { change: HoldChange::Laid, hold, .. }) => Some((*hold, act.predicate.chain.seq)),
+        Act::Hold(HoldAct { change: HoldChange::Laid, hold, .. }) => {
+            Some((*hold, (act.predicate.chain.seq, act.predicate.time)))
+        }
         _ => None,
     });
     Ok(laid.collect())

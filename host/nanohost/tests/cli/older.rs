@@ -176,3 +176,23 @@ fn an_auditor_reads_a_store_that_is_not_theirs() {
     home.nanohost(["key", "export", "-o", text(&trust)]).exits(0);
     auditor.nanohost(["verify", &first, "--store", text(&theirs), "--trust", text(&trust)]).exits(0);
 }
+
+/// A hold on a run that the copy lacks lies on nothing there, and its number is nobody else's; one that lies is
+/// told with the time of its act.
+#[test]
+fn a_hold_keeps_its_number_and_its_time() {
+    let home = Home::new();
+    let kept = run(&home);
+    copy(&home.store(), &home.path("kept"));
+    let later = run(&home);
+    home.nanohost(["hold", "add", &kept, "--reason", "a case", "--json"]).exits(0);
+    home.nanohost(["hold", "add", &later, "--reason", "a case", "--json"]).exits(0);
+    let listed = || home.nanohost(["hold", "list", "--json"]).exits(0).json()["holds"].clone();
+    let before = listed();
+    put_back(&home, "kept");
+    home.nanohost(["store", "catch-up", "--json"]).exits(0);
+    let after = listed();
+    assert_eq!((&after[0]["since"], &after[1]), (&before[0]["since"], &serde_json::Value::Null));
+    let next = home.nanohost(["hold", "add", &kept, "--reason", "another", "--json"]).exits(0).json();
+    assert_eq!(next["hold"], 3);
+}

@@ -37,9 +37,14 @@ pub fn renamed(
     })?;
     said?;
     // The commit of the act is the first under the new key.
-    store.sign_log_as(NoteSigner::new(origin.clone(), Kind::Ed25519, key));
+    let before = store.sign_log_as(NoteSigner::new(origin.clone(), Kind::Ed25519, key));
     acts.effect(Effect::Log { origin });
-    acts.commit(places)?;
+    if let Err(error) = acts.append() {
+        // It has the old name still, and nobody signs under the new one.
+        before.map(|before| store.sign_log_as(before));
+        return Err(error);
+    }
+    outside::list(store, places)?;
     Ok(to)
 }
 
