@@ -64,7 +64,8 @@ pub use record::{Found, Place, RunRecord, RunState, RunSummary, StoredAct, Store
 pub use resume_token::ResumeToken;
 pub use secrets::Secrets;
 pub use signing_key::{
-    DevelopmentKey, PUBLIC_KEY_FILE, development_key, development_public_key, log_key, log_public_key,
+    DEVELOPMENT_KEY_FILE, DevelopmentKey, LOG_KEY_FILE, PUBLIC_KEY_FILE, development_key,
+    development_public_key, key_file, log_key, log_public_key,
 };
 pub use sqlite::{OpenOptions, Purge, SqliteReader, SqliteStore, Survey};
 pub use witness_state::{MAX_WITNESSED_LOGS, WitnessState};

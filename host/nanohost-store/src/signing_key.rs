@@ -72,8 +72,22 @@ struct Names {
 /// The file of the public key in its folder, as SPKI PEM: what others need to verify.
 pub const PUBLIC_KEY_FILE: &str = "development.pub.pem";
 
-const DEVELOPMENT: Names = Names { private: "development.key.pem", public: PUBLIC_KEY_FILE };
-const LOG: Names = Names { private: "log.key.pem", public: "log.pub.pem" };
+/// The file of the private half of that.
+pub const DEVELOPMENT_KEY_FILE: &str = "development.key.pem";
+
+/// The file of the private key of a log in its folder.
+pub const LOG_KEY_FILE: &str = "log.key.pem";
+
+const DEVELOPMENT: Names = Names { private: DEVELOPMENT_KEY_FILE, public: PUBLIC_KEY_FILE };
+const LOG: Names = Names { private: LOG_KEY_FILE, public: "log.pub.pem" };
+
+/// A private key as it lies in its file, which others must not be able to read; `None` where it is not there.
+///
+/// # Errors
+/// [`StoreError::KeyMode`] where they can, and where it cannot be read.
+pub fn key_file(path: &Path) -> Result<Option<Zeroizing<String>>, StoreError> {
+    private_file::read_secret(path)
+}
 
 fn kept_key(dir: &Path, names: Names) -> Result<DevelopmentKey, StoreError> {
     private_file::create_dir(dir)?;

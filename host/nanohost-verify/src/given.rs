@@ -9,10 +9,13 @@ use clap::{ArgGroup, Args};
 use nanohost_core::log::policy::{LogPolicyError, MAX_POLICY};
 use nanohost_core::log::proof::{GrowthProof, InclusionError, InclusionProof};
 use nanohost_core::log::{Checkpoint, LogPolicy, NoteVerifier};
-use nanohost_core::trace::{MaxAge, Standing, check_log, check_signer, check_witnesses};
+use nanohost_core::trace::{
+    CheckName, FaultKind, MaxAge, Standing, check_log, check_signer, check_witnesses,
+};
 use nanohost_core::{Diagnostic, KeyId, KeyTrust, MAX_PEM, RunId, TrustRoot, Validity, source_from_bytes};
 
 use crate::Judged;
+use crate::called::program_name;
 use crate::failure::Failure;
 use crate::read::read_bounded;
 use crate::remembered::Remembered;
@@ -159,7 +162,23 @@ impl Asked {
         let Judged { report, reach, .. } = judged;
         let (proof, own) = find(&report.run, reach.envelopes)?;
         let key = self.log_key.as_ref().or(own.as_ref());
+        if let (None, Some(own), true) = (&proof, &own, report.fault.is_none())
+            && policy.quorum().is_some()
+            && policy.log(own.name()).is_err()
+        {
+            let message = format!(
+                "the policy names no log {}, as the log of this store is called now: add a `log` line with what \
+                 `{1} log key` prints, below the others; then `{1} log witness` has all of it witnessed again",
+                own.name(),
+                program_name()
+            );
+            report.blame(CheckName::Witnesses, FaultKind::Unwitnessed, message);
+            return Ok(());
+        }
         check_witnesses(report, reach, proof.as_ref(), policy, key, self.oldest());
+        if proof.is_none() {
+            report.remark(CheckName::Witnesses, &format!(" (`{} log witness` asks them)", program_name()));
+        }
         Ok(())
     }
 

@@ -24,7 +24,7 @@ pub use begin::{DoctorArgs, ExplainArgs, InitArgs, ManArgs};
 pub use erase::{EraseArgs, HoldArgs, HoldCommand};
 pub use key::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 pub use log::{LogArgs, LogCommand};
-pub use recall::{ListArgs, Recall, ReportArgs};
+pub use recall::{ListArgs, ListedState, Recall, ReportArgs};
 pub use registry::{
     CacheArgs, CacheCommand, GcArgs, PackageArgs, ToolBundleArgs, ToolPackArgs, ToolPullArgs, ToolPushArgs,
     pinned,

@@ -6,6 +6,7 @@
 mod audit;
 mod health;
 mod holds;
+mod keys;
 mod lock;
 mod plan;
 mod policy;
@@ -26,6 +27,7 @@ use nanohost_verify::console::{escape, table};
 pub use audit::{audit, audit_json, catalogue, catalogued, catalogued_json};
 pub use health::{Overview, health, health_json, overview, overview_json};
 pub use holds::holds;
+pub use keys::keys;
 pub use lock::moved;
 pub use nanohost_verify::called::program_name;
 pub use nanohost_verify::console::escape::{escaped, lines, value_text};

@@ -65,6 +65,12 @@ pub struct PassphraseArgs {
 pub enum KeyCommand {
     /// Make a key to sign with in place of the development key
     New(NewKeyArgs),
+    /// Show all keys of this user: whose each is, what for, its state, and for which part of the log it counts
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Show where the key lies that signs, its id, and the public key to hand to whoever verifies
     Show {
         /// Print the public key alone, as PEM
@@ -117,7 +123,10 @@ impl KeyCommand {
         match self {
             Self::New(args) | Self::Rotate { new: args, .. } => args.json,
             Self::Passphrase(args) => args.json,
-            Self::Show { json, .. } | Self::Retire { json, .. } | Self::Export { json, .. } => *json,
+            Self::List { json }
+            | Self::Show { json, .. }
+            | Self::Retire { json, .. }
+            | Self::Export { json, .. } => *json,
         }
     }
 }

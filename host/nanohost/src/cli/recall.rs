@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nanohost_core::{Timestamp, ToolName};
 
 /// `nanohost list`.
@@ -11,6 +11,10 @@ use nanohost_core::{Timestamp, ToolName};
 pub struct ListArgs {
     #[command(flatten)]
     pub which: Recall,
+    /// Runs that are in this state now, as the listing has it: `open` are those that run and those that were
+    /// interrupted, `closed` those that are over, however they ended
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<ListedState>,
     /// The public key, or keys, that may sign: PEM or a trust file [default: this machine's own]
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
@@ -54,6 +58,23 @@ impl Recall {
             && !denied
             && since.is_none()
     }
+}
+
+/// The state of a run in a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum ListedState {
+    Open,
+    Running,
+    Interrupted,
+    Suspended,
+    Closed,
+    Success,
+    Failed,
+    BudgetExceeded,
+    Stalled,
+    Cancelled,
+    NotAdmitted,
 }
 
 /// The beginning of a day, or a moment.

@@ -1,6 +1,8 @@
 //! `nanohost key`: the keys that sign calls. Which one signs is said in the store's own evidence, where
 //! there is some, so that whoever trusted the first key can follow.
 
+mod list;
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
@@ -19,13 +21,14 @@ use crate::acts::{self, Acts};
 use crate::cli::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 use crate::console::{self, Console};
 use crate::failure::{Exit, Failure};
-use crate::project::Places;
+use crate::project::{self, Places};
 use crate::signing::{self, Signing};
 use crate::{open_store, store_failure};
 
 /// `nanohost key`.
 pub fn key(args: &KeyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     match &args.command {
+        KeyCommand::List { json } => list::list(*json, places, console),
         KeyCommand::Show { public, json } => show(*public, *json, places, console),
         KeyCommand::New(new) => {
             if let Some(key) = MadeKeys::at(&places.keys()).current().map_err(store_failure)? {
@@ -223,6 +226,13 @@ fn passphrase(args: &PassphraseArgs, places: &Places, console: &Console) -> anyh
         );
         return Err(Failure::usage(Diagnostic::error("key_unknown", message).help(help)));
     };
+    if let Some(file) = &args.old_passphrase_file
+        && !Signer::is_encrypted(&key.pem().map_err(store_failure)?)
+    {
+        let message = format!("the key {} is kept without a passphrase", key.public.key_id());
+        let help = format!("leave --old-passphrase-file {} out", project::quoted(file));
+        return Err(Failure::usage(Diagnostic::error("key_passphrase_wrong", message).help(help)));
+    }
     // The old one first: a new one is not asked for in vain.
     let signer = signing::made(&key, args.old_passphrase_file.as_deref())?.signer;
     let passphrase =

@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet};
 
 use nanohost_core::envelope::{Kind, Predicate};
 use nanohost_core::receipt::Receipt;
-use nanohost_core::run::SuspensionCause;
+use nanohost_core::run::{Status, SuspensionCause};
 use nanohost_core::trace::Trace;
 use nanohost_core::{Role, RunId, StepId, StepKind, ToolName};
 use nanohost_store::{OpenOptions, Records as _, RunState, RunSummary, SqliteReader, StoreError};
 use serde_json::Value;
 
 use super::evidence::{exit_of_bad, own_trust, trusted, verify_record, why_bad};
-use crate::cli::{ListArgs, Recall};
+use crate::cli::{ListArgs, ListedState, Recall};
 use crate::console::{self, Console, Recalled, RecalledRun};
 use crate::failure::Exit;
 use crate::project::Places;
@@ -36,7 +36,8 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
         Err(error) => return Err(store_failure(error)),
     };
     let runs = store.as_ref().map(|store| store.runs().map_err(store_failure)).transpose()?;
-    let runs = runs.unwrap_or_default();
+    let mut runs = runs.unwrap_or_default();
+    runs.retain(|run| args.state.is_none_or(|state| is_in(&run.state, state)));
     if !args.which.is_all() {
         let recalled = match &store {
             Some(store) => recall(args, &runs, store, places)?,
@@ -71,6 +72,25 @@ pub fn list(args: &ListArgs, places: &Places, console: &Console) -> anyhow::Resu
         console.print(&console::list(&runs, &in_doubt))?;
     }
     Ok(Exit::Success)
+}
+
+/// Whether a run is in a state that was asked for.
+fn is_in(run: &RunState, asked: ListedState) -> bool {
+    let closed_as =
+        |status: Status| matches!(run, RunState::Closed { status: word } if word == status.as_str());
+    match asked {
+        ListedState::Open => matches!(run, RunState::Running | RunState::Interrupted),
+        ListedState::Running => matches!(run, RunState::Running),
+        ListedState::Interrupted => matches!(run, RunState::Interrupted),
+        ListedState::Suspended => matches!(run, RunState::Suspended { .. }),
+        ListedState::Closed => matches!(run, RunState::Closed { .. }),
+        ListedState::Success => closed_as(Status::Success),
+        ListedState::Failed => closed_as(Status::Failed),
+        ListedState::BudgetExceeded => closed_as(Status::BudgetExceeded),
+        ListedState::Stalled => closed_as(Status::Stalled),
+        ListedState::Cancelled => closed_as(Status::Cancelled),
+        ListedState::NotAdmitted => closed_as(Status::NotAdmitted),
+    }
 }
 
 /// Those of the runs that wait for no event, but for somebody to settle a call: the listing does not

@@ -65,8 +65,18 @@ fn check(args: &PolicyCheckArgs, places: &Places, console: &Console) -> anyhow::
             "policy": path,
             "digest": policy.digest(),
             "programs": programs,
+            "held": !programs.is_empty(),
             "findings": console::findings_json(&found),
         }))?;
+    } else if programs.is_empty() {
+        console.note(&console::render(&found, console.look_err()));
+        console.print(&format!(
+            "{} ({}) is well formed, {}. NO PROGRAM was looked at, so nobody can say which rows are used: --programs DIR \
+             names where they are\n",
+            console::path(&path),
+            policy.digest().short(),
+            count(found.iter().count(), "warning"),
+        ))?;
     } else {
         console.note(&console::render(&found, console.look_err()));
         console.print(&format!(

@@ -35,6 +35,7 @@ mod log;
 mod model;
 mod older;
 mod others;
+mod outsider;
 mod packaging;
 mod parallel;
 mod personal;
