@@ -15,7 +15,7 @@ mod witnessed;
 
 use std::fmt;
 
-pub use check::{Check, CheckName, CheckResult, Fault, FaultKind, Report, RunState};
+pub use check::{Check, CheckName, CheckResult, Fault, FaultKind, Held, Report, RunState};
 pub use erased::check_acts;
 pub use logged::{Standing, check_log};
 pub use remembered::{SeenHead, SeenHeads, SeenLog};

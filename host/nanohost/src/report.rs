@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use nanohost_core::envelope::{AuthorityRef, Kind, Predicate};
 use nanohost_core::receipt::Receipt;
-use nanohost_core::trace::{Check, CheckResult, FaultKind, Report, Trace};
+use nanohost_core::trace::{Check, CheckResult, FaultKind, Held, Report, Trace};
 use nanohost_core::{Digest, Role, RunId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -35,6 +35,8 @@ pub struct Audit {
     pub conclusion: Conclusion,
     /// How sure that is, check by check.
     pub checks: Vec<Check>,
+    /// The legal holds that lie on the run, as acts say.
+    pub holds: Vec<Held>,
     /// What happened; absent where the evidence is not good, or does not hold the program.
     pub told: Option<Told>,
     /// The digest of the last envelope.
@@ -196,6 +198,7 @@ impl Audit {
                 withheld: report.withheld,
             },
             checks: report.checks.clone(),
+            holds: report.holds.clone(),
             told: trace.filter(|_| report.fault.is_none()).map(|trace| Told::of(trace, sight)),
             head: trace.map(Trace::head),
         }

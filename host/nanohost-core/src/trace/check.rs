@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::witnessed::SignedBy;
-use crate::RunId;
+use crate::{Principal, RunId, Timestamp};
 
 /// The checks of a verification, in the order they are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -190,6 +190,8 @@ pub struct Report {
     pub withheld: usize,
     /// How many values are gone by an act of erasure.
     pub erased: usize,
+    /// The legal holds that lie on it, as acts say.
+    pub holds: Vec<Held>,
     /// The witnesses that signed the head under which the run stands, and when.
     pub witnessed: Vec<SignedBy>,
     /// Whether an act excuses a value that is not here, and nothing shows that it stands in the log.
@@ -197,6 +199,19 @@ pub struct Report {
     /// Whether an act excuses a value that would be asked for.
     #[serde(skip)]
     pub(super) excused: bool,
+}
+
+/// A legal hold that lies on a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// Its number in the store.
+    pub hold: u64,
+    /// The act by which it was laid.
+    pub act: u64,
+    /// When.
+    pub since: Timestamp,
+    /// By whom, as they say.
+    pub principal: Principal,
 }
 
 impl Report {
@@ -228,6 +243,7 @@ impl Report {
             state: None,
             withheld: 0,
             erased: 0,
+            holds: Vec::new(),
             witnessed: Vec::new(),
             unplaced: false,
             excused: false,

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::{CheckName, Fault, FaultKind, Report};
+use super::check::{CheckName, Fault, FaultKind, Held, Report};
 use super::ended::{Ended, MayEnd};
 use crate::act::{Act, HoldAct, HoldChange, OpenedAct, Succession, beginning};
 use crate::dsse::Unverified;
@@ -31,7 +31,7 @@ pub(super) struct Erased {
     /// The acts by which nothing was kept of a run that did not verify then.
     damaged: BTreeSet<u64>,
     /// The holds that lie on it.
-    holds: BTreeSet<u64>,
+    holds: BTreeMap<u64, Held>,
     /// The acts about the run, each with its key and with those whose runs the key could speak
     /// for then; `None`: anybody's.
     by: Vec<(u64, KeyId, Option<BTreeSet<KeyId>>)>,
@@ -94,7 +94,8 @@ impl Erased {
                 }
             }
             Act::Hold(HoldAct { change: HoldChange::Laid, hold, .. }) => {
-                self.holds.insert(*hold);
+                let (since, principal) = (act.predicate.time, act.predicate.principal.clone());
+                self.holds.insert(*hold, Held { hold: *hold, act: seq, since, principal });
             }
             Act::Hold(HoldAct { change: HoldChange::Ended, hold, .. }) => {
                 self.holds.remove(hold);
@@ -176,6 +177,11 @@ impl Erased {
     /// Whether a value was erased.
     pub(super) fn contains(&self, at: usize, role: &Role) -> bool {
         !self.refs.is_empty() && self.refs.contains_key(&(at, role.clone()))
+    }
+
+    /// The holds that lie on the run.
+    pub(super) fn holds(&self) -> Vec<Held> {
+        self.holds.values().cloned().collect()
     }
 
     /// How many were.

@@ -361,6 +361,7 @@ impl<'t> Verifier<'t> {
             }
             report.pass(CheckName::Commitments, detail);
             report.erased = erased.len();
+            report.holds = erased.holds();
             // An act that excuses a value, or lets another key end the run, decides with its place.
             report.excused = erased.excuses() || ended.detail().is_some();
             report.pass(CheckName::Erasures, erased.detail());

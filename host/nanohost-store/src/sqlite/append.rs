@@ -54,11 +54,28 @@ impl Files {
             Err(error) if group.len() == 1 => vec![Err(error)],
             // What one of them asks for must not keep the others from what they ask for.
             Err(_) => {
-                let alone = |one| self.append_together(std::slice::from_ref(one)).map(|mut one| one.pop());
+                let alone = |one| match self.has(one) {
+                    // The commit of all of them reached the disk, though it was said to have failed.
+                    Some(head) => Ok(Some(Ok(Appended::Committed(head)))),
+                    None => self.append_together(std::slice::from_ref(one)).map(|mut one| one.pop()),
+                };
                 let nothing = Err(StoreError::Misuse { what: "a commit without an outcome" });
                 group.iter().map(alone).map(|one| one?.unwrap_or_else(|| nothing.clone())).collect()
             }
         }
+    }
+
+    /// The head of a run that has just what one wants on disk; `None` where it has not, or nobody can tell.
+    fn has(&self, wanted: &Wanted<'_>) -> Option<Head> {
+        let Wanted { run, expected, batch, .. } = *wanted;
+        let last = Digest::of(batch.envelopes.last()?);
+        let len = expected.len + batch.envelopes.len() as u64;
+        let there = self.database.read(|conn| {
+            conn.prepare_cached("SELECT len = ?2 AND last = ?3 FROM run WHERE id = ?1")?
+                .query_row((run.as_str(), len as i64, last.as_bytes()), |row| row.get::<_, Option<bool>>(0))
+                .optional()
+        });
+        (there.ok()?? == Some(true)).then_some(Head { len, last: Some(last) })
     }
 
     /// All that are not refused for a reason of their own are durable together, or none is.

@@ -40,6 +40,10 @@ pub enum StoreCommand {
         /// Take it although the log is known to have had more entries: what they were is gone
         #[arg(long)]
         older: bool,
+        /// A file that remembers how far the log reached, as `log fsck --state` keeps it: a copy with less, or
+        /// with something else, is refused as an older one
+        #[arg(long, value_name = "FILE")]
+        state: Option<PathBuf>,
         /// Go on although acts are gone, or nobody can tell whether they are, for this reason; see `catch-up`
         #[arg(long, value_name = "REASON")]
         acts_lost: Option<String>,

@@ -25,9 +25,10 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
         StoreCommand::Backup { output, keys, json } => {
             backup(output, keys.as_deref(), *json, places, console)
         }
-        StoreCommand::Restore { from, keys, older, acts_lost, new_log, principal, json } => {
+        StoreCommand::Restore { from, keys, older, state, acts_lost, new_log, principal, json } => {
             let taken = Taken {
                 older: *older,
+                state: state.as_deref(),
                 lost: acts_lost.as_deref().map(|reason| (principal, reason)),
                 new_log: new_log.then_some(principal),
             };
@@ -198,6 +199,8 @@ fn whole(path: &Path) -> anyhow::Result<PathBuf> {
 struct Taken<'a> {
     /// The log is known to have had more.
     older: bool,
+    /// Where it is remembered what was seen of the log.
+    state: Option<&'a Path>,
     /// Acts may be gone.
     lost: Option<outside::GoesOn<'a>>,
     /// The log goes on under another name; who says so.
@@ -263,8 +266,14 @@ fn looked_at(at: &Places, taken: &Taken<'_>) -> anyhow::Result<Restored> {
         let finding = Diagnostic::error("backup_older", message).help(help);
         return Err(Failure { exit: Exit::RolledBack, findings: finding.into() }.into());
     }
-    let exit = log::look(at)?;
-    if exit != Exit::Success {
+    let exit = log::look(taken.state, at)?;
+    if exit == Exit::RolledBack && !taken.older {
+        let message = "this copy has less of its log than was seen of it, or something else";
+        let help = "restore a newer copy; --older takes this one, and what came after it is gone";
+        let findings = Diagnostic::error("backup_older", message).help(help).into();
+        return Err(Failure { exit, findings }.into());
+    }
+    if !matches!(exit, Exit::Success | Exit::RolledBack) {
         let finding =
             Diagnostic::error("log_damaged", "the log of this copy is not what its signed head says");
         let findings =

@@ -47,6 +47,7 @@ pub fn page(audit: &Audit) -> String {
                             p { "Nothing is told: evidence that does not verify, or that does not hold the program, says nothing that one could rely on." }
                         }
                     }
+                    (holds(audit))
                     (limits(audit))
                     (verify_again(audit))
                 }
@@ -54,6 +55,23 @@ pub fn page(audit: &Audit) -> String {
         }
     }
     .into_string()
+}
+
+/// Who keeps it from being erased.
+fn holds(audit: &Audit) -> Markup {
+    html! {
+        section {
+            h2 { "Legal holds" }
+            @if audit.holds.is_empty() { p.none { "No act that is here lays one on this run." } } @else {
+                p { "Nothing of this run may be erased while they lie on it." }
+                ul {
+                    @for held in &audit.holds {
+                        li { "Hold " (held.hold) ", since " (held.since) ", by " (shown(held.principal.as_str())) " (act " (held.act) ")" }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// A sign that is read without colour.

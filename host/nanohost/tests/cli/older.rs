@@ -196,3 +196,50 @@ fn a_hold_keeps_its_number_and_its_time() {
     let next = home.nanohost(["hold", "add", &kept, "--reason", "another", "--json"]).exits(0).json();
     assert_eq!(next["hold"], 3);
 }
+
+/// What somebody saw of the log is held against a copy before anything is put in place.
+#[test]
+fn a_copy_that_has_less_than_was_seen_is_an_older_one() {
+    let home = Home::new();
+    let first = run(&home);
+    let (copied, keys) = (home.path("copy"), home.path("copied-keys"));
+    home.nanohost(["store", "backup", text(&copied), "--keys", text(&keys), "--json"]).exits(0);
+    let [then, now] = ["then.json", "now.json"].map(|name| home.path(name));
+    home.nanohost(["log", "fsck", "--state", text(&then)]).exits(0);
+    run(&home);
+    home.nanohost(["log", "fsck", "--state", text(&now)]).exits(0);
+    fs::remove_dir_all(home.store()).expect("it is there");
+    let restore = |more: &[&str]| -> Done {
+        home.nanohost([&["store", "restore", text(&copied), "--keys", text(&keys), "--json"], more].concat())
+    };
+    // No act has said how far the log reached.
+    restore(&["--state", text(&now)]).finds(12, "backup_older");
+    assert!(!home.store().exists(), "nothing was put there");
+    restore(&["--state", text(&now), "--older"]).exits(0);
+    home.nanohost(["log", "fsck", "--state", text(&now)]).exits(12);
+    fs::remove_dir_all(home.store()).expect("it is there");
+    restore(&["--state", text(&then)]).exits(0);
+    home.nanohost(["verify", &first]).exits(0);
+}
+
+/// The page for auditors, and its document, name the holds that lie on a run.
+#[test]
+fn the_report_names_legal_holds() {
+    let home = Home::new();
+    let held = run(&home);
+    let report = || home.nanohost(["report", &held, "--json"]).exits(0).json()["holds"].clone();
+    assert_eq!(report(), serde_json::json!([]));
+    for who in ["lea", "mira"] {
+        home.nanohost(["hold", "add", &held, "--reason", "a case", "--as", who, "--json"]).exits(0);
+    }
+    home.nanohost(["hold", "remove", "1", "--json"]).exits(0);
+    let holds = report();
+    assert_eq!(
+        (&holds[0]["hold"], &holds[0]["principal"], &holds[1]),
+        (&2.into(), &"mira".into(), &serde_json::Value::Null)
+    );
+    let page = home.path("report.html");
+    home.nanohost(["report", &held, "-o", text(&page)]).exits(0);
+    let page = fs::read_to_string(page).expect("it is written");
+    assert!(page.contains("Hold 2, since ") && page.contains("by mira (act 1)"), "{page}");
+}

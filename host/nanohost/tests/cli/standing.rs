@@ -89,7 +89,7 @@ fn the_example_of_a_machines_policy_stands_in_nobodys_way() {
     let text = fs::read_to_string(&example).expect("a file of the repository");
     policy(&home, "machine/policy.toml", &text);
     under(&home, project.args("book.toml")).exits(0);
-    home.nanohost(["policy", "check", &example.display().to_string()]).exits(0).says("is sound");
+    home.nanohost(["policy", "check", &example.display().to_string()]).exits(0).says("is well formed");
 }
 
 #[test]

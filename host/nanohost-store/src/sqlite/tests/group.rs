@@ -102,6 +102,36 @@ fn one_that_is_too_large_keeps_nobody_else() {
     is_whole(dir.path());
 }
 
+/// A commit of several that reached the disk and was said to have failed: each hears, when it is made again alone,
+/// what became of it, and nothing is there twice.
+#[test]
+fn what_is_on_disk_already_is_not_refused_when_it_is_made_again_alone() {
+    let dir = folder();
+    drop(signing(dir.path()));
+    let limited = OpenOptions { max_pages: Some(80), ..options() };
+    let store = SqliteStore::open(dir.path(), &limited).expect("the store opens");
+    let fences = [1, 2, 3].map(|number| begin(&store, number));
+    let small = Batch::of(b"small".to_vec());
+    let head = commit(&store, &fences[0], &small);
+    let large = Batch { contents: vec![content(0, "output", &[7; 400_000])], ..small.clone() };
+    let other = Batch::of(b"another".to_vec());
+    let outcomes = together(
+        &store,
+        &[
+            (&fences[0], Head::EMPTY, &small),
+            (&fences[1], Head::EMPTY, &large),
+            (&fences[2], Head::EMPTY, &small),
+        ],
+    );
+    assert_eq!(committed(&outcomes[0]), head);
+    committed(&outcomes[2]);
+    assert_eq!([1, 2, 3].map(|number| load(&store, &run(number)).envelopes.len()), [1, 0, 1]);
+    // What is there is something else.
+    let outcomes = together(&store, &[(&fences[0], Head::EMPTY, &other), (&fences[1], Head::EMPTY, &large)]);
+    assert!(matches!(outcomes[0], Ok(Appended::Conflict(_))), "{outcomes:?}");
+    is_whole(dir.path());
+}
+
 /// Whoever waits for another process waits once, and not once for each of them.
 #[test]
 fn all_of_them_hear_that_the_store_is_busy() {

@@ -43,9 +43,9 @@ impl Found {
     }
 }
 
-/// What a look at the whole log comes to, for whoever wants no more of it.
-pub(in crate::commands) fn look(places: &Places) -> anyhow::Result<Exit> {
-    examined(None, true, places).map(|looked| looked.found.exit())
+/// What a look at the whole log comes to, for whoever wants no more of it. `state`: what is remembered of it.
+pub(in crate::commands) fn look(state: Option<&Path>, places: &Places) -> anyhow::Result<Exit> {
+    examined(state, true, places).map(|looked| looked.found.exit())
 }
 
 /// What a look at the whole log found, and what it looked at.

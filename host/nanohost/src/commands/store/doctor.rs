@@ -39,7 +39,7 @@ pub(super) fn doctor(json: bool, places: &Places, console: &Console) -> anyhow::
     rows(&reader, &mut found)?;
     let agrees = acts(&reader, places, &mut found)?;
     runs(&reader, &mut found)?;
-    match log::look(places)? {
+    match log::look(None, places)? {
         Exit::Success => {}
         exit => found.add(
             exit,
