@@ -65,6 +65,36 @@ seed("acts_list", "\n".join(both))
 seed("acts_list", "\n".join(both)[:-20])
 seed("acts_list", f"nanohost.dev/acts-head/v1\n{chain}\n0\n")
 seed("acts_list", f"nanohost.dev/acts-head/v1\n{chain}\n7\n{'ab' * 32}\n")
+package = {
+    "_type": "https://in-toto.io/Statement/v1",
+    "predicate": {
+        "functions": {"my:tool/api#f": {"input": "0" * 64, "output": "1" * 64}},
+        "provenance": {
+            "builder": "nanohost 0.1.0",
+            "rebuild": "not-tried",
+            "source": {"clean": True, "commit": "0" * 40, "repository": "https://a.test/r"},
+            "toolchain": ["rustc 1.95.0"],
+        },
+        "tool": "refund",
+        "version": "1.0.0",
+    },
+    "predicateType": "https://nanohost.dev/package/v1",
+    "subject": [
+        {"digest": {"sha256": "0" * 64}, "name": "component.wasm"},
+        {"digest": {"sha256": "1" * 64}, "name": "manifest.toml"},
+        {"digest": {"sha256": "2" * 64}, "name": "sbom.cdx.json"},
+    ],
+}
+for subjects in [3, 2]:
+    package["subject"] = package["subject"][:subjects]
+    payload = json.dumps(package, sort_keys=True, separators=(",", ":")).encode()
+    signature = base64.b64encode(bytes(64)).decode()
+    envelope = {
+        "payload": base64.b64encode(payload).decode(),
+        "payloadType": "application/vnd.in-toto+json",
+        "signatures": [{"keyid": "0" * 64, "sig": signature}],
+    }
+    seed("signature", json.dumps(envelope, separators=(",", ":")))
 
 runs = json.loads(VECTORS.joinpath("evidence", "runs.json").read_text())
 for case in runs["cases"]:
