@@ -38,7 +38,7 @@ pub struct Audit {
 pub struct Program {
     /// Its file.
     pub path: PathBuf,
-    /// What it calls itself; `None`: it cannot be read.
+    /// What it calls itself; `None`: it, or what it needs, cannot be read.
     pub name: Option<String>,
     /// Whether it would run; `None`: it cannot be said.
     pub admitted: Option<bool>,
@@ -254,7 +254,7 @@ impl Audit {
         if standing == Standing::NotSigned {
             let message = format!("nobody signed the tool `{}`", manifest.name());
             let finding = Diagnostic::warning("tool_not_signed", message).at(manifest.source(), 0..0).help(
-                "of others' tools, get a package that its publisher signed; of your own, sign it: nanohost tool sign",
+                "of others' tools, get a package that its publisher signed; of your own, make one and sign it: nanohost tool build DIR --out PACKAGE, nanohost tool sign PACKAGE",
             );
             self.found([finding], None);
         }

@@ -101,7 +101,15 @@ fn gap(offer: &Offer, policy: &Policy, packaged: bool) -> Gap {
     let key = offer.signature.as_ref().map(|signed| signed.key_id());
     let rule = if packaged { Unsigned::Any } else { Unsigned::Local };
     let untrusted = *policy.trust() != Trust::Trusted;
+    let named = key.and_then(|key| policy.publisher_of(&key));
     let (code, message, value) = match key {
+        Some(key) if untrusted && named.is_some() => (
+            GapCode::UntrustedPublisher,
+            format!(
+                "tool `{tool}` is signed by a publisher of {file}, which nobody has said is to be trusted"
+            ),
+            format!("publisher {key}"),
+        ),
         Some(key) => (
             GapCode::UntrustedPublisher,
             format!("tool `{tool}` is signed with key {key}, which no [publishers] of {file} names"),
@@ -113,11 +121,14 @@ fn gap(offer: &Offer, policy: &Policy, packaged: bool) -> Gap {
             "publisher".to_owned(),
         ),
     };
-    let message = match untrusted {
+    let message = match untrusted && named.is_none() {
         true => format!("{message}; nobody has said that {file} is to be trusted, so it vouches for no tool"),
         false => message,
     };
     let help = match key {
+        Some(_) if untrusted && named.is_some() => {
+            format!("read {file}; then trust its project, nanohost trust DIR, or name it with --policy")
+        }
         Some(_) => format!(
             "if you know whose key that is and take their tools, add it to {file}:\n\n[publishers]\nNAME = \"\"\"PEM\"\"\""
         ),

@@ -1,5 +1,6 @@
 //! `nanohost audit`, and the catalogue: `nanohost tool list`, `show` and `search`.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +76,8 @@ pub fn show(args: &ToolShowArgs, places: &Places, console: &Console) -> anyhow::
         audit.tools.iter().filter(|(dir, tool)| is_meant(dir, tool)).collect();
     if meant.is_empty() {
         let message = format!("no tool here is called `{}`", args.name.escape_debug());
-        let names: Vec<&str> = audit.tools.values().map(|tool| tool.name.as_str()).take(20).collect();
+        let names: BTreeSet<&str> = audit.tools.values().map(|tool| tool.name.as_str()).collect();
+        let names: Vec<&str> = names.into_iter().take(20).collect();
         let help = match names.is_empty() {
             true => "name the folder of the programs and tools".to_owned(),
             false => format!("there are: {}", names.join(", ")),

@@ -9,7 +9,7 @@ use super::escape::{brief, escaped};
 use super::table::{bad, bold, columns, dim, good, odd};
 use super::tool::{publisher_json, standing};
 use crate::audit::{Audit, Pinned, Program, Tool};
-use crate::tool::Standing;
+use crate::tool::{Failed, Standing};
 
 /// The whole matrix of grants, for a person, and what was found.
 pub fn audit(all: &Audit) -> String {
@@ -57,7 +57,7 @@ fn verdict(program: &Program) -> String {
     let admitted = match program.admitted {
         Some(true) => good("admitted"),
         Some(false) => bad("refused"),
-        None => bad("cannot be read"),
+        None => bad("not judged: the findings say why"),
     };
     let pinned = match program.pinned {
         Pinned::Yes => dim("pinned"),
@@ -70,6 +70,7 @@ fn verdict(program: &Program) -> String {
 fn word(standing: &Standing) -> String {
     match standing {
         Standing::Verified { publisher, .. } => escaped(publisher),
+        Standing::Failed(Failed::UnknownKey(_)) => "unknown key".to_owned(),
         other => other.as_str().to_owned(),
     }
 }

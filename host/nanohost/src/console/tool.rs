@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nanohost_core::{Ask, Manifest, ToolExport};
+use nanohost_core::{Ask, Class, Manifest, ToolExport};
 use nanohost_sandbox::{Dependencies, Dependency};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::escape::{brief, escaped};
 use super::plan::bytes;
 use super::table::{bad, bold, columns, dim, good, odd};
 use crate::tool::authority::Because;
-use crate::tool::{Inspection, Package, Standing};
+use crate::tool::{Failed, Inspection, Package, Standing};
 
 /// Dependencies that a person is shown; `--json` has all.
 const SHOWN_DEPENDENCIES: usize = 12;
@@ -83,7 +83,10 @@ pub fn inspection(all: &Inspection<'_>) -> String {
 pub fn standing(standing: &Standing) -> String {
     match standing {
         Standing::NotSigned => odd("nobody: not signed"),
-        Standing::Failed(why) => bad(&format!("nobody: the signature failed: {why}")),
+        Standing::Failed(Failed::UnknownKey(key)) => {
+            odd(&format!("nobody known here: signed with key {key}, which no trusted policy names"))
+        }
+        Standing::Failed(Failed::Fault(why)) => bad(&format!("nobody: the signature failed: {why}")),
         Standing::Verified { publisher, key } => good(&format!(
             "{} {}",
             escaped(publisher),
@@ -146,17 +149,27 @@ fn asked(manifest: &Manifest) -> String {
         true => "  for nothing\n".to_owned(),
         false => columns(&[], rows),
     });
-    out.push_str(&format!(
-        "  {}\n",
-        dim(&format!(
-            "within memory {} · fuel {} · deadline {} · output {} · logs {}",
-            bytes(limits.memory),
-            limits.fuel,
-            super::duration(limits.deadline),
-            bytes(limits.output),
-            bytes(limits.logs)
-        ))
-    ));
+    let mut within = format!(
+        "within memory {} · fuel {} · deadline {} · output {} · logs {}",
+        bytes(limits.memory),
+        limits.fuel,
+        super::duration(limits.deadline),
+        bytes(limits.output),
+        bytes(limits.logs)
+    );
+    let asks = |class: Class| {
+        manifest.asks().iter().any(|ask| ask.span.is_some() && ask.capability.class() == class)
+    };
+    if asks(Class::Http) {
+        within.push_str(&format!(" · http {} calls, {}", limits.http_calls, bytes(limits.http_bytes)));
+    }
+    if asks(Class::Filesystem) {
+        within.push_str(&format!(" · files {}", bytes(limits.file_bytes)));
+    }
+    if asks(Class::Kv) {
+        within.push_str(&format!(" · kv {}, {} in all", bytes(limits.kv_bytes), bytes(limits.kv_held)));
+    }
+    out.push_str(&format!("  {}\n", dim(&within)));
     out
 }
 

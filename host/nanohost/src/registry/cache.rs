@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use nanohost_core::signature::{PackageFault, Signed};
 use nanohost_core::{Diagnostic, Digest, Manifest, Source, source_from_bytes};
 use nanohost_verify::read::read_bounded;
 use nanohost_verify::whole;
@@ -172,8 +173,16 @@ impl PackageCache {
     /// signature that came.
     ///
     /// # Errors
-    /// `cache_unusable`.
+    /// `signature_failed`: its signature is about something else; `cache_unusable`.
     pub fn keep(&self, fetched: &Fetched) -> anyhow::Result<()> {
+        if let Err(fault) = signature_fits(fetched) {
+            let message =
+                format!("the signature that came with sha256:{} is not good: {fault}", fetched.digest);
+            return Err(Failure::usage(
+                Diagnostic::error("signature_failed", message)
+                    .help("tell its publisher; what is kept of it already stays as it is"),
+            ));
+        }
         self.write(fetched).map_err(|error| self.unusable(&error))
     }
 
@@ -205,7 +214,9 @@ impl PackageCache {
                 return File::open(&self.root).map_or(Ok(()), |folder| folder.sync_all());
             }
         }
-        for (name, bytes) in files {
+        // A signature names the bill: of one that came without any, both stay as they are.
+        let stays = fetched.signature.is_none() && place.join(Part::Signature.file()).exists();
+        for (name, bytes) in files.filter(|(name, _)| !(stays && *name == Part::Bill.file())) {
             whole::replace(&place.join(name), |file| file.write_all(bytes))?;
         }
         Ok(())
@@ -293,6 +304,19 @@ impl PackageCache {
                 .help("free some space, mend its permissions, or name another folder with NANOHOST_CACHE"),
         )
     }
+}
+
+/// Whether what signs a package is about it. Whose signature it is, is the policy's to ask.
+fn signature_fits(fetched: &Fetched) -> Result<(), PackageFault> {
+    let Some(signature) = &fetched.signature else { return Ok(()) };
+    let signed = Signed::parse(signature)?;
+    if signed.statement().component != Digest::of(&fetched.component) {
+        return Err(PackageFault::OtherComponent);
+    }
+    if fetched.manifest.as_deref().map(Digest::of) != Some(signed.statement().manifest) {
+        return Err(PackageFault::OtherManifest);
+    }
+    signed.fits_sbom(fetched.bill.as_deref())
 }
 
 /// A folder for this user alone: whoever writes in it decides what runs next, were nothing verified.

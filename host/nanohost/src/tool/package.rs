@@ -31,6 +31,8 @@ pub struct Package {
     pub anatomy: Anatomy,
     /// The folder it lies in.
     pub dir: PathBuf,
+    /// Whether it is a package of a registry, kept for all programs of this user.
+    pub kept: bool,
     /// The folder whose policies say who a publisher is.
     pub near: PathBuf,
     /// What its publisher signed, where somebody did.
@@ -151,6 +153,7 @@ impl Package {
             signature,
             standing: Standing::NotSigned,
             near: PathBuf::from("."),
+            kept,
             warnings,
         };
         // Where packages are kept nobody's policies are: those of this folder count.
@@ -286,6 +289,10 @@ pub fn publishers(folder: &Path, places: &Places) -> anyhow::Result<Vec<(String,
 }
 
 fn find(named: &Path) -> anyhow::Result<Named> {
+    if named.is_file() && named.file_name().is_some_and(|name| name == MANIFEST) {
+        let folder = named.parent().filter(|folder| !folder.as_os_str().is_empty());
+        return Ok(Named::Folder(Box::new(project::in_folder(folder.unwrap_or(Path::new(".")))?)));
+    }
     if named.is_file() {
         return Ok(Named::File(named.to_owned()));
     }
@@ -298,12 +305,25 @@ fn find(named: &Path) -> anyhow::Result<Named> {
     let name = named.to_str().filter(|text| !text.contains(['/', '\\', '.']));
     match name.and_then(|text| ToolName::new(text).ok()) {
         // Where a program in this folder would find it.
-        Some(name) => Ok(Named::Folder(Box::new(project::by_name(None, Path::new("./tool"), &name)?))),
-        None => Err(Failure::usage(
-            Diagnostic::error("unknown_tool", format!("no tool is at {}", named.display()))
-                .help("name a tool's folder, a tool in the nearest tools/, or a component"),
-        )),
+        Some(name) => match project::by_name(None, Path::new("./tool"), &name) {
+            Ok(folder) => Ok(Named::Folder(Box::new(folder))),
+            Err(error) => Err(match error.downcast::<Failure>() {
+                Ok(failure) if failure.findings.iter().all(|own| own.code == "unknown_tool") => {
+                    nowhere(format!("no tool `{name}` is here, nor in the nearest tools/"))
+                }
+                Ok(failure) => failure.into(),
+                Err(error) => error,
+            }),
+        },
+        None => Err(nowhere(format!("no tool is at {}", named.display()))),
     }
+}
+
+fn nowhere(message: String) -> anyhow::Error {
+    Failure::usage(
+        Diagnostic::error("unknown_tool", message)
+            .help("name a tool's folder, a tool in the nearest tools/, or a component"),
+    )
 }
 
 fn anatomy(bytes: &Arc<[u8]>, path: &Path) -> anyhow::Result<Anatomy> {

@@ -24,6 +24,11 @@ fn a_tool_is_inspected_by_folder_name_and_file() {
     assert_eq!(standings, ["inert", "asked"], "{by_folder:#}");
     assert_eq!(by_folder["manifest"]["asks"][0]["line"], 21);
 
+    let by_manifest = home.nanohost(["tool", "inspect", text(&folder.join("manifest.toml")), "--json"]);
+    assert_eq!(by_manifest.exits(0).json(), by_folder);
+    let done = home.nanohost(["tool", "inspect", "nosuch", "--json"]).finds(2, "unknown_tool");
+    done.says("a tool in the nearest tools/").omits("[tools.");
+
     // By its name from the project's folder, and by the file, which its manifest lies beside.
     let mut command = home.command(["tool", "inspect", "ledger", "--json"]);
     command.current_dir(project.path(""));

@@ -124,9 +124,15 @@ fn what_is_packed_is_the_same_each_time() {
 fn a_package_is_sent_looked_up_and_fetched() {
     let author = User::with_tool();
     let registry = Registry::new(&author.home.path(""));
-    author.home.write("ledger/package.dsse.json", "{\"signed\":\"as bytes\"}");
     author.home.write("ledger/sbom.cdx.json", "{\"bomFormat\":\"CycloneDX\"}");
+    author.nanohost(&["tool", "sign", "ledger"]).exits(0);
     let package = author.push(registry.address(), "1.0.0");
+    // What everybody would refuse is not sent, and takes nothing's place.
+    let to = format!("oci://{}/team/ledger:1.0.0", registry.address());
+    let bill = author.home.write("ledger/sbom.cdx.json", "{\"bomFormat\":\"CycloneDX\"} ");
+    author.nanohost(&["tool", "push", "ledger", &to, "--json"]).finds(2, "signature_failed");
+    author.nanohost(&["tool", "bundle", "ledger", "-o", "x.tar", "--json"]).finds(2, "signature_failed");
+    fs::write(bill, "{\"bomFormat\":\"CycloneDX\"}").expect("it is ours");
     // Sent again, it is the same.
     assert_eq!(author.push(registry.address(), "1.0.0"), package);
 
@@ -145,6 +151,8 @@ fn a_package_is_sent_looked_up_and_fetched() {
     }
     assert_eq!(user.kept(), [digest_of(&package)]);
     user.nanohost(&["tool", "inspect", "fetched"]).exits(0).says("ledger 1.0.0");
+    // What is kept stays as its publisher signed it.
+    user.nanohost(&["tool", "sign", &package, "--json"]).finds(2, "not_a_package");
     user.nanohost(&["tool", "pull", &tagged, "--resolve"]).exits(0);
     // The scheme may be left out where it is typed.
     user.nanohost(&["tool", "pull", package.trim_start_matches("oci://")]).exits(0);
@@ -285,7 +293,7 @@ fn what_was_changed_where_it_is_kept_is_never_used() {
 #[test]
 fn what_was_changed_in_the_registry_is_never_kept() {
     let author = User::with_tool();
-    author.home.write("ledger/package.dsse.json", "{}");
+    author.nanohost(&["tool", "sign", "ledger"]).exits(0);
     let registry = Registry::new(&author.home.path(""));
     let package = author.push(registry.address(), "1.0.0");
     let packed = author.nanohost(&["tool", "pack", "ledger", "-o", "x.tar", "--json"]).exits(0).json();

@@ -59,7 +59,7 @@ fn a_package_is_not_signed_fails_or_is_verified() {
     verify(&["--key", text(&other_public)]).exits(13);
     let policy = home.write("their.toml", named("acme", &acme_public));
     assert_eq!(verify(&["--policy", text(&policy)]).exits(0).json()["publisher"]["name"], "acme");
-    home.nanohost(["tool", "inspect", package]).exits(0).says("nobody: the signature failed");
+    home.nanohost(["tool", "inspect", package]).exits(0).says("nobody known here");
 
     // Libraries that nobody here wrote accept it, and refuse it with any byte changed.
     let output = interop::verify_export(&project.path("tools/ledger/package.dsse.json"), &acme_public);
@@ -159,7 +159,7 @@ fn a_found_policy_names_no_publisher_that_counts() {
     let package = project.path("tools/ledger");
     home.nanohost(["tool", "sign", text(&package), "--key", text(&mallory)]).exits(0);
     let program = project.path("book.toml");
-    home.nanohost(["run", text(&program)]).exits(3).says("untrusted_publisher").says("to be trusted");
+    home.nanohost(["run", text(&program)]).exits(3).says("untrusted_publisher").says("nanohost trust");
     home.nanohost(["tool", "verify", text(&package)]).exits(13).omits("Your Company");
     home.nanohost(["tool", "inspect", text(&package)]).exits(0).omits("Your Company");
     home.nanohost(["trust", text(&project.path(""))]).exits(0);
@@ -184,6 +184,9 @@ fn what_cannot_be_signed_is_told() {
     let own = text(&project.path("tools/ledger")).to_owned();
     let done = home.nanohost(["tool", "sign", package, "--source", &own, "--rebuild", "--json"]);
     done.finds(2, "no_rebuild");
+    home.nanohost(["tool", "sign", package, "--source", &own, "--key", text(&publisher(&home, "other").0)])
+        .exits(0)
+        .says("no git repository");
     // With the key of this user, which nobody made on purpose.
     home.nanohost(["tool", "sign", package]).exits(0).says("development key");
 }

@@ -99,12 +99,16 @@ fn reviewed(package: &Package) -> Reviewed<'_> {
 fn publisher(old: &Standing, new: &Standing) -> Item {
     let says = |standing: &Standing| match standing {
         Standing::Verified { publisher, .. } => publisher.clone(),
-        other => other.as_str().to_owned(),
+        Standing::Failed(why) => format!("failed: {why}"),
+        Standing::NotSigned => standing.as_str().to_owned(),
     };
     let (before, after) = (says(old), says(new));
     let is_same = before == after;
-    let lost = matches!(old, Standing::Verified { .. }) && !is_same;
+    // Without the key at hand nobody knows whose word is gone: that it is gone is seen.
+    let lost = !matches!(old, Standing::NotSigned) && !is_same && !matches!(new, Standing::Verified { .. });
+    let other = matches!((old, new), (Standing::Verified { .. }, Standing::Verified { .. })) && !is_same;
     let failed = matches!(new, Standing::Failed(_)) && !is_same;
+    let lost = lost || other;
     Item {
         change: match (is_same, lost || failed) {
             (true, _) => Change::Unchanged,

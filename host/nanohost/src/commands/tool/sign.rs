@@ -2,7 +2,6 @@
 //! a key. Nothing of the package runs.
 
 use std::io::Write as _;
-use std::path::Path;
 
 use nanohost_core::Diagnostic;
 use nanohost_core::signature::{SBOM_FILE, SIGNATURE_FILE, Signed, Statement};
@@ -19,8 +18,8 @@ use crate::tool::{Failed, Package, Standing, package, signing};
 /// `nanohost tool sign`.
 pub fn sign(args: &ToolSignArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
-    is_package(&args.package)?;
     let package = Package::read(&args.package, places, &Engine::new()?, &progress)?;
+    is_package(&package)?;
     let manifest = package.needs_manifest()?;
     let facts = package.loaded.facts();
     let provenance = signing::provenance(
@@ -56,6 +55,10 @@ pub fn sign(args: &ToolSignArgs, places: &Places, console: &Console) -> anyhow::
         return Ok(Exit::Success);
     }
     console.note(&console::render(&package.warnings, console.look_err()));
+    if args.source.is_some() && statement.predicate.provenance.source.is_none() {
+        let note = "the sources stand in no git repository, so that no commit is named";
+        console.note(&format!("{note}\n"));
+    }
     if development {
         let note = "signed with the development key, which nobody made on purpose and which is not encrypted: \
                     `nanohost key new` makes one";
@@ -126,17 +129,24 @@ pub fn verify(args: &ToolVerifyArgs, places: &Places, console: &Console) -> anyh
     Ok(exit)
 }
 
-/// What is signed stays as it is: a crate is another component after its next build.
-fn is_package(folder: &Path) -> anyhow::Result<()> {
-    if folder.join("Cargo.toml").is_file() {
-        let message =
-            format!("{} is a tool's sources, and each build makes another component", folder.display());
-        let (program, folder) = (console::program_name(), quoted(folder));
-        return Err(Failure::usage(Diagnostic::error("not_a_package", message).help(format!(
+/// What is signed stays as it is: a crate is another component after its next build. What is kept of a
+/// registry is as its publisher signed it.
+fn is_package(package: &Package) -> anyhow::Result<()> {
+    let program = console::program_name();
+    let (message, help) = if package.kept {
+        let message = "a package of a registry is kept as its publisher signed it";
+        (message.to_owned(), format!("make it yours first: {program} tool pull REF -o DIR, and sign DIR"))
+    } else if package.dir.join("Cargo.toml").is_file() {
+        let folder = quoted(&package.dir);
+        let message = "these are a tool's sources, and each build makes another component";
+        let help = format!(
             "make a package and sign that:\n  {program} tool build {folder} --out DIR\n  {program} tool sign DIR --source {folder}"
-        ))));
-    }
-    Ok(())
+        );
+        (message.to_owned(), help)
+    } else {
+        return Ok(());
+    };
+    Err(Failure::usage(Diagnostic::error("not_a_package", message).help(help)))
 }
 
 fn told(signed: &Signed) -> String {
