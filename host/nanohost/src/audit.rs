@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::ledger;
 use crate::prepare::{self, Prepared};
 use crate::project::{self, MANIFEST, Places, quoted};
-use crate::tool::{Standing, package};
+use crate::tool::{Failed, Standing, package};
 
 /// All of a folder.
 #[derive(Debug, Default)]
@@ -251,15 +251,35 @@ impl Audit {
         let signature = tool.signature.clone().map(Ok);
         let standing = package::standing(signature.as_ref(), manifest, facts, keys);
         self.found(review::lint_tool(Reviewed { manifest: Some(manifest), facts }), None);
-        if standing == Standing::NotSigned {
-            let message = format!("nobody signed the tool `{}`", manifest.name());
-            let finding = Diagnostic::warning("tool_not_signed", message).at(manifest.source(), 0..0).help(
-                "of others' tools, get a package that its publisher signed; of your own, make one and sign it: nanohost tool build DIR --out PACKAGE, nanohost tool sign PACKAGE",
-            );
-            self.found([finding], None);
-        }
+        self.standing(&standing, manifest);
         let seen = Tool { component: Some(facts.component), ..described(manifest, standing) };
         self.tools.insert(tool.folder.dir.clone(), seen);
+    }
+
+    /// Whose word there is for a tool, where it is nobody's.
+    fn standing(&mut self, standing: &Standing, manifest: &Manifest) {
+        let finding = match standing {
+            Standing::Verified { .. } => return,
+            Standing::NotSigned => Diagnostic::warning(
+                "tool_not_signed",
+                format!("nobody signed the tool `{}`", manifest.name()),
+            )
+            .help(
+                "of others' tools, get a package that its publisher signed; of your own, make one and sign it: nanohost tool \
+                 build DIR --out PACKAGE, nanohost tool sign PACKAGE",
+            ),
+            Standing::Failed(Failed::UnknownKey(key)) => Diagnostic::warning(
+                "tool_not_signed",
+                format!("nobody known here signed the tool `{}`: its key is {key}", manifest.name()),
+            )
+            .help("find out whose key it is; if you take their tools, name it below [publishers] of the policy"),
+            Standing::Failed(Failed::Fault(fault)) => Diagnostic::error(
+                "signature_failed",
+                format!("the signature of the tool `{}` is not good: {fault}", manifest.name()),
+            )
+            .help("get the package again from its publisher; of a tool of your own, sign it again"),
+        };
+        self.found([finding.at(manifest.source(), 0..0)], None);
     }
 
     /// A policy that judges some of the programs.
@@ -288,12 +308,21 @@ impl Audit {
             let Ok(folder) = project::in_folder(&dir) else { continue };
             match Manifest::parse(Arc::clone(&folder.manifest)) {
                 Ok(manifest) => {
-                    let signature = project::signature(&dir)?;
+                    let signature = match project::signature(&dir) {
+                        Ok(signature) => signature,
+                        Err(error) => {
+                            self.found(error.downcast::<Failure>()?.findings, None);
+                            continue;
+                        }
+                    };
                     let standing = match &signature {
                         None => Standing::NotSigned,
-                        Some(Err(fault)) => Standing::Failed(crate::tool::Failed::Fault(*fault)),
+                        Some(Err(fault)) => Standing::Failed(Failed::Fault(*fault)),
                         Some(Ok(signed)) => by_manifest(signed, &manifest, &dir, places),
                     };
+                    if let Standing::Failed(Failed::Fault(_)) = &standing {
+                        self.standing(&standing, &manifest);
+                    }
                     self.tools.insert(dir, described(&manifest, standing));
                 }
                 Err(findings) => self.found(findings, None),
@@ -321,20 +350,16 @@ impl Audit {
 /// Whose word there is for a tool whose component nobody looked into: nobody's before it is used.
 fn by_manifest(signed: &Signed, manifest: &Manifest, dir: &Path, places: &Places) -> Standing {
     let key = signed.key_id();
-    let unknown = Standing::Failed(crate::tool::Failed::UnknownKey(key));
+    let unknown = Standing::Failed(Failed::UnknownKey(key));
     if signed.statement().manifest != manifest.digest() {
-        return Standing::Failed(crate::tool::Failed::Fault(
-            nanohost_core::signature::PackageFault::OtherManifest,
-        ));
+        return Standing::Failed(Failed::Fault(nanohost_core::signature::PackageFault::OtherManifest));
     }
     let component = project::in_folder(dir).ok().and_then(|own| {
         let bytes = prepare::component_bytes(own.component_path()).ok()?;
         Some(Digest::of(&bytes))
     });
     if component != Some(signed.statement().component) {
-        return Standing::Failed(crate::tool::Failed::Fault(
-            nanohost_core::signature::PackageFault::OtherComponent,
-        ));
+        return Standing::Failed(Failed::Fault(nanohost_core::signature::PackageFault::OtherComponent));
     }
     let keys = package::publishers(dir, places).unwrap_or_default();
     match keys.into_iter().find(|(_, own)| own.key_id() == key) {

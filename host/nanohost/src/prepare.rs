@@ -376,7 +376,9 @@ pub fn locate(
         for tool in tools {
             let place = |finding: Diagnostic| finding.at(program.source(), tool.span.clone());
             let found = match &tool.origin {
-                ToolOrigin::Path(path) => project::by_path(&args.program, path),
+                ToolOrigin::Path(path) => {
+                    project::by_path(&args.program, path).and_then(|folder| apart(folder, reach.places))
+                }
                 ToolOrigin::Package { package, bundle } => {
                     let beside = |bundle| args.program.parent().unwrap_or(Path::new("")).join(bundle);
                     reach.tool(package, bundle.as_ref().map(beside).as_deref())
@@ -408,6 +410,20 @@ pub fn locate(
         }
     }
     if findings.is_empty() { Ok(folders) } else { Err(Failure { exit, findings }.into()) }
+}
+
+/// That a folder is none of the cache: what is kept there is a package, and judged as one, or it would be
+/// enough to guess its path.
+fn apart(folder: ToolFolder, places: &Places) -> anyhow::Result<ToolFolder> {
+    let kept = places.packages().and_then(|packages| packages.canonicalize().ok());
+    if kept.is_some_and(|kept| folder.dir.starts_with(kept)) {
+        let message = format!("{} is a package that is kept for all programs", folder.dir.display());
+        return Err(Failure::usage(
+            Diagnostic::error("path_into_cache", message)
+                .help("name the package: `package = \"oci://…@sha256:…\"`"),
+        ));
+    }
+    Ok(folder)
 }
 
 /// Builds those of the tools that have to be built, where that is allowed.

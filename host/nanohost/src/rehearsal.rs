@@ -12,8 +12,8 @@ use nanohost_core::run::{
     Run, Slot, Status,
 };
 use nanohost_core::{
-    Access, Admission, Denied, Diagnostic, Diagnostics, Policy, Refusal, Row, Timestamp, ToolName, Trust,
-    admit,
+    Access, Admission, Denied, Diagnostic, Diagnostics, Gap, Policy, Refusal, Row, Timestamp, ToolName,
+    Trust, admit,
 };
 use nanohost_sandbox::{CallContext, Cancellation, Engine, KvView, Network, SecretValues, StandIn, StoodIn};
 use serde_json::{Map, Value};
@@ -36,6 +36,9 @@ pub struct Stage {
     path: PathBuf,
     behind: Behind,
     policy: Policy,
+    /// The policies that a run would stand under, with who trusts them: whose tools may run is asked of
+    /// those, whatever a case says.
+    real: Vec<Policy>,
     /// The project of a policy that nobody trusts: its tools read nothing outside.
     within: Option<PathBuf>,
 }
@@ -72,6 +75,7 @@ impl Stage {
         let Reach { places, asked, progress } = *reach;
         let nearest = project::find(None, program, places)?;
         let within = within(program, policy, &nearest)?;
+        let real = nearest.policies.clone();
         let found = match policy {
             Some(_) => project::find(policy, program, places)?,
             None => nearest,
@@ -82,7 +86,7 @@ impl Stage {
         };
         let args = ProgramArgs { packages: asked.clone(), ..ProgramArgs::of(program) };
         let behind = Behind::read(&args, places, engine, progress)?;
-        Ok(Self { path: program.to_owned(), behind, policy, within })
+        Ok(Self { path: program.to_owned(), behind, policy, real, within })
     }
 
     /// Runs it once.
@@ -100,6 +104,19 @@ impl Stage {
         let program = Arc::clone(&self.behind.program);
         let inputs = program.bind_inputs(case.inputs.clone()).map_err(Failure::usage)?;
         let offers = prepare::offers(&self.behind.tools);
+        let real = Admission {
+            program: Arc::clone(&program),
+            offers: offers.clone(),
+            policies: self.real.clone(),
+            today,
+        };
+        if let Err(Refusal::Denied(denied)) = admit(real) {
+            let publishers = denied.gaps().iter().filter(|gap| gap.code.is_of_publisher());
+            let findings: Diagnostics = publishers.map(Gap::diagnostic).collect();
+            if !findings.is_empty() {
+                return Err(Failure::denied(findings));
+            }
+        }
         let admission = Admission { program, offers, policies: vec![self.policy.clone()], today };
         let plan = match admit(admission) {
             Ok(plan) => Arc::new(plan),

@@ -24,16 +24,16 @@ pub enum Vouched {
     Nobody,
 }
 
-/// The key that signed the offer, where a policy names it and the signature is good. Whom a policy names
-/// that nobody trusts may be whoever wrote the tool: such a policy vouches for nothing.
+/// The key that signed the offer, where a policy names it and the signature is good. Rows that forbid a
+/// publisher count in every policy; who is vouched for is asked of those that are trusted ([`vouched`]):
+/// whom another one names may be whoever wrote the tool.
 ///
 /// # Errors
 /// Where there is a signature that is not good, or is about something else.
 pub(super) fn signer(offer: &Offer, policies: &[Policy]) -> Result<Option<KeyId>, PackageFault> {
     let Some(signed) = &offer.signature else { return Ok(None) };
     signed.fits(&offer.manifest, &offer.facts)?;
-    let trusted = policies.iter().filter(|policy| *policy.trust() == Trust::Trusted);
-    let key = trusted.flat_map(Policy::publisher_keys).find(|key| key.key_id() == signed.key_id());
+    let key = policies.iter().flat_map(Policy::publisher_keys).find(|key| key.key_id() == signed.key_id());
     match key {
         Some(key) => signed.by(key).map(|()| Some(key.key_id())),
         None => Ok(None),
@@ -133,7 +133,7 @@ fn gap(offer: &Offer, policy: &Policy, packaged: bool) -> Gap {
             "if you know whose key that is and take their tools, add it to {file}:\n\n[publishers]\nNAME = \"\"\"PEM\"\"\""
         ),
         None => format!(
-            "have its publisher sign it (`nanohost tool sign`); for development on this machine, add to the top of {file}:\n\n\
+            "have its publisher sign it (`nanohost tool sign`), or fetch a package anew (`nanohost tool pull`); for development on this machine, add to the top of {file}:\n\n\
              unsigned = \"{}\"",
             rule.as_str()
         ),

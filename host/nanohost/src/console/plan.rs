@@ -157,7 +157,7 @@ fn tool(row: &Row, arguments: &str, several: bool) -> String {
         Vouched::Unsigned(rule) => {
             line(
                 "publisher",
-                odd(&format!("nobody: not signed, and let run by unsigned = \"{}\"", rule.as_str())),
+                odd(&format!("nobody known here: let run by unsigned = \"{}\"", rule.as_str())),
             );
         }
         Vouched::Nobody => {}

@@ -293,7 +293,7 @@ pub fn receipt(receipt: &Receipt) -> String {
                     if row.granted.is_empty() { "nothing".to_owned() } else { row.granted.join(", ") };
                 let by = match (&row.publisher, &row.unsigned) {
                     (Some(name), _) => format!("signed by {}", escaped(name)),
-                    (None, Some(_)) => "not signed".to_owned(),
+                    (None, Some(_)) => "signed by nobody known here".to_owned(),
                     (None, None) => String::new(),
                 };
                 vec![row.tool.to_string(), escaped(&granted), escaped(&row.rules.join(", ")), by]

@@ -84,7 +84,7 @@ fn result(own: &Finding, rule: usize, root: &Path) -> Value {
     };
     let place = named.or(own.program.as_deref());
     let uri = place.map(|path| uri(path, root));
-    let text: String = text.lines().map(escaped).collect::<Vec<_>>().join("\n");
+    let text: String = text.lines().map(|line| plain(&escaped(line))).collect::<Vec<_>>().join("\n");
     let print = format!("{}\n{}\n{}", finding.code, uri.as_deref().unwrap_or_default(), finding.message);
     let mut result = json!({
         "ruleId": finding.code,
@@ -124,6 +124,20 @@ fn encoded(part: &[u8]) -> String {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// A line as nothing but text: brackets would be a link (SARIF 2.1.0, 3.11.6), and braces a placeholder
+/// (3.11.5), and authors choose names.
+fn plain(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for letter in line.chars() {
+        match letter {
+            '\\' | '[' | ']' => out.extend(['\\', letter]),
+            '{' | '}' => out.extend([letter, letter]),
+            other => out.push(other),
         }
     }
     out

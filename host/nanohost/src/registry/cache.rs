@@ -216,6 +216,16 @@ impl PackageCache {
         }
         // A signature names the bill: of one that came without any, both stay as they are.
         let stays = fetched.signature.is_none() && place.join(Part::Signature.file()).exists();
+        for part in [Part::Signature, Part::Bill] {
+            // What came from elsewhere with the same image, and does not belong to what comes now.
+            let came = files.clone().any(|(name, _)| name == part.file());
+            if !came && !stays {
+                match fs::remove_file(place.join(part.file())) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    Ok(()) | Err(_) => {}
+                }
+            }
+        }
         for (name, bytes) in files.filter(|(name, _)| !(stays && *name == Part::Bill.file())) {
             whole::replace(&place.join(name), |file| file.write_all(bytes))?;
         }

@@ -72,10 +72,11 @@ impl Layout {
     /// What is no layout, or cannot be read.
     pub fn open(path: &Path) -> Result<Self, LayoutError> {
         if !path.is_dir() {
-            let file = File::open(path)?;
-            if !file.metadata()?.is_file() {
+            // Looked at before it is opened: to open a pipe is to wait for whoever writes into it.
+            if !path.metadata()?.is_file() {
                 return Err(LayoutError::Invalid("it is no plain file".to_owned()));
             }
+            let file = File::open(path)?;
             return Self::of_archive(file);
         }
         let small = |name: &str| -> Result<Vec<u8>, LayoutError> {

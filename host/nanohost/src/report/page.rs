@@ -163,7 +163,7 @@ fn telling(told: &Told) -> Markup {
                                 td { (list(&row.rules)) }
                                 td { @match (&row.publisher, &row.unsigned) {
                                     (Some(own), _) => { (shown(&own.name)) },
-                                    (None, Some(_)) => { "nobody: a rule let it run so" },
+                                    (None, Some(_)) => { "nobody known here: a rule let it run so" },
                                     (None, None) => { "not asked" },
                                 } }
                             }

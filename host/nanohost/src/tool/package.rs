@@ -233,6 +233,18 @@ impl Package {
         })
     }
 
+    /// That nothing contradicts its signature, where it has one: without that it is not what anybody made.
+    ///
+    /// # Errors
+    /// `signature_failed`; exit code 2.
+    pub fn needs_no_fault(&self) -> anyhow::Result<()> {
+        let Standing::Failed(Failed::Fault(fault)) = &self.standing else { return Ok(()) };
+        let message = format!("the signature of {} is not good: {fault}", self.title());
+        Err(Failure::usage(Diagnostic::error("signature_failed", message).help(
+            "get it again from its publisher; of your own, sign it again or remove package.dsse.json beside its manifest",
+        )))
+    }
+
     /// What it calls itself, else its file.
     pub fn title(&self) -> String {
         match &self.manifest {

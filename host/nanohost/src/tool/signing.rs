@@ -95,8 +95,15 @@ fn commit(folder: &Path) -> anyhow::Result<Option<(String, bool)>> {
     if !is_name {
         return Ok(None);
     }
-    // Files that are ignored do not count: they are what builds leave behind.
-    let changed = git(&folder, &["status", "--porcelain", "--untracked-files=all", "--", "."]);
+    // To look for changes git starts what the repository's settings name as filters: then nobody looks, and
+    // nobody says that there are none.
+    if git(&folder, &["config", "--includes", "--get-regexp", r"^filter\..*\.(clean|process)$"]).is_some() {
+        return Ok(Some((commit, false)));
+    }
+    // Of all of the repository: what goes into a component may lie beside its folder. Files that are ignored
+    // do not count: they are what builds leave behind.
+    let changed =
+        git(&folder, &["status", "--porcelain", "--untracked-files=all", "--ignore-submodules=none", ":/"]);
     Ok(Some((commit, changed.is_some_and(|changed| changed.trim().is_empty()))))
 }
 
@@ -105,6 +112,8 @@ fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut git = Command::new("git");
     // A repository's own settings can name programs to start: this one is switched off.
     git.args(["-c", "core.fsmonitor=false", "--no-optional-locks", "-C"]).arg(folder).args(arguments);
+    // Those of the user and of the machine say nothing about these sources.
+    git.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
     let output = git.stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

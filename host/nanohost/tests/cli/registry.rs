@@ -159,6 +159,7 @@ fn a_package_is_sent_looked_up_and_fetched() {
 
     // The tag is another package's by now: who pinned it gets what they pinned.
     author.home.write("ledger/manifest.toml", MANIFEST.replace("Books", "Reckons"));
+    author.nanohost(&["tool", "sign", "ledger"]).exits(0);
     let to = format!("oci://{}/team/ledger:1.0.0", registry.address());
     author.nanohost(&["tool", "push", "ledger", &to, "--json"]).finds(2, "tag_taken");
     let moved = author.nanohost(&["tool", "push", "ledger", &to, "--move-tag", "--json"]).exits(0).json();
@@ -577,6 +578,19 @@ fn a_platform_team_takes_a_component_restricts_hands_it_on_and_an_upgrade_that_a
     let policy = |lines: &str| user.home.write("own/policies/local.toml", format!("{POLICY}{lines}"));
     policy("");
     user.on("run", &program, &[]).exits(3).says("unsigned_tool");
+    // Nor by the path where it is kept, nor in a test, whatever the policy beside a stranger's program says.
+    let kept = user.home.path("cache/packages").join(digest_of(&package).trim_start_matches("sha256:"));
+    let by_path = fs::read_to_string(&program)
+        .expect("it is there")
+        .replace(&format!("package = \"{package}\""), &format!("path = \"{}\"", kept.display()));
+    let by_path = user.home.write("own/path.toml", by_path);
+    user.on("run", by_path.to_str().expect("UTF-8"), &[]).finds(2, "path_into_cache");
+    user.home.write("own/book.cases.toml", "[[case]]\nname = \"n\"\noutput = 0\n");
+    user.home.write("own/policies/local.toml", format!("unsigned = \"any\"\n{POLICY}"));
+    user.nanohost(&["test", "own/book.cases.toml", "--json"]).exits(2).says("unsigned_tool");
+    user.nanohost(&["trust", "own"]).exits(0);
+    user.nanohost(&["test", "own/book.cases.toml"]).exits(0).says("1 passed");
+    policy("");
     // A signature refers to the package, whose digest stays the same.
     team.nanohost(&["tool", "sign", "ledger"]).exits(0);
     assert_eq!(team.push(registry.address(), "1.0.0"), package);

@@ -219,7 +219,7 @@ fn a_referrer_of_another_package_and_answers_without_end_are_refused() {
 #[test]
 fn another_signature_takes_the_place_of_the_former_where_lists_are_kept() {
     let user = User::with_tool();
-    user.home.write("ledger/package.dsse.json", "{}");
+    user.nanohost(&["tool", "sign", "ledger"]).exits(0);
     let kind = "application/vnd.dsse.envelope.v1+json";
     let former = format!("sha256:{}", "0".repeat(64));
     let other = format!("sha256:{}", "1".repeat(64));

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::Home;
+use crate::harness::{Done, Home, built_tools};
 use crate::interop;
 use crate::tool::{POLICY, Project};
 
@@ -178,15 +178,28 @@ fn what_cannot_be_signed_is_told() {
     let (_, public) = publisher(&home, "acme");
     home.nanohost(["tool", "sign", package, "--key", text(&public), "--json"]).finds(2, "key_unreadable");
     home.nanohost(["tool", "verify", package, "--key", text(&junk), "--json"]).finds(2, "key_unreadable");
-    home.write("own/tools/ledger/Cargo.toml", "[package]\nname = \"x\"\n");
-    home.nanohost(["tool", "sign", package, "--json"]).finds(2, "not_a_package");
-    fs::remove_file(project.path("tools/ledger/Cargo.toml")).expect("it is there");
+    // The sources of a tool, by whatever name.
+    let sources = built_tools().join("read-folder");
+    home.nanohost(["tool", "sign", text(&sources), "--json"]).finds(2, "not_a_package");
+    let mut by_name = home.command(["tool", "sign", "read-folder", "--json"]);
+    by_name.current_dir(built_tools().parent().expect("it lies in the repository"));
+    Done::of(by_name).finds(2, "not_a_package");
+    assert!(!sources.join("package.dsse.json").exists());
     let own = text(&project.path("tools/ledger")).to_owned();
     let done = home.nanohost(["tool", "sign", package, "--source", &own, "--rebuild", "--json"]);
     done.finds(2, "no_rebuild");
     home.nanohost(["tool", "sign", package, "--source", &own, "--key", text(&publisher(&home, "other").0)])
         .exits(0)
         .says("no git repository");
+    // What contradicts its signature is not called either.
+    home.write("own/tools/ledger/sbom.cdx.json", "{}");
+    home.write(
+        "own/tools/ledger/tests/c.toml",
+        "[[case]]\nname = \"n\"\nfunction = \"add\"\ninput = { a = 1, b = 2 }\noutput = 3\n",
+    );
+    home.nanohost(["tool", "test", package, "--json"]).finds(2, "signature_failed");
+    fs::remove_file(project.path("tools/ledger/sbom.cdx.json")).expect("it is there");
+    home.nanohost(["tool", "test", package]).exits(0);
     // With the key of this user, which nobody made on purpose.
     home.nanohost(["tool", "sign", package]).exits(0).says("development key");
 }

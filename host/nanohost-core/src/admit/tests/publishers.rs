@@ -104,13 +104,13 @@ fn a_policy_that_nobody_trusts_vouches_for_nobody() {
     let unknown = format!("untrusted_publisher publisher {}", key(1).public().key_id());
     assert_eq!(verdict(admission(Some(1), &[(&acme, found())])), unknown);
     assert_eq!(verdict(admission(Some(1), &[(&acme, Trust::Trusted)])), "ok");
-    // A row for a publisher's tools is none for those whom only such a policy names.
-    let row = format!(
-        "unsigned = \"local\"\n[[permit]]\nid = \"r\"\npublisher = \"acme\"\nkv = [\"ledger\"]\n{}",
-        named("acme", 1)
-    );
-    assert_eq!(verdict(admission(Some(1), &[(&row, found())])), "not_granted ledger");
-    assert_eq!(verdict(admission(Some(1), &[(&row, Trust::Trusted)])), "ok");
+    // What it forbids a publisher counts in full.
+    let keys = named("evil", 1);
+    let forbids = format!("unsigned = \"local\"\n{yes}[[forbid]]\nid = \"n\"\npublisher = \"evil\"\n{keys}");
+    for trust in [found(), Trust::Trusted] {
+        assert_eq!(verdict(admission(Some(1), &[(&forbids, trust.clone())])), "forbidden f");
+        assert_eq!(verdict(admission(Some(2), &[(&forbids, trust)])), "ok");
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::registry::artifact::{BILL, Part, SIGNATURE};
 use crate::registry::layout::LayoutDraft;
 use crate::registry::resolve::Bundle;
 use crate::registry::{self, Fetched, Files, PackageCache, Packed, Reach, Remote, Use};
-use crate::tool::{Failed, Package, Standing, make};
+use crate::tool::{Package, make};
 
 /// A tool as a package.
 struct Whole {
@@ -373,12 +373,7 @@ fn packed(tool: &Path, places: &Places, progress: &Progress) -> anyhow::Result<W
     let manifest = package.needs_manifest()?;
     make::in_step(&package)?;
     // Everybody would refuse it, and who made it would not hear of that.
-    if let Standing::Failed(Failed::Fault(fault)) = &package.standing {
-        let message = format!("the signature of {} is not good: {fault}", package.title());
-        return Err(Failure::usage(Diagnostic::error("signature_failed", message).help(
-            "sign it again, or remove package.dsse.json beside its manifest: nobody would run it as it is",
-        )));
-    }
+    package.needs_no_fault()?;
     let component = prepare::component_bytes(&package.component)?;
     registry::check_component(&component, package.loaded.facts().component, &package.component)?;
     let beside = |part: Part| -> anyhow::Result<Option<Vec<u8>>> {

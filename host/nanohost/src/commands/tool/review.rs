@@ -27,6 +27,7 @@ pub fn infer(args: &ToolInferArgs, places: &Places, console: &Console) -> anyhow
     let draft = if args.observe.is_empty() {
         draft::from_imports(&name, facts, old)?
     } else {
+        package.needs_no_fault()?;
         progress.stage("calling the tool as its cases say");
         let cases = cases(&args.observe)?;
         let runtime = tokio::runtime::Runtime::new()?;

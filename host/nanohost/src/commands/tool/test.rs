@@ -21,6 +21,7 @@ pub fn test(args: &ToolTestArgs, places: &Places, console: &Console) -> anyhow::
     let progress = Progress::new(!args.json);
     let engine = Engine::new()?;
     let package = Package::read(&args.which.tool, places, &engine, &progress)?;
+    package.needs_no_fault()?;
     let manifest = package.needs_manifest()?;
     if !args.connect {
         connects(manifest)?;

@@ -18,3 +18,8 @@ fn places_are_relative_to_the_root_and_escaped() {
 fn rules_have_names_of_their_own() {
     assert_eq!(camel("unpinned_tools"), "UnpinnedTools");
 }
+
+#[test]
+fn names_that_authors_choose_are_no_links() {
+    assert_eq!(plain("[here](https://x.test) {0}"), "\\[here\\](https://x.test) {{0}}");
+}
