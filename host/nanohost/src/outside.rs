@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use nanohost_core::act::{self, Act, Erasure, HeldOn, HoldAct, HoldChange, KnownActs, Loss, OpenedAct};
 use nanohost_core::log::NoteSigner;
 use nanohost_core::log::note::Kind;
-use nanohost_core::{Diagnostic, Principal, Role, RunId};
+use nanohost_core::{Diagnostic, Digest, Principal, Role, RunId};
 use nanohost_store::{
     Appended, Batch, Conflict, Effect, Erases, Head, Holds as _, Journal as _, Logged, Records, RunRecord,
     SqliteStore, VaultError, log_key,
@@ -101,13 +101,26 @@ fn standing(store: &impl Records, listed: &[Listed]) -> anyhow::Result<Standing>
     let Head { len, last } = store.head(&chain).map_err(store_failure)?.unwrap_or(Head::EMPTY);
     let known = listed.len() as u64;
     let own = match known.cmp(&len) {
-        // What came after is in the store; whether it goes on from the list, the chain itself says.
-        std::cmp::Ordering::Less => return Ok(Standing::Ahead),
+        // What came after is in the store, if it goes on from the list.
+        std::cmp::Ordering::Less => {
+            let last = listed.last().map(Listed::digest);
+            return if act_at(store, known)? == last { Ok(Standing::Ahead) } else { Err(forked()) };
+        }
         std::cmp::Ordering::Equal => Standing::Agrees,
         std::cmp::Ordering::Greater => Standing::Behind,
     };
     let there = usize::try_from(len).ok().and_then(|len| len.checked_sub(1)).and_then(|at| listed.get(at));
     if there.map(Listed::digest) != last { Err(forked()) } else { Ok(own) }
+}
+
+/// The last of a store's first `count` acts.
+fn act_at(store: &impl Records, count: u64) -> anyhow::Result<Option<Digest>> {
+    let Some(at) = usize::try_from(count).ok().and_then(|count| count.checked_sub(1)) else {
+        return Ok(None);
+    };
+    let chain = store.acts().map_err(store_failure)?;
+    let record = store.load(&chain).map_err(store_failure)?;
+    Ok(record.and_then(|record| record.envelopes.get(at).map(|act| Digest::of(act))))
 }
 
 fn forked() -> anyhow::Error {
@@ -148,6 +161,8 @@ fn whole(store: &impl Records, known: &Known) -> anyhow::Result<Whole> {
     let Head { len, last } = acts::head(store).map_err(store_failure)?;
     Ok(match known {
         Known::Head(head) if head.len == len && head.last != last => return Err(forked()),
+        // A copy that was gone on with elsewhere can have more acts, and lack one all the same.
+        Known::Head(head) if head.len < len && act_at(store, head.len)? != head.last => return Err(forked()),
         Known::Head(head) if head.len <= len => Whole::Yes,
         Known::New | Known::Foreign => Whole::Yes,
         Known::Head(_) | Known::Missing | Known::Bad(_) => Whole::Nobody,

@@ -32,6 +32,19 @@ pub enum BadActsHead {
     /// None of the keys signed it.
     #[error("no key of a log signed it")]
     Signature,
+    /// It is that of another store's acts.
+    #[error("it is the head of another store's acts")]
+    OtherChain,
+}
+
+impl ActsHead {
+    /// The same, where it is that of this chain.
+    ///
+    /// # Errors
+    /// [`BadActsHead::OtherChain`]: every store has a signed head, and that of a new one knows of no act.
+    pub fn of(self, chain: &RunId) -> Result<Self, BadActsHead> {
+        if self.chain == *chain { Ok(self) } else { Err(BadActsHead::OtherChain) }
+    }
 }
 
 impl ActsHead {

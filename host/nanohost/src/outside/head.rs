@@ -39,7 +39,9 @@ pub fn known<S: Records + Logged>(store: &S, places: &Places) -> anyhow::Result<
     let chain = store.acts().map_err(store_failure)?;
     let note = heads(places).get(&chain).map_err(store_failure)?;
     Ok(match note {
-        Some(note) => match ActsHead::open(&note, &log_keys(places).map_err(store_failure)?) {
+        Some(note) => match ActsHead::open(&note, &log_keys(places).map_err(store_failure)?)
+            .and_then(|head| head.of(&chain))
+        {
             Ok(ActsHead { acts, last, .. }) => Known::Head(Head { len: acts, last }),
             Err(bad) => Known::Bad(bad),
         },
@@ -75,7 +77,7 @@ pub fn keep(store: &SqliteStore, head: Head, after_loss: bool, places: &Places) 
     let folder = crate::log_keys(&origin, store.is_log_renamed().map_err(store_failure)?, places);
     let next = ActsHead { chain: chain.clone(), acts: head.len, last: head.last };
     let kept = heads(places).keep(&chain, |there| {
-        let there = there.and_then(|note| ActsHead::open(&note, &keys).ok());
+        let there = there.and_then(|note| ActsHead::open(&note, &keys).and_then(|head| head.of(&chain)).ok());
         if there.is_some_and(|there| if after_loss { there == next } else { there.acts >= next.acts }) {
             return Ok(None);
         }

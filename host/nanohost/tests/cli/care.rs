@@ -131,6 +131,60 @@ fn nothing_is_served_beside_a_list_that_nobody_can_read() {
     assert_eq!(fs::read(&list).expect("it is there"), good);
 }
 
+/// Every store has a signed head, and that of a new one knows of no act.
+#[test]
+fn the_head_of_another_store_says_nothing_of_this_one() {
+    let home = Home::new();
+    let gone = run(&home);
+    let heads = || {
+        let entries = fs::read_dir(home.path("config/keys/acts")).expect("heads are kept").flatten();
+        let paths = entries.map(|entry| entry.path());
+        paths.filter(|path| path.extension().is_some_and(|own| own == "head")).collect::<Vec<_>>()
+    };
+    let own = heads();
+    keep(&home);
+    home.nanohost(["erase", &gone, "--reason", "asked", "--json"]).exits(0);
+    let mut other = home.command(crate::tool::Project::new(&home).args("book.toml"));
+    other.env("NANOHOST_STORE", home.path("other"));
+    Done::of(other).exits(0);
+    let other = heads().into_iter().find(|path| !own.contains(path)).expect("another store has its own");
+    older(&home, true);
+    fs::remove_file(home.path("config/acts.log")).expect("it is there");
+    home.nanohost(["trace", &gone, "--json"]).finds(12, "acts_lost");
+    let good = fs::read(&own[0]).expect("it is there");
+    fs::copy(&other, &own[0]).expect("it is ours");
+    home.nanohost(["trace", &gone, "--json"]).finds(5, "acts_head_bad");
+    home.nanohost(["store", "catch-up", "--json"]).finds(5, "acts_head_bad");
+    fs::write(&own[0], good).expect("it is ours");
+    home.nanohost(["trace", &gone, "--json"]).finds(12, "acts_lost");
+}
+
+/// A copy that was gone on with elsewhere can have more acts than are known here, and lack one all the same.
+#[test]
+fn a_longer_copy_that_lacks_an_act_is_served_to_nobody() {
+    let home = Home::new();
+    let gone = run(&home);
+    keep(&home);
+    copy(&home.path("config"), &home.path("elsewhere"));
+    home.nanohost(["erase", &gone, "--reason", "asked", "--json"]).exits(0);
+    let (list, head) = (home.path("config/acts.log"), home.path("config/keys/acts"));
+    older(&home, true);
+    for _ in 0..2 {
+        let mut hold = home.command(["hold", "add", &gone, "--reason", "elsewhere", "--json"]);
+        hold.env("NANOHOST_CONFIG", home.path("elsewhere"));
+        Done::of(hold).exits(0);
+    }
+    for command in [&["trace", &gone, "--json"][..], &["store", "catch-up", "--json"]] {
+        home.nanohost(command).finds(12, "acts_forked");
+    }
+    // The head alone knows it too.
+    assert!(head.is_dir());
+    fs::remove_file(list).expect("it is there");
+    for command in [&["trace", &gone, "--json"][..], &["store", "catch-up", "--json"]] {
+        home.nanohost(command).finds(12, "acts_forked");
+    }
+}
+
 /// The whole of a store, put back by hand or by `restore` after an act.
 fn older(home: &Home, by_hand: bool) {
     if by_hand {
