@@ -12,7 +12,7 @@ use crate::manifest::Manifest;
 use crate::policy::{Policy, Trust};
 use crate::program::Program;
 use crate::signature::Signed;
-use crate::{Digest, Source, Timestamp, ToolName};
+use crate::{Digest, ProgramClass, Source, Timestamp, ToolName};
 
 /// The document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct AdmissionRecord {
     tools: Vec<Tool>,
     policies: Vec<PolicyText>,
     today: Timestamp,
+    /// Whose word the program is; left away where it is the operator's.
+    #[serde(default, skip_serializing_if = "ProgramClass::is_vetted")]
+    class: ProgramClass,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,6 +98,7 @@ impl AdmissionRecord {
             tools: tools.collect(),
             policies: policies.collect(),
             today: admission.today,
+            class: admission.program.class(),
         }
     }
 
@@ -141,6 +145,11 @@ impl AdmissionRecord {
         })
     }
 
+    /// Whose word the program was.
+    pub fn class(&self) -> ProgramClass {
+        self.class
+    }
+
     /// The moment that policy rows expire by.
     pub fn today(&self) -> Timestamp {
         self.today
@@ -173,6 +182,7 @@ impl AdmissionRecord {
             };
             policies.push(Policy::parse(policy.source.source(), &policy.base_dir, trust).map_err(malformed)?);
         }
+        let program = program.of_class(self.class);
         Ok(Admission { program: Arc::new(program), offers, policies, today: self.today })
     }
 }

@@ -26,7 +26,7 @@ use crate::facts::ToolFacts;
 use crate::manifest::Manifest;
 use crate::policy::Policy;
 use crate::signature::Signed;
-use crate::{Diagnostic, Diagnostics, Digest, Timestamp, ToolName, jcs};
+use crate::{Diagnostic, Diagnostics, Digest, ProgramClass, Timestamp, ToolName, jcs};
 
 pub use explain::{Explanation, Line, Near, Restriction, Witness, explain};
 pub use gap::{Denied, Gap, GapCode, Place, Refusal, Whole, Withheld};
@@ -116,6 +116,7 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
     }
 
     invalid.extend(args::check(&program, &exports, &rows));
+    gaps.extend(unsaved(&program, &policies));
     let models = model::judge(&program, &policies);
     gaps.extend(models.gaps);
     warnings.extend(models.warnings);
@@ -153,6 +154,29 @@ pub fn admit(admission: Admission) -> Result<Plan, Refusal> {
         warnings,
         arguments: found.arguments,
         digest: Digest::of(&table),
+    })
+}
+
+/// What refuses a program because nobody saved it.
+fn unsaved<'p>(program: &CheckedProgram, policies: &'p [Policy]) -> impl Iterator<Item = Gap> + 'p {
+    let is_unsaved = program.class() == ProgramClass::Unsaved;
+    let refusing = policies.iter().filter(move |_| is_unsaved);
+    refusing.filter_map(|policy| {
+        let (file, span) = (&policy.source().name, policy.refuses_unsaved()?);
+        Some(Gap {
+            code: GapCode::UnsavedProgram,
+            tool: None,
+            class: None,
+            value: "unsaved program".to_owned(),
+            asks: None,
+            not_granted_by: Some(Withheld {
+                file: file.clone(),
+                rule: None,
+                place: Some(Place::new(policy.source(), span)),
+            }),
+            message: format!("the program was not saved, and {file} runs no such programs"),
+            help: "save it under a name, then run it by that name".to_owned(),
+        })
     })
 }
 

@@ -21,7 +21,7 @@ use crate::document::Report;
 use crate::program::{Budgets, Draft, InputDecl, Program, SCRIPTED, ToolUse};
 use crate::projection::{Detector, MarkedPlace};
 use crate::template::{Template, TextTemplate};
-use crate::{Diagnostic, Diagnostics, Digest, Source, StepId, ToolName};
+use crate::{Diagnostic, Diagnostics, Digest, ProgramClass, Source, StepId, ToolName};
 use graph::Graph;
 
 pub(crate) use graph::Entered;
@@ -58,6 +58,7 @@ pub struct CheckedProgram {
     pub(crate) steps: Vec<Step>,
     pub(crate) first: StepIndex,
     pub(crate) by_id: HashMap<Arc<str>, StepIndex>,
+    pub(crate) class: ProgramClass,
 }
 
 /// A step with its targets resolved.
@@ -262,7 +263,19 @@ impl CheckedProgram {
             steps,
             first: StepIndex(0),
             by_id: draft.by_id,
+            class: ProgramClass::Vetted,
         })
+    }
+
+    /// The same program as the word of somebody else than the operator.
+    #[must_use]
+    pub fn of_class(self, class: ProgramClass) -> Self {
+        Self { class, ..self }
+    }
+
+    /// Whose word it is.
+    pub fn class(&self) -> ProgramClass {
+        self.class
     }
 
     /// The step at `index`.

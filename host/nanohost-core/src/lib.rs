@@ -16,6 +16,7 @@ mod admit;
 mod capability;
 pub mod cases;
 mod check;
+mod class;
 mod commit;
 mod condition;
 mod diagnostic;
@@ -63,6 +64,7 @@ pub use check::{
     CheckedProgram, ConditionStep, Follow, LlmStep, OnError, OnTimeout, ParallelStep, Resume, Step,
     StepIndex, StepKind, ToolStep, read_json,
 };
+pub use class::ProgramClass;
 pub use commit::{BadCommitment, BadEncoding, Commitment, Encoding, Salt, commit};
 pub use condition::{Condition, ConditionError, EvalError};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity, Source};

@@ -18,7 +18,7 @@ use crate::document::nearest;
 use crate::facts::{Import, ImportPattern};
 use crate::manifest::{GivenLimits, Spanned};
 use crate::origin::Origin;
-use crate::{Digest, KeyId, PublicKey, Source, Timestamp, ToolName};
+use crate::{Digest, KeyId, ProgramClass, PublicKey, Source, Timestamp, ToolName};
 use publisher::Publishers;
 
 pub use base_url::BaseUrl;
@@ -64,6 +64,8 @@ pub struct Policy {
     models: Vec<ModelRule>,
     publishers: Publishers,
     unsigned: Option<Spanned<Unsigned>>,
+    /// Where it says that programs nobody saved are refused.
+    refuses_unsaved: Option<Range<usize>>,
 }
 
 /// What a policy says of what none of its rows speaks of.
@@ -94,6 +96,9 @@ pub(crate) struct Rule {
     pub(crate) owner: Option<String>,
     /// The first moment at which the row grants nothing any more.
     pub(crate) expires: Option<Timestamp>,
+    /// Whether it is about programs that clients of a gateway saved. One that permits is about them or
+    /// about the operator's own; one that forbids, and what a row restricts, is about all without it.
+    pub(crate) saved: bool,
     pub(crate) program: Option<String>,
     pub(crate) tool: Option<ToolName>,
     pub(crate) function: Option<String>,
@@ -114,6 +119,7 @@ pub(crate) struct Rule {
 /// Whom a decision is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
+    pub(crate) class: ProgramClass,
     pub(crate) program: &'a str,
     pub(crate) tool: &'a ToolName,
     pub(crate) function: &'a str,
@@ -174,6 +180,7 @@ impl Policy {
             models: Vec::new(),
             publishers: Publishers::new(),
             unsigned: None,
+            refuses_unsaved: None,
         }
     }
 
@@ -268,7 +275,8 @@ impl Policy {
             (None, _) if self.abstains() => Verdict::Abstains,
             (None, Some(rule)) => Verdict::Expired(rule),
             (None, None) => {
-                let mut named = self.rules.iter().filter(|rule| rule.names(subject));
+                let mut named =
+                    self.rules.iter().filter(|rule| rule.is_for(subject.class) && rule.names(subject));
                 let own = named.find(|rule| {
                     rule.stance == Stance::Permit && rule.permits(wanted) && !rule.is_expired(subject.today)
                 });
@@ -286,7 +294,8 @@ impl Policy {
     pub(crate) fn near_miss(&self, subject: Subject<'_>) -> Option<(&Rule, &'static str, &str)> {
         /// No more rows are compared for one refusal: each comparison is quadratic in the names.
         const MAX_COMPARED: usize = 200;
-        let permits = self.rules.iter().filter(|rule| rule.stance == Stance::Permit);
+        let permits =
+            self.rules.iter().filter(|rule| rule.stance == Stance::Permit && rule.is_for(subject.class));
         permits.take(MAX_COMPARED).find_map(|rule| {
             let says = [
                 ("program", rule.program.as_deref(), subject.program),
@@ -339,7 +348,7 @@ impl Policy {
         &self,
         subject: Subject<'_>,
     ) -> impl Iterator<Item = (&Rule, &Spanned<String>, &[Origin])> {
-        let rules = self.rules.iter().filter(move |rule| rule.concerns(subject));
+        let rules = self.rules.iter().filter(move |rule| rule.restricts(subject));
         rules.flat_map(|rule| {
             rule.forbidden_origins.iter().map(move |(argument, origins)| (rule, argument, origins.as_slice()))
         })
@@ -353,7 +362,7 @@ impl Policy {
     ) -> impl Iterator<Item = (&Rule, &Spanned<Condition>)> {
         self.rules
             .iter()
-            .filter(move |rule| rule.concerns(subject))
+            .filter(move |rule| rule.restricts(subject))
             .filter_map(|rule| Some((rule, rule.require.as_ref()?)))
     }
 
@@ -378,6 +387,11 @@ impl Policy {
     /// Whether it names any variable for a tool.
     pub(crate) fn variables_of(&self, tool: &ToolName) -> bool {
         self.env.keys().any(|(own, _)| own == tool)
+    }
+
+    /// Where it refuses programs that nobody saved.
+    pub(crate) fn refuses_unsaved(&self) -> Option<&Range<usize>> {
+        self.refuses_unsaved.as_ref()
     }
 
     /// The row of a model, whether or not the policy is trusted.
@@ -441,7 +455,23 @@ pub(crate) fn verdicts<'p>(
 impl Rule {
     /// Whether it is about the subject.
     pub(crate) fn concerns(&self, subject: Subject<'_>) -> bool {
-        self.names(subject)
+        self.is_for(subject.class) && self.restricts(subject)
+    }
+
+    /// Whether programs of that class get what it says: rows that permit are for one class, so that a
+    /// program that somebody saved gets nothing by calling itself what a row says.
+    fn is_for(&self, class: ProgramClass) -> bool {
+        match self.stance {
+            Stance::Permit => self.saved == class.is_saved(),
+            Stance::Forbid => !self.saved || class.is_saved(),
+        }
+    }
+
+    /// Whether what it demands of calls holds for the subject. What is demanded without naming a class
+    /// is demanded of all.
+    fn restricts(&self, subject: Subject<'_>) -> bool {
+        (!self.saved || subject.class.is_saved())
+            && self.names(subject)
             && self.digest.as_ref().is_none_or(|digest| digest.value == subject.component)
             && self.takes(subject.signer)
     }

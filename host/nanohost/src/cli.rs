@@ -15,7 +15,7 @@ mod witness;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nanohost_core::{Principal, ToolName};
+use nanohost_core::{Principal, ProgramClass, ToolName};
 use nanohost_verify::Asked;
 use nanohost_verify::console::Colour;
 
@@ -215,13 +215,17 @@ pub struct ProgramArgs {
     pub locked: bool,
     #[command(flatten)]
     pub packages: PackageArgs,
+    /// Whose word the program is: who runs one by its file vouches for it.
+    #[arg(skip)]
+    pub class: ProgramClass,
 }
 
 impl ProgramArgs {
     /// This program, and everything else as it is by default.
     pub fn of(program: &Path) -> Self {
         let packages = PackageArgs::default();
-        Self { program: program.to_owned(), policy: None, tools: None, locked: false, packages }
+        let class = ProgramClass::Vetted;
+        Self { program: program.to_owned(), policy: None, tools: None, locked: false, packages, class }
     }
 }
 

@@ -35,6 +35,7 @@ pub use audit::audit;
 pub use begin::{doctor, init, man};
 pub use cache::cache;
 pub use cancel::cancel;
+pub use driving::{Launch, policies};
 pub use erase::erase;
 pub use evidence::{export, own_trust, trace, verify_evidence, verify_record};
 pub use explain::explain;

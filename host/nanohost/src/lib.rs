@@ -22,6 +22,7 @@ mod executable;
 mod fault;
 pub mod governed;
 mod ledger;
+mod opening;
 mod model;
 mod outside;
 mod prepare;

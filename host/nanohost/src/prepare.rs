@@ -10,7 +10,7 @@ use nanohost_core::Access;
 use nanohost_core::lock::Pins;
 use nanohost_core::signature::Signed;
 use nanohost_core::{
-    Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program,
+    Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program, ProgramClass,
     SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, Trust,
 };
 use nanohost_sandbox::{CodeCache, CodeSource, Engine, LoadError, Loaded, SecretValues, Tool};
@@ -89,6 +89,7 @@ impl Behind {
         progress: &Progress,
     ) -> anyhow::Result<Self> {
         let (program, warnings) = program(&args.program)?;
+        let program = program.of_class(args.class);
         Self::of(Arc::new(program), warnings, args, places, engine, progress)
     }
 
@@ -101,7 +102,14 @@ impl Behind {
         engine: &Engine,
         progress: &Progress,
     ) -> anyhow::Result<Self> {
+        if args.class.is_saved() {
+            own_places(&program)?;
+        }
         let folders = locate(&program, args, &Reach::new(places, &args.packages, progress))?;
+        if args.class.is_saved() {
+            // Nothing that a client asks for starts a compiler on the operator's machine.
+            unbuilt(&folders)?;
+        }
         build(&folders.values().cloned().collect::<Vec<_>>(), places, progress)?;
         progress.stage("loading tools");
         let tools = load(folders, &loading(engine, places, &mut warnings)?)?;
@@ -109,6 +117,42 @@ impl Behind {
         progress.clear();
         Ok(Self { program, tools, warnings })
     }
+}
+
+/// That a program whose author is no operator names no place: no folder, package or file of the machine
+/// that runs it. Its tools are those that the operator offers by name.
+///
+/// # Errors
+/// `saved_origin`, with each place that it names.
+pub fn own_places(program: &CheckedProgram) -> anyhow::Result<()> {
+    let mut findings = Diagnostics::new();
+    let help = "leave the table away and call tools by their names: the operator says which there are";
+    for tool in program.tools().unwrap_or_default() {
+        let message = format!("a saved program cannot say where the tool `{}` comes from", tool.local);
+        findings.push(
+            Diagnostic::error("saved_origin", message).at(program.source(), tool.span.clone()).help(help),
+        );
+    }
+    if program.scripted().is_some() {
+        let message = "a saved program cannot name a file of answers of the scripted model";
+        findings.push(
+            Diagnostic::error("saved_origin", message)
+                .help("name a model of the operator's by its alias, or decide by conditions"),
+        );
+    }
+    if findings.is_empty() { Ok(()) } else { Err(Failure::usage(findings)) }
+}
+
+/// That all tools are built.
+fn unbuilt(folders: &BTreeMap<ToolName, ToolFolder>) -> anyhow::Result<()> {
+    let due = folders.iter().filter(|(_, folder)| !matches!(folder.freshness(), Freshness::Fresh));
+    let findings: Diagnostics = due
+        .map(|(name, _)| {
+            let message = format!("the tool `{name}` is not built, or changed since");
+            Diagnostic::error("unbuilt_tool", message).help("ask the operator to build it")
+        })
+        .collect();
+    if findings.is_empty() { Ok(()) } else { Err(Failure::usage(findings)) }
 }
 
 /// What a lock of the program would pin now.
@@ -135,7 +179,13 @@ impl Prepared {
         engine: &Engine,
         progress: &Progress,
     ) -> anyhow::Result<Self> {
-        let policy = project::find(args.policy.as_deref(), &args.program, places)?;
+        let policy = match args.class {
+            ProgramClass::Vetted => project::find(args.policy.as_deref(), &args.program, places)?,
+            // Where it lies says nothing: whatever policy lies above the store is not about it.
+            ProgramClass::Saved | ProgramClass::Unsaved => {
+                project::find_named(args.policy.as_deref(), places)?
+            }
+        };
         let Behind { program, tools, warnings: found } = Behind::read(args, places, engine, progress)?;
         let mut warnings = policy.findings.clone();
         warnings.extend(found);
@@ -275,12 +325,18 @@ impl Prepared {
 
     /// Whose key-value spaces and idempotency keys the run shares: those of all programs that the
     /// operator's own policies speak of, or, where no trusted policy speaks, of one project alone.
-    pub fn domain(&self, program: &Path) -> String {
+    /// Programs that a client saved share theirs with that client's others alone, which lie in one folder.
+    pub fn domain(&self, args: &ProgramArgs) -> String {
+        let program = &args.program;
         let text = |path: &Path| path.display().to_string();
+        if args.class.is_saved() {
+            let program = program.canonicalize().unwrap_or_else(|_| program.clone());
+            return format!("saved\n{}", text(program.parent().unwrap_or(Path::new(""))));
+        }
         match &self.policy.path {
             Some(_) if self.policy.trusted => String::new(),
             Some(policy) => text(policy),
-            None => text(&program.canonicalize().unwrap_or_else(|_| program.to_owned())),
+            None => text(&program.canonicalize().unwrap_or_else(|_| program.clone())),
         }
     }
 

@@ -18,7 +18,7 @@ pub(crate) use control::{ControlPaths, WriteGrant, check_write_grants};
 pub(crate) use lock::{lock_path, read_lock, write_lock};
 pub(crate) use nanohost_verify::read::{quoted, read_bounded};
 pub(crate) use places::Places;
-pub(crate) use policy::{FoundPolicy, find, read_policy, standing};
+pub(crate) use policy::{FoundPolicy, find, find_named, read_policy, standing};
 pub(crate) use programs::{files_in, programs_beside, programs_in};
 pub(crate) use read::read_source;
 pub(crate) use tools::{

@@ -163,6 +163,8 @@ pub enum GapCode {
     UnsignedTool,
     /// The tool is signed by somebody whom a policy does not name.
     UntrustedPublisher,
+    /// A client handed the program over without saving it, and a policy refuses such programs.
+    UnsavedProgram,
 }
 
 impl GapCode {
@@ -183,6 +185,7 @@ impl GapCode {
             Self::NeverFits => "never_fits",
             Self::UnsignedTool => "unsigned_tool",
             Self::UntrustedPublisher => "untrusted_publisher",
+            Self::UnsavedProgram => "unsaved_program",
         }
     }
 }

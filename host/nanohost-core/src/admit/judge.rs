@@ -97,6 +97,7 @@ impl<'a> Case<'a> {
     /// Whom policies are asked about, where the function that is called is this one.
     pub(super) fn subject(&self, function: &'a str) -> Subject<'a> {
         Subject {
+            class: self.program.class,
             program: &self.program.name,
             tool: self.offer.manifest.name(),
             function,

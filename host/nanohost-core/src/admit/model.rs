@@ -37,8 +37,9 @@ pub struct ModelRow {
 
 impl ModelRow {
     fn of(rule: ModelRule) -> Self {
-        let ModelRule { alias, span: _, provider, base_url, model, key_env, pii, params, timeout, answer } =
-            rule;
+        let ModelRule {
+            alias, span: _, provider, base_url, model, key_env, pii, params, timeout, answer, saved: _,
+        } = rule;
         Self { alias, provider, base_url, model, key_env, pii, params, timeout, answer }
     }
 
@@ -87,6 +88,9 @@ pub(super) fn judge(program: &CheckedProgram, policies: &[Policy]) -> Judged {
                     if *policy.trust() != Trust::Trusted {
                         gaps.push(untrusted(alias, step, policy, row));
                     }
+                    if program.class().is_saved() && !row.saved {
+                        gaps.push(not_for_saved(alias, step, policy, row));
+                    }
                     agreed = match before.map_or_else(|| Ok(row.clone()), |before| before.meet(row)) {
                         Ok(agreed) => Some(agreed),
                         Err(key) => {
@@ -133,6 +137,19 @@ fn untrusted(alias: &str, step: &StepId, policy: &Policy, row: &ModelRule) -> Ga
         step,
         format!("{file} grants it, but nobody has said that policy is to be trusted"),
         format!("read {file}; then name it with --policy, or trust its project: nanohost trust DIR"),
+        policy,
+        Some(row),
+    )
+}
+
+fn not_for_saved(alias: &str, step: &StepId, policy: &Policy, row: &ModelRule) -> Gap {
+    let file = &policy.source().name;
+    gap(
+        GapCode::NotGranted,
+        alias,
+        step,
+        format!("its row of {file} is not for programs that a client saved"),
+        "write `saved = true` in the row, if any such program may ask this model".to_owned(),
         policy,
         Some(row),
     )

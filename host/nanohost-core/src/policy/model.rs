@@ -108,6 +108,8 @@ pub(crate) struct ModelRule {
     pub(crate) params: ModelParams,
     pub(crate) timeout: Duration,
     pub(crate) answer: u64,
+    /// Whether programs that clients of a gateway saved may ask it too.
+    pub(crate) saved: bool,
 }
 
 impl ModelRule {
@@ -141,6 +143,7 @@ impl ModelRule {
             params,
             timeout: self.timeout.min(other.timeout),
             answer: self.answer.min(other.answer),
+            saved: self.saved && other.saved,
             ..self.clone()
         })
     }
@@ -217,6 +220,7 @@ fn row(entry: &Entry, report: &mut Report) -> Option<ModelRule> {
     let params = params(&mut fields, report);
     let timeout = read_time(&mut fields, "timeout", TIMEOUT, report);
     let answer = read_bytes(&mut fields, "answer", ANSWER, report);
+    let saved = fields.truth("saved", report).unwrap_or(false);
     fields.finish(report);
     Some(ModelRule {
         alias: alias.clone(),
@@ -229,6 +233,7 @@ fn row(entry: &Entry, report: &mut Report) -> Option<ModelRule> {
         params,
         timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
         answer: answer.unwrap_or(DEFAULT_ANSWER),
+        saved,
     })
 }
 

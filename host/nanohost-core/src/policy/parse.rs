@@ -54,6 +54,7 @@ impl Policy {
                 models: model::models(&mut fields, &mut report),
                 unsigned: publisher::unsigned(&mut fields, &mut report),
                 publishers,
+                refuses_unsaved: refuses_unsaved(&mut fields, &mut report),
             };
             refuse_unenforceable(&mut fields, &["retention"], &mut report);
             fields.finish(&mut report);
@@ -70,6 +71,13 @@ impl Policy {
 fn otherwise(fields: &mut Fields<'_>, report: &mut Report) -> Otherwise {
     let words = [("deny", Otherwise::Deny), ("abstain", Otherwise::Abstain)];
     fields.choice("otherwise", &words, report).unwrap_or(Otherwise::Deny)
+}
+
+/// `unsaved`.
+fn refuses_unsaved(fields: &mut Fields<'_>, report: &mut Report) -> Option<std::ops::Range<usize>> {
+    let span = fields.node("unsaved").map(|node| node.span.clone());
+    let refuses = fields.choice("unsaved", &[("refuse", true), ("run", false)], report)?;
+    span.filter(|_| refuses)
 }
 
 fn rules(fields: &mut Fields<'_>, publishers: &Publishers, report: &mut Report) -> Vec<Rule> {
@@ -111,6 +119,7 @@ fn rule(row: &Node, stance: Stance, publishers: &Publishers, report: &mut Report
     }
     let reason = fields.text("reason", report).map(str::to_owned);
     let owner = fields.text("owner", report).map(str::to_owned);
+    let saved = fields.choice("class", &[("saved", true)], report).unwrap_or(false);
     let program = fields.filled_text("program", report).map(str::to_owned);
     let tool = fields.filled_text("tool", report).map(ToolName::new);
     if let (Some(Err(error)), Some(at)) = (&tool, fields.node("tool")) {
@@ -156,7 +165,7 @@ fn rule(row: &Node, stance: Stance, publishers: &Publishers, report: &mut Report
             }
             let empty = capabilities.is_empty()
                 && stubs.is_empty()
-                && !["program", "tool", "function", "digest", "publisher"]
+                && !["class", "program", "tool", "function", "digest", "publisher"]
                     .into_iter()
                     .any(|key| fields.has(key));
             if empty {
@@ -179,6 +188,7 @@ fn rule(row: &Node, stance: Stance, publishers: &Publishers, report: &mut Report
         reason,
         owner,
         expires,
+        saved,
         program,
         tool,
         function,

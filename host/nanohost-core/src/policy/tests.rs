@@ -1,7 +1,7 @@
 mod keys;
 
 use super::*;
-use crate::Diagnostics;
+use crate::{Diagnostics, ProgramClass};
 use crate::capability::{Host, HttpRule, Method, PathPattern, Scheme, SecretRule, Socket};
 
 fn parse(text: &str) -> Result<Policy, Diagnostics> {
@@ -184,6 +184,7 @@ fn a_date_is_the_last_day_of_a_row() {
         let tool = ToolName::new("t").expect("a name");
         let today = moment.parse().expect("a moment");
         let subject = Subject {
+            class: ProgramClass::Vetted,
             program: "p",
             tool: &tool,
             function: "f",
@@ -254,7 +255,7 @@ fn verdicts() {
         let tool = ToolName::new(tool).expect("a name");
         let today = Timestamp::from_millis(1_800_000_000_000);
         let subject =
-            Subject { program, tool: &tool, function: "f", component: Digest::of(b""), signer: None, today };
+            Subject { class: ProgramClass::Vetted, program, tool: &tool, function: "f", component: Digest::of(b""), signer: None, today };
         let verdict = match policy.verdict(subject, Wanted::Capability(&wanted, None)) {
             Verdict::Permitted(rule) => rule.id.clone(),
             Verdict::Forbidden(rule, _) => format!("forbidden {}", rule.id),
@@ -294,6 +295,7 @@ fn a_found_policy_grants_little() {
     let found = policy(Trust::Found { project: "/srv".into() });
     let tool = ToolName::new("t").expect("a name");
     let subject = Subject {
+        class: ProgramClass::Vetted,
         program: "p",
         tool: &tool,
         function: "f",
@@ -355,6 +357,7 @@ fn a_found_policy_grants_little() {
 fn the_built_in_policy_grants_nothing() {
     let tool = ToolName::new("t").expect("a name");
     let subject = Subject {
+        class: ProgramClass::Vetted,
         program: "p",
         tool: &tool,
         function: "f",

@@ -59,13 +59,14 @@ pub fn lint(policy: &Policy, around: Option<&Surroundings>, today: Timestamp) ->
                     .help("name the `program` and the `tool` it is for"),
             );
         }
-        if let Some(around) = around {
+        // What clients save is not there to be looked at.
+        if let Some(around) = around.filter(|_| !rule.saved) {
             used(policy, rule, around, &mut found);
         }
     }
     entries(policy, &mut found);
     if let Some(around) = around {
-        for row in policy.models().iter().filter(|row| !around.models.contains(&row.alias)) {
+        for row in policy.models().iter().filter(|row| !row.saved && !around.models.contains(&row.alias)) {
             let message = format!("no program asks the model `{}`", row.alias);
             found.push(
                 Diagnostic::warning("unused_rule", message)

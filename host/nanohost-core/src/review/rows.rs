@@ -96,7 +96,9 @@ impl Clause<'_> {
         fn wider<T: PartialEq>(own: &Option<T>, other: &Option<T>) -> bool {
             own.is_none() || own == other
         }
-        let scope = wider(&self.rule.program, &other.rule.program)
+        let class = self.rule.saved == other.rule.saved || (self.restricts() && !self.rule.saved);
+        let scope = class
+            && wider(&self.rule.program, &other.rule.program)
             && wider(&self.rule.tool, &other.rule.tool)
             && wider(&self.rule.function, &other.rule.function)
             && wider(&digest(self.rule), &digest(other.rule));
@@ -142,7 +144,10 @@ impl Clause<'_> {
         let component = digest(self.rule).map(|digest| format!(", component sha256:{digest}"));
         format!(
             " ({}, {}{})",
-            one("program", self.rule.program.as_deref()),
+            match self.rule.saved {
+                true => format!("saved {}", one("program", self.rule.program.as_deref())),
+                false => one("program", self.rule.program.as_deref()),
+            },
             one("tool", tool),
             component.unwrap_or_default()
         )
@@ -279,13 +284,15 @@ fn ceilings(old: &Policy, new: &Policy, lines: &mut Lines<'_>) {
 
 fn models(policy: &Policy) -> BTreeMap<String, String> {
     let shown = |row: &ModelRule| {
-        let ModelRule { alias, span: _, provider: _, base_url, model, key_env, pii, params, timeout, answer } =
-            row;
+        let ModelRule {
+            alias, span: _, provider: _, base_url, model, key_env, pii, params, timeout, answer, saved,
+        } = row;
         let params = serde_json::to_string(params).unwrap_or_default();
         let key = key_env.as_deref().unwrap_or("none");
         format!(
-            "{alias}: {model} at {base_url}, key {key}, pii {pii}, timeout {} ms, answer {answer}, {params}",
-            timeout.as_millis()
+            "{alias}: {model} at {base_url}, key {key}, pii {pii}, timeout {} ms, answer {answer}, {params}{}",
+            timeout.as_millis(),
+            if *saved { ", also for saved programs" } else { "" }
         )
     };
     policy.models().iter().map(|row| (row.alias.clone(), shown(row))).collect()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nanohost_core::envelope::{HostRef, PolicyRef};
 use nanohost_core::receipt::{Receipt, UnknownCall};
 use nanohost_core::run::{Run, Status, StepStatus};
-use nanohost_core::{Diagnostics, RunId, Trust};
+use nanohost_core::{Diagnostics, ProgramClass, RunId, Trust};
 use nanohost_sandbox::{Cancellation, Engine};
 use nanohost_store::{Head, Records as _, RunState, SqliteStore};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,9 @@ pub struct Launch {
     pub tools: Option<PathBuf>,
     /// Whose key-value spaces and idempotency keys the run shares.
     pub domain: String,
+    /// Whose word the program is.
+    #[serde(default, skip_serializing_if = "ProgramClass::is_vetted")]
+    pub class: ProgramClass,
 }
 
 impl Launch {
@@ -67,7 +70,8 @@ impl Launch {
             program: whole(&args.program),
             policy: prepared.policy.named().map(Path::to_owned),
             tools: args.tools.as_deref().map(whole),
-            domain: prepared.domain(&args.program),
+            domain: prepared.domain(args),
+            class: args.class,
         }
     }
 }

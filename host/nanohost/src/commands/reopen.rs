@@ -311,6 +311,7 @@ impl Reopened {
             // What the run began with is pinned by its evidence.
             locked: false,
             packages: args.packages.clone(),
+            class: launch.class,
         };
         let again = again(&run, &program, &launch, args, places, engine, progress);
         let (prepared, plan, record) = match again {
@@ -414,7 +415,7 @@ fn again(
         let message = format!("{} changed while it was being read", program.program.display());
         return Err(Again::Failed(Failure::host(Diagnostic::error("program_mismatch", message))));
     }
-    if prepared.domain(&program.program) != launch.domain {
+    if prepared.domain(program) != launch.domain {
         let finding = other_domain(&prepared.policy);
         return Err(not_same(Denial::OTHER_TABLE, json!({ "domain": true }), finding));
     }

@@ -256,6 +256,7 @@ fn lies(args: &ReplayArgs, trace: &Trace) -> ProgramArgs {
         // The table of the evidence has the components' own digests.
         locked: false,
         packages: args.go_on.packages.clone(),
+        class: trace.admission().class(),
     }
 }
 

@@ -4,17 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use nanohost_core::envelope::{
-    AuthorityRef, Chain, CloseRef, DenialRef, HostRef, Kind, ModelGrantRef, Parts, SignerRef,
-};
-use nanohost_core::export::Role;
+use nanohost_core::envelope::Chain;
 use nanohost_core::run::{ErrorKind, Run, Status};
 use nanohost_core::{
-    AdmissionRecord, CheckedProgram, Denied, Diagnostic, Diagnostics, Digest, Plan, Refusal, RunId, Source,
-    Timestamp, admit, read_json,
+    AdmissionRecord, CheckedProgram, Denied, Diagnostic, Diagnostics, Refusal, RunId, Source, admit, read_json,
 };
 use nanohost_sandbox::Engine;
-use nanohost_store::{Begun, Journal as _, OpenRun, Phase, SqliteStore, StartKey, Subject};
+use nanohost_store::Begun;
 use serde_json::{Map, Value};
 
 use super::driving::{self, Driven, Launch, Manner};
@@ -27,9 +23,10 @@ use crate::failure::{Exit, Failure};
 use crate::fault;
 use crate::ledger::{self, Ledger};
 use crate::model::Models;
+use crate::opening::{self, Starter};
 use crate::prepare::Prepared;
 use crate::project::{self, Places};
-use crate::{acts, signing, store_failure};
+use crate::{acts, signing};
 
 /// `nanohost run`.
 pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
@@ -40,7 +37,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let prepared = Prepared::read_pinned(&args.program, places, &engine, &progress)?;
     let inputs = inputs(args, &prepared.program)?;
     // Before anything of it is kept.
-    subject(&prepared, &inputs)?;
+    opening::subject(&prepared, &inputs)?;
     let scripted = prepared.scripted(&args.program.program)?;
     let key = signing::current(places)?;
     if key.created && !manner.quiet {
@@ -72,7 +69,8 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
     let launch = Launch::of(&args.program, &prepared);
     let tools =
         Tools { linked, models, seed, domain: launch.domain.clone(), trust, signed_keys: HashMap::new() };
-    let fence = match begin(&store, args, &prepared, &inputs, opened)? {
+    let starter = Starter { principal: &args.principal, key: args.idempotency_key.as_deref() };
+    let fence = match opening::begin(&store, starter, &prepared, &inputs, opened)? {
         Begun::Owned(fence) => fence,
         Begun::Held { run, same: true } => match first::look(&store, &run, places)? {
             First::NotBegun(fence) => fence,
@@ -81,18 +79,7 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
             }
             first => return first::answer(first, args, &prepared, &engine, &store, places, console),
         },
-        Begun::Held { run, same: false } => {
-            let finding = Diagnostic::error(
-                "start_key_reused",
-                format!(
-                    "this idempotency key started run {} with another program or other inputs",
-                    run.short()
-                ),
-            );
-            return Err(Failure::usage(
-                finding.help("give another key, or the same program and inputs to get that run's result"),
-            ));
-        }
+        Begun::Held { run, same: false } => return Err(opening::reused(&run)),
     };
     fault::point();
     let id = fence.run().clone();
@@ -100,14 +87,14 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         Chain::open(id.clone(), prepared.program.digest(), args.principal.as_str(), Arc::new(key.signer));
     let mut ledger = Ledger::new(Arc::clone(&store), fence, chain, opened);
     let host = driving::host(&engine, places)?;
-    seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed, &launch, key.development)?;
+    opening::seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed, &launch, key.development)?;
     match decided {
         Err(denied) => {
-            seal_refusal(&mut ledger, &denied)?;
+            opening::seal_refusal(&mut ledger, &denied)?;
             refused(args, places, console, &prepared, &denied, &id)
         }
         Ok(plan) => {
-            seal_plan(&mut ledger, &plan)?;
+            opening::seal_plan(&mut ledger, &plan)?;
             let run = Run::start(Arc::clone(&plan), inputs, opened);
             let (run, ledger, observed) = driving::perform(run, ledger, tools, manner, &progress)?;
             let driven = Driven {
@@ -122,37 +109,6 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
             driving::report(&driven, manner, places, console, &store)
         }
     }
-}
-
-/// Takes an id for the run, or finds the run that its idempotency key started before.
-fn begin(
-    store: &SqliteStore,
-    args: &RunArgs,
-    prepared: &Prepared,
-    inputs: &Map<String, Value>,
-    opened: Timestamp,
-) -> anyhow::Result<Begun> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).context("the operating system gives no randomness")?;
-    let start = args.idempotency_key.as_ref().map(|key| {
-        let mut inputs = Value::Object(inputs.clone());
-        inputs.sort_all_objects();
-        let of = Digest::of(format!("nanohost/start/v1\0{}\0{inputs}", prepared.program.digest()).as_bytes());
-        StartKey { principal: args.principal.to_string(), key: key.clone(), of }
-    });
-    let subject = subject(prepared, inputs)?;
-    let open = OpenRun { program: prepared.program.name().to_owned(), opened, start, subject };
-    store.begin(&RunId::from_random(bytes), &open).map_err(store_failure)
-}
-
-/// Whose data the run is going to hold.
-fn subject(prepared: &Prepared, inputs: &Map<String, Value>) -> anyhow::Result<Option<Subject>> {
-    let subject = prepared.program.subject_of(inputs).map_err(|error| {
-        let help =
-            "give the input that it names: what is kept under nobody's name is not erased with the rest";
-        Failure::usage(Diagnostic::error("no_subject", error.to_string()).help(help))
-    })?;
-    Ok(subject.as_deref().and_then(Subject::new))
 }
 
 /// Inputs from the file, then from the command line, as the program declares them.
@@ -200,65 +156,6 @@ fn inputs(args: &RunArgs, program: &CheckedProgram) -> anyhow::Result<Map<String
         return Err(Failure::usage(findings));
     }
     program.bind_inputs(inputs).map_err(Failure::usage)
-}
-
-#[expect(clippy::too_many_arguments, reason = "what an opening binds, each from another place")]
-fn seal_open(
-    ledger: &mut Ledger,
-    prepared: &Prepared,
-    host: HostRef,
-    opened: Timestamp,
-    record: &Value,
-    inputs: &Map<String, Value>,
-    seed: &[u8; 32],
-    launch: &Launch,
-    development: bool,
-) -> anyhow::Result<()> {
-    let signer = SignerRef { key: *ledger.key().digest(), development };
-    let policies = driving::policies(&prepared.policy);
-    let launch = serde_json::to_value(launch)?;
-    let seed: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
-    ledger.seal(Kind::RunOpen, opened, |committer| {
-        committer.json(Role::ADMISSION, record);
-        committer.json(Role::INPUT, &Value::Object(inputs.clone()));
-        committer.json(Role::LAUNCH, &launch);
-        committer.json(Role::SEED, &Value::String(seed));
-        Parts { host: Some(host), signer: Some(signer), policies, ..Parts::default() }
-    })
-}
-
-fn seal_plan(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<()> {
-    ledger.bind(plan.digest());
-    let authority: Vec<AuthorityRef> = plan.rows().iter().map(AuthorityRef::of_row).collect();
-    let models = plan.models().iter().map(ModelGrantRef::of_row).collect();
-    let now = ledger.now();
-    ledger.seal(Kind::Plan, now, |_| Parts { authority, models, ..Parts::default() })?;
-    // The listing knows the run from its first step on.
-    ledger.commit()
-}
-
-/// A refused admission is a complete run of three envelopes.
-fn seal_refusal(ledger: &mut Ledger, denied: &Denied) -> anyhow::Result<()> {
-    let now = ledger.now();
-    let gaps = denied.gaps();
-    ledger.seal(Kind::Denied, now, |committer| {
-        let values: Vec<Value> = gaps.iter().map(|gap| gap.value.as_str().into()).collect();
-        let value = committer.json(Role::DENIED, &Value::Array(values));
-        let mut denials: Vec<DenialRef> = gaps.iter().map(DenialRef::of_gap).collect();
-        if let Some(first) = denials.first_mut() {
-            first.value = Some(value);
-        }
-        Parts { denials, ..Parts::default() }
-    })?;
-    let close = CloseRef {
-        status: Status::NotAdmitted.as_str().to_owned(),
-        error: Some(ErrorKind::Authority.as_str().to_owned()),
-        step: None,
-        count: 3,
-    };
-    ledger.seal(Kind::RunClose, now, |_| Parts { close: Some(close), ..Parts::default() })?;
-    ledger.phase(Phase::Closed(Status::NotAdmitted.as_str().to_owned()));
-    ledger.commit()
 }
 
 fn refused(

@@ -63,6 +63,18 @@ pub(crate) struct FoundPolicy {
 }
 
 impl FoundPolicy {
+    /// That there is none.
+    fn none() -> Self {
+        Self {
+            policies: vec![Policy::none()],
+            layers: Vec::new(),
+            origin: PolicyOrigin::BuiltIn,
+            path: None,
+            trusted: true,
+            findings: Diagnostics::new(),
+        }
+    }
+
     /// Findings about what it does not grant, with the command that trusts its project as it is typed
     /// here: whoever decides knows neither the folder nor how this program is called.
     pub(crate) fn told(&self, findings: Diagnostics) -> Diagnostics {
@@ -114,8 +126,11 @@ impl PolicyOrigin {
 /// `unreadable_file`, `not_utf8`, what [`Policy::parse`] finds, what is wrong with the record of
 /// trust, `policy_outside_project`, `foreign_policy`; exit code 2.
 pub(crate) fn find(flag: Option<&Path>, program: &Path, places: &Places) -> anyhow::Result<FoundPolicy> {
+    beside_standing(of_project(flag, program, places)?, places)
+}
+
+fn beside_standing(mut found: FoundPolicy, places: &Places) -> anyhow::Result<FoundPolicy> {
     let standing = standing::standing(places)?;
-    let mut found = of_project(flag, program, places)?;
     if !standing.is_empty() {
         let (layers, policies): (Vec<Layer>, Vec<Policy>) = standing.into_iter().unzip();
         // The built-in one stands for there being none, and would forbid all that the others permit.
@@ -124,6 +139,20 @@ pub(crate) fn find(flag: Option<&Path>, program: &Path, places: &Places) -> anyh
         found.layers.splice(0..0, layers);
     }
     Ok(found)
+}
+
+/// The same without looking around a program: what is named, and what stands for all of this machine and
+/// user.
+///
+/// # Errors
+/// As for [`find`].
+pub(crate) fn find_named(flag: Option<&Path>, places: &Places) -> anyhow::Result<FoundPolicy> {
+    let own = match (flag, &places.policy) {
+        (Some(path), _) => named(path, PolicyOrigin::Flag)?,
+        (None, Some(path)) => named(path, PolicyOrigin::Environment)?,
+        (None, None) => FoundPolicy::none(),
+    };
+    beside_standing(own, places)
 }
 
 /// The policies of the machine and the user alone.
@@ -141,14 +170,7 @@ fn of_project(flag: Option<&Path>, program: &Path, places: &Places) -> anyhow::R
         (None, Some(path)) => named(path, PolicyOrigin::Environment),
         (None, None) => match nearest(&folder_of(program)?)? {
             Some((project, path)) => found(program, &project, &path, places),
-            None => Ok(FoundPolicy {
-                policies: vec![Policy::none()],
-                layers: Vec::new(),
-                origin: PolicyOrigin::BuiltIn,
-                path: None,
-                trusted: true,
-                findings: Diagnostics::new(),
-            }),
+            None => Ok(FoundPolicy::none()),
         },
     }
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::ProgramClass;
 use crate::document::asked::{Asked, during};
 use crate::facts::Import;
 use crate::manifest::Manifest;
@@ -454,6 +455,7 @@ fn each_class_is_given_and_taken_by_rows() {
         .collect();
     let tool = ToolName::new("t").expect("a name");
     let subject = Subject {
+        class: ProgramClass::Vetted,
         program: "p",
         tool: &tool,
         function: "f",
