@@ -288,6 +288,11 @@ impl CheckedProgram {
         &self.steps
     }
 
+    /// The places of all steps, in their order.
+    pub fn indices(&self) -> impl Iterator<Item = StepIndex> + use<> {
+        (0..self.steps.len()).map(StepIndex::of)
+    }
+
     /// Where a run begins.
     pub fn first(&self) -> StepIndex {
         self.first

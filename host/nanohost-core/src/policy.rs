@@ -389,6 +389,11 @@ impl Policy {
         self.env.keys().any(|(own, _)| own == tool)
     }
 
+    /// The first moment after `now` at which one of its rows grants nothing any more.
+    pub fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
+        self.rules.iter().filter_map(|rule| rule.expires).filter(|end| *end > now).min()
+    }
+
     /// Where it refuses programs that nobody saved.
     pub(crate) fn refuses_unsaved(&self) -> Option<&Range<usize>> {
         self.refuses_unsaved.as_ref()

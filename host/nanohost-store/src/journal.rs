@@ -22,6 +22,9 @@ pub trait Records: Send + Sync {
     /// How far the chain of a run, or of acts, has come; `None` where there is no such run.
     fn head(&self, run: &RunId) -> Result<Option<Head>, StoreError>;
 
+    /// The exact bytes of a run's first envelope, which says who opened it; `None` where it has none.
+    fn opening(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// All runs, the newest first.
     ///
     /// The list is a convenience and is not signed: what a run did is said by its envelopes alone.

@@ -148,6 +148,10 @@ impl Records for MemoryStore {
         Ok(lock(&self.shelf).runs.get(run).map(|kept| kept.head))
     }
 
+    fn opening(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(lock(&self.shelf).runs.get(run).and_then(|kept| kept.envelopes.first().cloned()))
+    }
+
     fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         let shelf = lock(&self.shelf);
         let listed = shelf.runs.iter().filter(|(run, _)| **run != self.acts);

@@ -5,6 +5,7 @@ mod begin;
 mod erase;
 mod key;
 mod log;
+mod mcp;
 mod recall;
 mod registry;
 mod store;
@@ -24,6 +25,7 @@ pub use begin::{DoctorArgs, ExplainArgs, InitArgs, ManArgs};
 pub use erase::{EraseArgs, HoldArgs, HoldCommand};
 pub use key::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 pub use log::{LogArgs, LogCommand};
+pub use mcp::{ConfigArgs as McpConfigArgs, McpArgs, McpCommand, ServeArgs};
 pub use recall::{ListArgs, ListedState, Recall, ReportArgs};
 pub use registry::{
     CacheArgs, CacheCommand, GcArgs, PackageArgs, ToolBundleArgs, ToolPackArgs, ToolPullArgs, ToolPushArgs,
@@ -132,6 +134,8 @@ pub enum Command {
     Log(LogArgs),
     /// Be a witness of others' logs: sign their heads, and nothing that contradicts them
     Witness(WitnessArgs),
+    /// Serve programs and tools to clients of the Model Context Protocol, or print what starts that
+    Mcp(Box<McpArgs>),
     /// Say what a code means, what leads to it and what to do
     Explain(ExplainArgs),
     /// Look at this machine: what is there, what is in force, what is missing
@@ -190,13 +194,13 @@ impl Command {
             Self::Graph(args) => args.json,
             Self::Export(args) => args.json,
             Self::Trust(args) => args.json,
-            Self::CompileComponent | Self::Completions { .. } => false,
+            Self::Mcp(_) | Self::CompileComponent | Self::Completions { .. } => false,
         }
     }
 }
 
 /// Where the program, its policy and its tools come from.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub struct ProgramArgs {
     /// The program, TOML or JSON
     #[arg(value_name = "PROGRAM")]

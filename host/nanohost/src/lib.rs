@@ -20,10 +20,12 @@ mod drive;
 mod erasing;
 mod executable;
 mod fault;
+mod gateway;
 pub mod governed;
 mod ledger;
-mod opening;
+mod mcp;
 mod model;
+mod opening;
 mod outside;
 mod prepare;
 mod project;
@@ -114,6 +116,7 @@ fn dispatch(cli: &Cli, console: &Console) -> anyhow::Result<Exit> {
         Command::Witness(args) => commands::witness(args, console),
         Command::Key(args) => commands::key(args, &places, console),
         Command::Secret(args) => commands::secret(args, &places, console),
+        Command::Mcp(args) => commands::mcp(args, &places, console),
         Command::Audit(args) => commands::audit(args, &places, console),
         Command::Tool(args) => commands::tool(args, &places, console),
         Command::Init(args) => commands::init(args, console),

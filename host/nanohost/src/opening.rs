@@ -2,7 +2,9 @@
 //! run` and the gateway share. Knows no command line, no protocol, and nothing of driving.
 
 use anyhow::Context as _;
-use nanohost_core::envelope::{AuthorityRef, CloseRef, DenialRef, HostRef, Kind, ModelGrantRef, Parts, SignerRef};
+use nanohost_core::envelope::{
+    AuthorityRef, CloseRef, DenialRef, HostRef, Kind, ModelGrantRef, Parts, SignerRef,
+};
 use nanohost_core::export::Role;
 use nanohost_core::run::{ErrorKind, Status};
 use nanohost_core::{Denied, Diagnostic, Digest, Plan, Principal, RunId, Timestamp};
@@ -122,4 +124,3 @@ pub fn seal_refusal(ledger: &mut Ledger, denied: &Denied) -> anyhow::Result<()> 
     ledger.phase(Phase::Closed(Status::NotAdmitted.as_str().to_owned()));
     ledger.commit()
 }
-

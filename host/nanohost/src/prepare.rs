@@ -10,8 +10,8 @@ use nanohost_core::Access;
 use nanohost_core::lock::Pins;
 use nanohost_core::signature::Signed;
 use nanohost_core::{
-    Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program, ProgramClass,
-    SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, Trust,
+    Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program,
+    ProgramClass, SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, Trust,
 };
 use nanohost_sandbox::{CodeCache, CodeSource, Engine, LoadError, Loaded, SecretValues, Tool};
 use nanohost_store::{Secrets, code_key};

@@ -38,7 +38,17 @@ pub struct ModelRow {
 impl ModelRow {
     fn of(rule: ModelRule) -> Self {
         let ModelRule {
-            alias, span: _, provider, base_url, model, key_env, pii, params, timeout, answer, saved: _,
+            alias,
+            span: _,
+            provider,
+            base_url,
+            model,
+            key_env,
+            pii,
+            params,
+            timeout,
+            answer,
+            saved: _,
         } = rule;
         Self { alias, provider, base_url, model, key_env, pii, params, timeout, answer }
     }

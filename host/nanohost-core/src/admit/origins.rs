@@ -33,7 +33,15 @@ pub(super) fn judge(
         let component = offer.facts.component;
         // One whose signature is not good is refused as a whole.
         let signer = publisher::signer(offer, policies).ok().flatten();
-        Some(Subject { class: program.class(), program: program.name(), tool, function, component, signer, today })
+        Some(Subject {
+            class: program.class(),
+            program: program.name(),
+            tool,
+            function,
+            component,
+            signer,
+            today,
+        })
     };
     let vouched = |local: &ToolName| {
         subject(local).is_some_and(|subject| agree(policies, |policy| policy.vouches_origin(subject)))

@@ -1,8 +1,8 @@
 mod keys;
 
 use super::*;
-use crate::{Diagnostics, ProgramClass};
 use crate::capability::{Host, HttpRule, Method, PathPattern, Scheme, SecretRule, Socket};
+use crate::{Diagnostics, ProgramClass};
 
 fn parse(text: &str) -> Result<Policy, Diagnostics> {
     Policy::parse(Source::new("policy.toml", text), "/srv/policies", Trust::Trusted)
@@ -254,8 +254,15 @@ fn verdicts() {
     ] {
         let tool = ToolName::new(tool).expect("a name");
         let today = Timestamp::from_millis(1_800_000_000_000);
-        let subject =
-            Subject { class: ProgramClass::Vetted, program, tool: &tool, function: "f", component: Digest::of(b""), signer: None, today };
+        let subject = Subject {
+            class: ProgramClass::Vetted,
+            program,
+            tool: &tool,
+            function: "f",
+            component: Digest::of(b""),
+            signer: None,
+            today,
+        };
         let verdict = match policy.verdict(subject, Wanted::Capability(&wanted, None)) {
             Verdict::Permitted(rule) => rule.id.clone(),
             Verdict::Forbidden(rule, _) => format!("forbidden {}", rule.id),

@@ -285,7 +285,17 @@ fn ceilings(old: &Policy, new: &Policy, lines: &mut Lines<'_>) {
 fn models(policy: &Policy) -> BTreeMap<String, String> {
     let shown = |row: &ModelRule| {
         let ModelRule {
-            alias, span: _, provider: _, base_url, model, key_env, pii, params, timeout, answer, saved,
+            alias,
+            span: _,
+            provider: _,
+            base_url,
+            model,
+            key_env,
+            pii,
+            params,
+            timeout,
+            answer,
+            saved,
         } = row;
         let params = serde_json::to_string(params).unwrap_or_default();
         let key = key_env.as_deref().unwrap_or("none");

@@ -74,6 +74,14 @@ impl<T: HasShelf> Records for T {
         })
     }
 
+    fn opening(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.shelf().files().database.read(|conn| {
+            conn.prepare_cached("SELECT bytes FROM envelope WHERE run = ?1 AND seq = 0")?
+                .query_row([run.as_str()], |row| row.get(0))
+                .optional()
+        })
+    }
+
     fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
         let rows = self.shelf().files().database.read(|conn| {
             let select =

@@ -80,6 +80,26 @@ fn hides(c: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// A value as JSON in which nothing hides: what would is written by its number, so that it is the same
+/// value to whoever reads it as JSON.
+pub fn json_text(value: &Value) -> String {
+    let text = value.to_string();
+    if !text.chars().any(hides) {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if hides(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
 /// A value for a person: text as it is, anything else as compact JSON, both escaped.
 pub fn value_text(value: &Value) -> String {
     match value {

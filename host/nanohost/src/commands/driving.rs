@@ -118,24 +118,29 @@ pub fn perform(
                 progress.detail(&format!("running {step}"));
             }
         };
-        let (store, id) = (Arc::clone(ledger.store()), ledger.run().clone());
-        let asked = cancellation.clone();
-        tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(BETWEEN_LOOKS).await;
-                // What cannot be read now is looked at again: the run itself meets a broken store.
-                if let Ok(Some(_)) = store.asked_to_stop(&id) {
-                    asked.cancel();
-                    break;
-                }
-            }
-        });
+        watch_requests(&ledger, &cancellation);
         Drive::new(run, ledger, tools, cancellation, &on_step).drive().await
     });
     progress.clear();
     // A guest that does not hear is not waited for: everything of the run is on disk.
     runtime.shutdown_background();
     finished
+}
+
+/// Looks every now and then whether somebody asked for the end of a run that is being driven.
+pub fn watch_requests(ledger: &Ledger, cancellation: &Cancellation) -> tokio::task::JoinHandle<()> {
+    let (store, id) = (Arc::clone(ledger.store()), ledger.run().clone());
+    let asked = cancellation.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            // What cannot be read now is looked at again: the run itself meets a broken store.
+            if let Ok(Some(_)) = store.asked_to_stop(&id) {
+                asked.cancel();
+                break;
+            }
+        }
+    })
 }
 
 /// A run that was driven, and what surrounded it.

@@ -277,7 +277,7 @@ fn is_still_here(evidence: &str, state: &Path, places: &Places) -> anyhow::Resul
 
 /// Checks where a run of a store stands in its log, by this machine's own key or the one that was
 /// named; without one nothing can be said. Returns the head that it stands under.
-pub(super) fn check_standing<S: Records + Logged>(
+pub fn check_standing<S: Records + Logged>(
     report: &mut Report,
     reach: &Reach,
     store: &S,

@@ -31,9 +31,11 @@ const MAX_EVENT: u64 = 4 << 20;
 const TOKEN: &str = "token";
 
 /// An event as it came.
-struct Arrived {
-    text: String,
-    payload: Value,
+pub struct Arrived {
+    /// Its text.
+    pub text: String,
+    /// What that says.
+    pub payload: Value,
 }
 
 /// `nanohost resume`.
@@ -67,12 +69,41 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
     if let Some(question) = &shown {
         console.note(&console::question(question, &id));
     }
+    let reply = Reply { arrived, signature: args.signature.as_deref(), token: args.token.as_deref(), shown };
+    answer(&mut ready, reply, &args.principal, &store)?;
+    Ok(ready.go_on(manner, places, console, &store, &progress)?.0)
+}
+
+/// What somebody answers a suspension with.
+pub struct Reply<'a> {
+    /// The event.
+    pub arrived: Arrived,
+    /// What came beside it, for the tool that checks it.
+    pub signature: Option<&'a str>,
+    /// The token of the suspension.
+    pub token: Option<&'a str>,
+    /// What they were shown before.
+    pub shown: Option<Value>,
+}
+
+/// Answers a suspension: who answers, with which token and with what is judged before anything changes, and
+/// a refusal of any of it is recorded.
+///
+/// # Errors
+/// What refuses, and where the store cannot be written.
+pub fn answer(
+    ready: &mut Ready,
+    reply: Reply<'_>,
+    principal: &Principal,
+    store: &SqliteStore,
+) -> anyhow::Result<()> {
     // Nobody gets a token for a wait that is over, so that is said first.
-    let entitled = Some(ready.entitle(&args.principal)?);
+    let arrived = reply.arrived;
+    let entitled = Some(ready.entitle(principal)?);
     let now = reopen::now(&ready.run);
     let resolver = ResolverRef { authenticated: OPERATOR.to_owned(), entitled, shown: None };
-    in_time(&mut ready, &arrived, resolver, now)?;
-    let (entitled, authenticated) = authenticate(&mut ready, args.token.as_deref(), &args.principal, &store)?;
+    in_time(ready, &arrived, resolver, now)?;
+    let (entitled, authenticated) = authenticate(ready, reply.token, principal, store)?;
     let resolver = |entitled: Option<String>| ResolverRef {
         authenticated: authenticated.to_owned(),
         entitled,
@@ -92,22 +123,21 @@ pub fn resume(args: &ResumeArgs, places: &Places, console: &Console) -> anyhow::
             "mend the event and send it again: nothing was changed",
         ));
     }
-    let checked = check(&mut ready, &arrived, args, resolver(Some(entitled.clone())))?;
+    let checked = check(ready, &arrived, reply.signature, resolver(Some(entitled.clone())))?;
     // The check took its time.
     let now = reopen::now(&ready.run);
-    in_time(&mut ready, &arrived, resolver(Some(entitled.clone())), now)?;
+    in_time(ready, &arrived, resolver(Some(entitled.clone())), now)?;
     let source = if checked.is_some() { WebhookSource::Webhook } else { WebhookSource::Operator };
     let (check, mut observed) =
         checked.map_or((None, Observed::default()), |(check, observed)| (Some(check), observed));
     observed.take_over = Some(ready.take_over.clone());
-    observed.resolver = Some((resolver(Some(entitled)), shown));
+    observed.resolver = Some((resolver(Some(entitled)), reply.shown));
     let seq = ready.ledger.next_seq();
-    let claim = claim(&mut ready, &args.principal, Fate::Fulfil { seq })?;
+    let claim = claim(ready, principal, Fate::Fulfil { seq })?;
     let event = Event::Resumed { payload: Slot::known(arrived.payload), source, check };
     ready.ledger.record_at(&mut ready.run, event, observed, now)?;
     ready.ledger.phase(Phase::Open);
-    ready.ledger.commit_with(None, claim)?;
-    Ok(ready.go_on(manner, places, console, &store, &progress)?.0)
+    ready.ledger.commit_with(None, claim)
 }
 
 /// `nanohost settle`.
@@ -259,7 +289,10 @@ fn due(args: &ResumeArgs, manner: Manner, places: &Places, console: &Console) ->
 }
 
 /// A suspended run, owned and ready to go on.
-fn waiting(
+///
+/// # Errors
+/// Where it does not wait, or cannot go on as it began.
+pub fn waiting(
     go_on: &crate::cli::GoOnArgs,
     principal: &Principal,
     store: &Arc<SqliteStore>,
@@ -382,11 +415,11 @@ fn returned(ready: &Ready, id: &RunId) -> String {
 fn check(
     ready: &mut Ready,
     arrived: &Arrived,
-    args: &ResumeArgs,
+    signature: Option<&str>,
     resolver: ResolverRef,
 ) -> anyhow::Result<Option<(Check, Observed)>> {
     let Some(name) = ready.run.resume_rules().and_then(|rules| rules.verify.clone()) else {
-        if args.signature.is_some() {
+        if signature.is_some() {
             let message = "the step checks no signature: it has no `resume.verify`";
             return Err(Failure::usage(
                 Diagnostic::error("unused_signature", message).help("leave out --signature"),
@@ -400,7 +433,7 @@ fn check(
         let message = format!("`{name}`, which checks events, is not in the table");
         return Err(Failure::denied(Diagnostic::error("unknown_tool", message)));
     };
-    let signature = args.signature.as_deref().unwrap_or_default();
+    let signature = signature.unwrap_or_default();
     let call = ready.run.check_args_of(row, &arrived.text, signature, reopen::now(&ready.run));
     let args_slot = Slot::known(call.clone());
     if let Err(why) = ready.plan.check_args(row, &call) {

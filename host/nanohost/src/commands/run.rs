@@ -7,7 +7,8 @@ use anyhow::Context as _;
 use nanohost_core::envelope::Chain;
 use nanohost_core::run::{ErrorKind, Run, Status};
 use nanohost_core::{
-    AdmissionRecord, CheckedProgram, Denied, Diagnostic, Diagnostics, Refusal, RunId, Source, admit, read_json,
+    AdmissionRecord, CheckedProgram, Denied, Diagnostic, Diagnostics, Refusal, RunId, Source, admit,
+    read_json,
 };
 use nanohost_sandbox::Engine;
 use nanohost_store::Begun;
@@ -87,7 +88,17 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         Chain::open(id.clone(), prepared.program.digest(), args.principal.as_str(), Arc::new(key.signer));
     let mut ledger = Ledger::new(Arc::clone(&store), fence, chain, opened);
     let host = driving::host(&engine, places)?;
-    opening::seal_open(&mut ledger, &prepared, host, opened, &record, &inputs, &seed, &launch, key.development)?;
+    opening::seal_open(
+        &mut ledger,
+        &prepared,
+        host,
+        opened,
+        &record,
+        &inputs,
+        &seed,
+        &launch,
+        key.development,
+    )?;
     match decided {
         Err(denied) => {
             opening::seal_refusal(&mut ledger, &denied)?;
