@@ -82,6 +82,7 @@ fn items<'t>(text: &'t str, mark: &'t str) -> impl Iterator<Item = &'t str> {
 /// Where the sources write codes: what stands before the word in quotes.
 const CALLS: [&str; 12] = [
     "Diagnostic::error(",
+    "Told::one(",
     "Diagnostic::warning(",
     ".error(",
     ".warning(",

@@ -73,6 +73,21 @@ pub struct Gateway {
     owners: Mutex<HashMap<RunId, Arc<str>>>,
 }
 
+/// The names of what every gateway has.
+pub const RESERVED: [&str; 11] = [
+    "check_program",
+    "delete_program",
+    "get_program",
+    "get_receipt",
+    "get_trace",
+    "list_programs",
+    "list_runs",
+    "resume_run",
+    "run_program",
+    "save_program",
+    "verify_run",
+];
+
 /// No more programs of clients are kept ready; the others are read again.
 const MAX_KNOWN: usize = 64;
 
@@ -95,8 +110,11 @@ impl Gateway {
         let mut offered = BTreeMap::new();
         for one in offer::served(serving, &saved, places, &engine, progress)? {
             let name = one.name().to_owned();
-            if offered.insert(name.clone(), Arc::new(one)).is_some() {
-                let message = format!("two programs or tools that are to be served are called `{name}`");
+            let reserved = RESERVED.contains(&name.as_str());
+            if offered.insert(name.clone(), Arc::new(one)).is_some() || reserved {
+                let message = format!(
+                    "two programs or tools that are to be served are called `{name}`, or one is and that is a tool of every gateway"
+                );
                 let help = "give one of them another `name`, or leave one out";
                 return Err(Failure::usage(Diagnostic::error("ambiguous_program", message).help(help)));
             }

@@ -11,7 +11,7 @@ use nanohost_core::lock::Pins;
 use nanohost_core::signature::Signed;
 use nanohost_core::{
     Admission, CheckedProgram, Diagnostic, Diagnostics, Digest, Format, Manifest, Offer, Plan, Program,
-    ProgramClass, SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, Trust,
+    ProgramClass, SecretRule, StepKind, Timestamp, ToolName, ToolOrigin, ToolUse, Trust,
 };
 use nanohost_sandbox::{CodeCache, CodeSource, Engine, LoadError, Loaded, SecretValues, Tool};
 use nanohost_store::{Secrets, code_key};
@@ -126,8 +126,9 @@ impl Behind {
 /// `saved_origin`, with each place that it names.
 pub fn own_places(program: &CheckedProgram) -> anyhow::Result<()> {
     let mut findings = Diagnostics::new();
-    let help = "leave the table away and call tools by their names: the operator says which there are";
-    for tool in program.tools().unwrap_or_default() {
+    let help = "write the tool's name for `path`, such as `path = \"text-digest\"`: the operator says which there are";
+    let placed = program.tools().unwrap_or_default().iter().filter(|tool| offered_name(tool).is_none());
+    for tool in placed {
         let message = format!("a saved program cannot say where the tool `{}` comes from", tool.local);
         findings.push(
             Diagnostic::error("saved_origin", message).at(program.source(), tool.span.clone()).help(help),
@@ -141,6 +142,14 @@ pub fn own_places(program: &CheckedProgram) -> anyhow::Result<()> {
         );
     }
     if findings.is_empty() { Ok(()) } else { Err(Failure::usage(findings)) }
+}
+
+/// The name that a row of a saved program gives for a place: one of the tools that the operator offers.
+fn offered_name(tool: &ToolUse) -> Option<ToolName> {
+    match &tool.origin {
+        ToolOrigin::Path(path) => ToolName::new(path).ok(),
+        ToolOrigin::Package { .. } => None,
+    }
 }
 
 /// That all tools are built.
@@ -432,6 +441,10 @@ pub fn locate(
         for tool in tools {
             let place = |finding: Diagnostic| finding.at(program.source(), tool.span.clone());
             let found = match &tool.origin {
+                ToolOrigin::Path(_) if args.class.is_saved() => match offered_name(tool) {
+                    Some(name) => project::by_name(args.tools.as_deref(), &args.program, &name),
+                    None => own_places(program).and(Err(anyhow::anyhow!("no name of a tool"))),
+                },
                 ToolOrigin::Path(path) => {
                     project::by_path(&args.program, path).and_then(|folder| apart(folder, reach.places))
                 }

@@ -51,7 +51,7 @@ impl Told {
 
     /// The code of the first finding.
     pub fn code(&self) -> &str {
-        self.findings.iter().next().map_or("host_failed", |finding| &finding.code)
+        self.findings.iter().next().map_or("host_failed", |finding| finding.code)
     }
 
     /// The findings as data.
@@ -80,7 +80,7 @@ impl Told {
 /// The words of others name files of the operator's.
 fn is_own(finding: &Diagnostic) -> bool {
     const OWN: &[&str] = &[
-        "ambiguous_run",
+        "ambiguous_program",
         "bad_condition",
         "busy",
         "duplicate_step_id",
@@ -118,7 +118,7 @@ fn is_own(finding: &Diagnostic) -> bool {
         "unsaved_program",
         "unnamed_program",
     ];
-    OWN.contains(&&*finding.code)
+    OWN.contains(&finding.code)
 }
 
 fn without_places(finding: &Diagnostic) -> Value {
