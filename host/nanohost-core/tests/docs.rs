@@ -80,7 +80,7 @@ fn items<'t>(text: &'t str, mark: &'t str) -> impl Iterator<Item = &'t str> {
 }
 
 /// Where the sources write codes: what stands before the word in quotes.
-const CALLS: [&str; 12] = [
+const CALLS: [&str; 13] = [
     "Diagnostic::error(",
     "Told::one(",
     "Diagnostic::warning(",
