@@ -32,7 +32,7 @@ impl Told {
 
     /// That the caller may not ask for it.
     pub fn out_of_scope(scope: super::Scope) -> Self {
-        Self::one(
+        Told::one(
             "out_of_scope",
             format!("this needs the scope `{}`, which your token does not have", scope.as_str()),
             "ask the operator for a token with that scope",
