@@ -9,6 +9,7 @@
 mod foreign;
 mod harness;
 mod interop;
+mod mcp_client;
 mod model_server;
 mod registry_server;
 
@@ -32,6 +33,7 @@ mod inspect;
 mod key;
 mod lock;
 mod log;
+mod mcp;
 mod model;
 mod older;
 mod others;
