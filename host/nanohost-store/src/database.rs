@@ -182,6 +182,19 @@ impl Database {
         self.try_write(|tx| write(tx).map(Ok)).map(|Ok::<T, std::convert::Infallible>(value)| value)
     }
 
+    /// The same for what may be gone once the machine loses its power, and only then: it is not waited for.
+    /// The next commit that is waited for brings it to disk, and before that nothing may depend on it.
+    pub(crate) fn write_ahead<T>(
+        &mut self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.conn.execute_batch("PRAGMA synchronous = NORMAL").map_err(|error| self.fail(&error))?;
+        let written = self.write(write);
+        // Nothing is written before it is waited for again.
+        self.conn.execute_batch("PRAGMA synchronous = FULL").map_err(|error| self.fail(&error))?;
+        written
+    }
+
     /// Writes in one transaction, which an inner `Err` rolls back.
     pub(crate) fn try_write<T, E>(
         &mut self,

@@ -82,6 +82,15 @@ pub(crate) enum Expect {
     Keys,
 }
 
+/// How many data keys an owner needs for what is to be written now.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Need {
+    /// So many.
+    pub(crate) count: usize,
+    /// Whether more will be wanted soon.
+    pub(crate) more: bool,
+}
+
 impl Keyring {
     /// Opens the keys for writing. The caller holds the folder's lock.
     pub(crate) fn open(dir: &Path, expect: Expect, timeout: Duration) -> Result<Self, StoreError> {
@@ -156,21 +165,26 @@ impl Keyring {
     /// the disk.
     pub(crate) fn prepare<'a>(
         &mut self,
-        needs: impl IntoIterator<Item = (&'a str, usize)>,
+        needs: impl IntoIterator<Item = (&'a str, Need)>,
     ) -> Result<(), StoreError> {
-        let mut wanted = BTreeMap::<&str, usize>::new();
-        for (owner, count) in needs {
-            *wanted.entry(owner).or_default() += count;
+        let mut wanted = BTreeMap::<&str, Need>::new();
+        for (owner, need) in needs {
+            let all = wanted.entry(owner).or_default();
+            all.count += need.count;
+            all.more |= need.more;
         }
         let ready = |owner: &str| self.fresh.get(owner).map_or(0, Vec::len);
-        if wanted.iter().all(|(owner, count)| ready(owner) >= *count) {
+        if wanted.iter().all(|(owner, need)| ready(owner) >= need.count) {
             return Ok(());
         }
-        let short = wanted
-            .into_iter()
-            .filter(|(owner, count)| *count > 0 && ready(owner) < (*count).max(KEYS_AT_ONCE / 2));
+        // Whoever will want more gets some in advance, since each making of keys is a flush of the disk.
+        let least = |need: &Need| if need.more { need.count.max(KEYS_AT_ONCE / 2) } else { need.count };
+        let short = wanted.into_iter().filter(|(owner, need)| need.count > 0 && ready(owner) < least(need));
         let short: Vec<_> = short
-            .map(|(owner, count)| (owner, count.saturating_sub(ready(owner)).max(KEYS_AT_ONCE)))
+            .map(|(owner, need)| {
+                let lacking = need.count.saturating_sub(ready(owner));
+                (owner, if need.more { lacking.max(KEYS_AT_ONCE) } else { lacking })
+            })
             .collect();
         for ((owner, _), keys) in short.iter().zip(self.make_keys(&short)?) {
             self.fresh.entry((*owner).to_owned()).or_default().extend(keys);

@@ -91,14 +91,14 @@ pub fn seal_open(
     })
 }
 
-/// Seals the table, and commits: the listing knows the run from here on.
+/// Seals the table. It is on disk with the first commit after it, which comes before the first call that
+/// can have an effect.
 pub fn seal_plan(ledger: &mut Ledger, plan: &Plan) -> anyhow::Result<()> {
     ledger.bind(plan.digest());
     let authority: Vec<AuthorityRef> = plan.rows().iter().map(AuthorityRef::of_row).collect();
     let models = plan.models().iter().map(ModelGrantRef::of_row).collect();
     let now = ledger.now();
-    ledger.seal(Kind::Plan, now, |_| Parts { authority, models, ..Parts::default() })?;
-    ledger.commit()
+    ledger.seal(Kind::Plan, now, |_| Parts { authority, models, ..Parts::default() })
 }
 
 /// A refused admission is a complete run of three envelopes.

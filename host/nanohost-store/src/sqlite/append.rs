@@ -15,7 +15,7 @@ use crate::batch::{Batch, KvCommit, KvKey, KvWrite, Phase};
 use crate::error::StoreError;
 use crate::idempotency::{Claim, Reservation, ReservationState, claimed, settle};
 use crate::journal::{Appended, Conflict, Head};
-use crate::keyring::{KeyedHash, Keyring, Sealed};
+use crate::keyring::{KeyedHash, Keyring, Need, Sealed};
 use crate::record::Place;
 
 /// A batch as it goes to disk.
@@ -141,11 +141,13 @@ impl Owners {
         if content.role.is_document() { &self.documents } else { &self.data }
     }
 
-    /// How many data keys a batch takes, and whose.
-    fn needs(&self, batch: &Batch) -> [(&str, usize); 2] {
+    /// How many data keys a batch takes, whose, and whether more of them will be wanted.
+    fn needs(&self, batch: &Batch) -> [(&str, Need); 2] {
+        let more = !matches!(batch.phase, Some(Phase::Closed(_)));
         let documents = batch.contents.iter().filter(|content| content.role.is_document()).count();
         let values = batch.kv.iter().flat_map(|kv| &kv.writes).filter(|write| write.value.is_some()).count();
-        [(&self.documents, documents), (&self.data, batch.contents.len() - documents + values)]
+        let need = |count| Need { count, more };
+        [(&self.documents, need(documents)), (&self.data, need(batch.contents.len() - documents + values))]
     }
 
     fn forget(&self, keyring: &mut Keyring) {

@@ -48,8 +48,9 @@ impl Files {
             Some(subject) => Some(self.keyring()?.subject(subject)?),
             None => None,
         };
-        // Whoever is second waits for the first to commit, and then finds its key.
-        let written = self.database.write(|tx| {
+        // Whoever is second waits for the first to commit, and then finds its key. A run of which nothing
+        // followed is one that never began, so nobody waits for the disk: the first commit brings it there.
+        let written = self.database.write_ahead(|tx| {
             if let Some(start) = &start {
                 let held = tx
                     .prepare_cached("SELECT run, started FROM start_key WHERE mac = ?1")?

@@ -106,6 +106,8 @@ pub fn run(args: &RunArgs, places: &Places, console: &Console) -> anyhow::Result
         }
         Ok(plan) => {
             opening::seal_plan(&mut ledger, &plan)?;
+            // The listing knows the run from its first step on.
+            ledger.commit()?;
             let run = Run::start(Arc::clone(&plan), inputs, opened);
             let (run, ledger, observed) = driving::perform(run, ledger, tools, manner, &progress)?;
             let driven = Driven {

@@ -65,13 +65,17 @@ fn a_published_program_is_a_tool_with_its_inputs_and_an_answer_that_fits() {
     );
     let answer = &result["structuredContent"];
     fits(&tool["outputSchema"], answer, "the answer");
-    assert_eq!((&answer["status"], &answer["outcome"]), (&json!("success"), &json!("refunded")), "{answer:#}");
+    assert_eq!(
+        (&answer["status"], &answer["outcome"]),
+        (&json!("success"), &json!("refunded")),
+        "{answer:#}"
+    );
     assert_eq!(answer["output"]["refund_id"], "R-A-1001", "{answer:#}");
     // As text it is the same document.
-    let text: Value = serde_json::from_str(result["content"][0]["text"].as_str().expect("text")).expect("JSON");
+    let text: Value =
+        serde_json::from_str(result["content"][0]["text"].as_str().expect("text")).expect("JSON");
     assert_eq!(text, *answer);
-    let steps: Vec<&str> =
-        client.told.iter().filter_map(|told| told["params"]["message"].as_str()).collect();
+    let steps: Vec<&str> = client.told.iter().filter_map(|told| told["params"]["message"].as_str()).collect();
     assert_eq!(steps.first(), Some(&"running find_order"), "{:#?}", client.told);
     let run = answer["run"].as_str().expect("an id").to_owned();
     let envelopes = home.envelopes(&run);
@@ -318,11 +322,7 @@ fn a_clients_program_names_no_place_of_this_machine() {
     let scripted = "name = \"mine\"\n[inputs]\n[models]\nscripted = \"/etc/passwd\"\n[[steps]]\nid = \"a\"\n\
                     type = \"llm\"\nprompt = \"x\"\nis_terminal = true\n";
     client.refuses("run_program", json!({ "source": scripted }), "saved_origin");
-    client.refuses(
-        "save_program",
-        json!({ "source": saved_source("../../x") }),
-        "unnamed_program",
-    );
+    client.refuses("save_program", json!({ "source": saved_source("../../x") }), "unnamed_program");
     client.refuses("save_program", json!({ "source": saved_source("bookkeeping") }), "ambiguous_program");
     let unnamed = saved_source("mine").replace("name = \"mine\"\n", "");
     client.refuses("save_program", json!({ "source": unnamed }), "unnamed_program");
@@ -378,14 +378,32 @@ fn no_request_grants_loads_trusts_or_changes_a_policy_or_a_key() {
     client.gives("bookkeeping", json!({}));
     let before = files();
     for name in [
-        "trust", "grant", "policy_set", "set_policy", "load_tool", "load_component", "install", "key_new",
-        "rotate_key", "secret_set", "reload", "erase", "hold", "store_restore", "token_new", "settle", "token",
+        "trust",
+        "grant",
+        "policy_set",
+        "set_policy",
+        "load_tool",
+        "load_component",
+        "install",
+        "key_new",
+        "rotate_key",
+        "secret_set",
+        "reload",
+        "erase",
+        "hold",
+        "store_restore",
+        "token_new",
+        "settle",
+        "token",
     ] {
         let answer = client.ask("tools/call", json!({ "name": name, "arguments": {} }));
         assert_eq!(answer["error"]["code"], -32602, "{name}: {answer:#}");
     }
-    for method in ["admin/grant", "policy/reload", "tools/register", "resources/subscribe", "logging/setLevel"] {
-        let answer = client.ask(method, json!({ "uri": "nanohost://programs/bookkeeping", "level": "debug" }));
+    for method in
+        ["admin/grant", "policy/reload", "tools/register", "resources/subscribe", "logging/setLevel"]
+    {
+        let answer =
+            client.ask(method, json!({ "uri": "nanohost://programs/bookkeeping", "level": "debug" }));
         assert!(answer["error"]["code"].is_i64(), "{method}: {answer:#}");
     }
     for (name, arguments) in [
@@ -400,7 +418,11 @@ fn no_request_grants_loads_trusts_or_changes_a_policy_or_a_key() {
     let classed = format!("class = \"vetted\"\n{}", saved_source("mine"));
     client.refuses("save_program", json!({ "source": classed }), "unknown_field");
     let policy = "[[permit]]\nid = \"me\"\nkv = [\"ledger\"]\n";
-    client.refuses("save_program", json!({ "source": format!("{}{policy}", saved_source("mine")) }), "unknown_field");
+    client.refuses(
+        "save_program",
+        json!({ "source": format!("{}{policy}", saved_source("mine")) }),
+        "unknown_field",
+    );
     assert_eq!(files(), before, "nothing that decides was touched");
 }
 
@@ -440,7 +462,11 @@ fn whoever_started_a_run_that_waits_gets_no_token_and_cannot_answer() {
     assert_eq!(home.envelopes(&run).len(), envelopes, "asking changes nothing");
     let event = json!({ "approved": true, "approved_by": "dana" });
     boss.refuses("resume_run", json!({ "run": run, "event": event }), "resume_refused");
-    boss.refuses("resume_run", json!({ "run": run, "event": { "approved": "yes" }, "token": token }), "resume_refused");
+    boss.refuses(
+        "resume_run",
+        json!({ "run": run, "event": { "approved": "yes" }, "token": token }),
+        "resume_refused",
+    );
     let resumed = boss.gives("resume_run", json!({ "run": run, "event": event, "token": token }));
     fits(&tool["outputSchema"], &resumed, "the answer");
     assert_eq!(resumed["answer"]["outcome"], "ordered", "{resumed:#}");
@@ -471,7 +497,13 @@ fn a_client_that_knows_tasks_gets_a_handle_for_a_run_that_waits() {
     let token = home.nanohost(["token", &run, "--as", "dana", "--json"]).exits(0).json();
     let event = home.write("yes.json", r#"{"approved": true, "approved_by": "dana"}"#);
     home.nanohost([
-        "resume", &run, "--as", "dana", "--token", token["token"].as_str().expect("a token"), "--event",
+        "resume",
+        &run,
+        "--as",
+        "dana",
+        "--token",
+        token["token"].as_str().expect("a token"),
+        "--event",
         event.to_str().expect("UTF-8"),
     ])
     .exits(0);
@@ -517,8 +549,14 @@ fn what_is_no_request_is_answered_and_disturbs_nobody() {
     ] {
         client.send(line);
     }
-    client.send(&[b"{\"jsonrpc\":\"2.0\",\"id\":905,\"method\":\"", &vec![b'x'; 5 << 20][..], b"\"}\n"].concat());
-    let deep = format!("{{\"jsonrpc\":\"2.0\",\"id\":906,\"method\":\"ping\",\"params\":{}{}}}\n", "[".repeat(100_000), "]".repeat(100_000));
+    client.send(
+        &[b"{\"jsonrpc\":\"2.0\",\"id\":905,\"method\":\"", &vec![b'x'; 5 << 20][..], b"\"}\n"].concat(),
+    );
+    let deep = format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":906,\"method\":\"ping\",\"params\":{}{}}}\n",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     client.send(deep.as_bytes());
     // It still answers, in the order that it is asked.
     let run = client.gives("bookkeeping", json!({}))["run"].as_str().expect("an id").to_owned();

@@ -97,8 +97,7 @@ impl Client {
     /// The same with metadata.
     #[track_caller]
     pub(crate) fn call_with(&mut self, name: &str, arguments: Value, meta: Value) -> Value {
-        let answer =
-            self.ask("tools/call", json!({ "name": name, "arguments": arguments, "_meta": meta }));
+        let answer = self.ask("tools/call", json!({ "name": name, "arguments": arguments, "_meta": meta }));
         assert!(answer.get("error").is_none(), "{name}: {answer:#}");
         answer["result"].clone()
     }
