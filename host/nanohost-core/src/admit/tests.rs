@@ -1,3 +1,4 @@
+mod classes;
 mod composition;
 mod publishers;
 mod room;

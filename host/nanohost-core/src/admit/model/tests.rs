@@ -155,3 +155,18 @@ fn a_policy_that_abstains_leaves_models_to_others() {
     assert_eq!(refused(trusting(&["fast"], &[abstain, abstain])).0, "not_granted fast");
     assert_eq!(refused(trusting(&["fast"], &[abstain, ROW, ""])).0, "not_granted fast");
 }
+
+#[test]
+fn a_saved_program_asks_only_models_whose_row_says_so() {
+    let of_class = |policies: &[&str]| {
+        let Admission { program, offers, policies, today } = trusting(&["fast"], policies);
+        let program = Arc::into_inner(program).expect("nobody else has it");
+        let program = program.of_class(crate::ProgramClass::Saved);
+        Admission { program: Arc::new(program), offers, policies, today }
+    };
+    let saved = format!("{ROW}saved = true\n");
+    assert_eq!(refused(of_class(&[ROW])).0, "not_granted fast");
+    assert!(admit(of_class(&[&saved])).is_ok());
+    assert_eq!(refused(of_class(&[&saved, ROW])).0, "not_granted fast");
+    assert!(admit(trusting(&["fast"], &[&saved])).is_ok(), "the operator's own programs ask it too");
+}

@@ -65,8 +65,10 @@ kv_held = "1KiB"
 const POLICY: &str = r#"
 otherwise = "deny"
 unsigned = "local"
+unsaved = "run"
 [[permit]]
 id = "p"
+class = "saved"
 reason = "r"
 owner = "o"
 expires = 2027-06-30
@@ -90,6 +92,7 @@ require = "$args.a == 1"
 forbid_origin = { a = ["model"] }
 [[forbid]]
 id = "f"
+class = "saved"
 reason = "r"
 owner = "o"
 program = "p"
@@ -124,6 +127,7 @@ base_url = "https://a.test/v1"
 model = "m"
 key_env = "K"
 pii = "never"
+saved = true
 temperature = 0.5
 top_p = 0.5
 max_tokens = 5
@@ -152,6 +156,7 @@ memory = "1MiB"
 "#;
 
 const ADMIT: &str = "nanohost-core/src/admit/tests.rs";
+const CLASSES_OF_PROGRAMS: &str = "nanohost-core/src/admit/tests/classes.rs";
 const COMPOSITION: &str = "nanohost-core/src/admit/tests/composition.rs";
 const PUBLISHERS: &str = "nanohost-core/src/admit/tests/publishers.rs";
 const ROOM: &str = "nanohost-core/src/admit/tests/room.rs";
@@ -266,6 +271,9 @@ const OF_POLICIES: &[Named] = &[
         PUBLISHERS,
         "only_what_a_publisher_of_every_policy_signed_runs",
     ),
+    ("a policy", &["unsaved"], Enforced, CLASSES_OF_PROGRAMS, "a_policy_can_refuse_what_nobody_saved"),
+    ("a [[permit]] row", &["class"], Enforced, CLASSES_OF_PROGRAMS, "a_row_is_for_one_class_of_programs"),
+    ("a [[forbid]] row", &["class"], Enforced, CLASSES_OF_PROGRAMS, "a_row_is_for_one_class_of_programs"),
     ("a policy", &["retention"], Refused, POLICIES, "one_line_a_case"),
     ("a [[permit]] row", &["id"], Enforced, POLICIES, "one_line_a_case"),
     ("a [[permit]] row", &["reason", "owner"], Said, ADMIT, "a_gap_shows_both_causes"),
@@ -328,6 +336,13 @@ const OF_POLICIES: &[Named] = &[
         Enforced,
         OPENAI,
         "each_parameter_is_sent_where_it_is_said",
+    ),
+    (
+        "[models]",
+        &["saved"],
+        Enforced,
+        "nanohost-core/src/admit/model/tests.rs",
+        "a_saved_program_asks_only_models_whose_row_says_so",
     ),
     ("[models]", &["timeout"], Enforced, OPENAI, "time_is_up_for_the_step_or_for_the_row"),
     ("[models]", &["answer"], Enforced, OPENAI, "what_servers_do_and_what_comes_of_it"),
