@@ -25,7 +25,10 @@ pub use begin::{DoctorArgs, ExplainArgs, InitArgs, ManArgs};
 pub use erase::{EraseArgs, HoldArgs, HoldCommand};
 pub use key::{KeyArgs, KeyCommand, NewKeyArgs, PassphraseArgs};
 pub use log::{LogArgs, LogCommand};
-pub use mcp::{ConfigArgs as McpConfigArgs, McpArgs, McpCommand, ServeArgs};
+pub use mcp::{
+    ConfigArgs as McpConfigArgs, McpArgs, McpCommand, McpTokenCommand, NetworkArgs, ServeArgs, TokenFileArgs,
+    TokenScope,
+};
 pub use recall::{ListArgs, ListedState, Recall, ReportArgs};
 pub use registry::{
     CacheArgs, CacheCommand, GcArgs, PackageArgs, ToolBundleArgs, ToolPackArgs, ToolPullArgs, ToolPushArgs,
@@ -194,7 +197,8 @@ impl Command {
             Self::Graph(args) => args.json,
             Self::Export(args) => args.json,
             Self::Trust(args) => args.json,
-            Self::Mcp(_) | Self::CompileComponent | Self::Completions { .. } => false,
+            Self::Mcp(args) => args.json(),
+            Self::CompileComponent | Self::Completions { .. } => false,
         }
     }
 }

@@ -31,6 +31,7 @@ pub use keys::keys;
 pub use lock::moved;
 pub use nanohost_verify::called::program_name;
 pub use nanohost_verify::console::escape::{escaped, json_text, lines, value_text};
+pub use nanohost_verify::console::table::columns;
 pub use nanohost_verify::console::{Console, findings_json, misused, render, report};
 pub use plan::{plan, plan_json, whole};
 pub use policy::{difference, difference_json, difference_markdown, explanation, explanation_json};

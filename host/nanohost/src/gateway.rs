@@ -22,7 +22,7 @@ use anyhow::Context as _;
 use nanohost_core::envelope::HostRef;
 use nanohost_core::{Diagnostic, RunId, Signer, TrustRoot};
 use nanohost_sandbox::{Cancellation, Engine};
-use nanohost_store::SqliteStore;
+use nanohost_store::{Records as _, SqliteStore};
 
 use crate::cli::PackageArgs;
 use crate::commands::{host, own_trust};
@@ -148,6 +148,11 @@ impl Gateway {
     /// Runs that are being driven now.
     pub fn live(&self) -> usize {
         lock(&self.live).len()
+    }
+
+    /// Whether the store can be read.
+    pub fn is_readable(&self) -> bool {
+        self.store.acts().is_ok()
     }
 
     /// Stops every run that is being driven: each ends as cancelled, or in doubt, with evidence.

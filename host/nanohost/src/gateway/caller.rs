@@ -15,7 +15,6 @@ pub enum Scope {
 
 impl Scope {
     /// All of them.
-    #[expect(dead_code, reason = "tokens of a network transport name them")]
     pub const ALL: [Self; 3] = [Self::Programs, Self::Tools, Self::Audit];
 
     /// The word for it.
@@ -65,7 +64,6 @@ impl Scopes {
 pub enum Detail {
     /// Findings with their files and lines: for whoever sits at this machine.
     Whole,
-    #[expect(dead_code, reason = "for clients of a network transport")]
     /// Codes and words, without paths of this machine.
     Codes,
 }

@@ -3,7 +3,7 @@
 //! connection is gone goes on where its key says how to ask for it again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nanohost_core::RunId;
 use nanohost_sandbox::Cancellation;
@@ -38,6 +38,26 @@ pub(super) async fn call(
     context: RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
     let caller = server.caller(&context)?;
+    let answered = answer(server, request, caller, context).await;
+    let code = match &answered {
+        Ok(CallToolResponse::Complete(result)) => {
+            result.meta.as_ref().and_then(|meta| meta.get(&format!("{META}code"))).and_then(Value::as_str)
+        }
+        Ok(_) => None,
+        Err(_) => Some("protocol_error"),
+    };
+    if let Some(code) = code {
+        server.metrics().refused(code);
+    }
+    answered
+}
+
+async fn answer(
+    server: &Server,
+    request: CallToolRequestParams,
+    caller: Caller,
+    context: RequestContext<RoleServer>,
+) -> Result<CallToolResponse, ErrorData> {
     let arguments = request.arguments.unwrap_or_default();
     let key = key(&context, &arguments);
     if let Some(own) = Own::named(&request.name) {
@@ -192,6 +212,7 @@ async fn drive(
         let told = Told::one("busy", "the gateway is at its limit of runs at once", "ask again later");
         return Ok(refusal(&told, &caller).into());
     };
+    let began = Instant::now();
     let gateway = Arc::clone(&server.gateway);
     let cancellation = Cancellation::default();
     let (steps, mut told_steps) = mpsc::channel::<String>(MAX_TOLD);
@@ -249,6 +270,12 @@ async fn drive(
         }
     };
     let done = done.map_err(|_| internal())?;
+    if let Ok(Done::Answer(answer)) = &done {
+        // What clients call their own programs is no label.
+        let published = server.gateway.offer(&answer.program).is_some();
+        let program = if published { answer.program.as_str() } else { "saved" };
+        server.metrics().ran(program, &answer.status, began.elapsed());
+    }
     Ok(match done {
         Err(error) => refusal(&Told::of(&error), &caller).into(),
         Ok(Done::Refused(told)) => refusal(&told, &caller).into(),

@@ -17,8 +17,10 @@ use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use super::metrics::Metrics;
 use super::tools::{Own, is_shown, offered};
 use super::{call, resources};
+use crate::console::Console;
 use crate::gateway::{Caller, Gateway, MAX_PAGE};
 
 /// What bounds a gateway as a whole.
@@ -43,6 +45,8 @@ pub struct Server {
     /// Compiled schemas of what the gateway's own tools take, in their order.
     takes: Arc<[Validator]>,
     pub(super) room: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    console: Console,
 }
 
 /// What is said to clients when they come.
@@ -52,18 +56,34 @@ const INSTRUCTIONS: &str = "nanohost runs programs: state machines fixed before 
 
 impl Server {
     /// For a transport with one peer, or for one whose requests say who asks.
-    pub fn new(gateway: Arc<Gateway>, alone: Option<Caller>, limits: Limits) -> anyhow::Result<Self> {
+    pub fn new(
+        gateway: Arc<Gateway>,
+        alone: Option<Caller>,
+        limits: Limits,
+        console: Console,
+    ) -> anyhow::Result<Self> {
         let mut takes = Vec::with_capacity(Own::ALL.len());
         for own in Own::ALL {
             let schema = Value::Object(own.input());
             takes.push(jsonschema::draft202012::new(&schema).map_err(|error| anyhow::anyhow!("{error}"))?);
         }
-        Ok(Self { gateway, alone, takes: takes.into(), room: Arc::new(Semaphore::new(limits.at_once)) })
+        let room = Arc::new(Semaphore::new(limits.at_once));
+        Ok(Self { gateway, alone, takes: takes.into(), room, metrics: Arc::default(), console })
     }
 
     /// The gateway behind it.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// What is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Tells the operator, on standard error.
+    pub(super) fn complain(&self, why: &str) {
+        self.console.note(why);
     }
 
     /// Who asks.
