@@ -98,6 +98,11 @@ impl Answer {
         self.status == "suspended"
     }
 
+    /// What it returned, where that is text.
+    pub fn text(&self) -> Option<&str> {
+        self.output.as_str()
+    }
+
     /// The document, as [`super::answer_schema`] says.
     pub fn to_json(&self) -> Value {
         json!({

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::META;
 use super::server::{Server, blocking, internal};
 use super::tools::{Own, is_shown};
-use crate::console::json_text;
+use crate::console::{json_text, lines};
 use crate::gateway::{Answer, Asked, Caller, Gateway, Going, Resumed, Told};
 
 /// How often a task is worth asking for.
@@ -350,6 +350,10 @@ pub(super) fn result(answer: &Answer, caller: &Caller) -> CallToolResult {
         meta.insert(format!("{META}findings"), told.to_json(caller));
     }
     let mut result = structured(answer.to_json(), Some(meta));
+    // Text that a program returns is first what a model reads.
+    if let Some(text) = answer.text() {
+        result.content.insert(0, ContentBlock::text(lines(text)));
+    }
     if answer.is_error() {
         result.is_error = Some(true);
     }

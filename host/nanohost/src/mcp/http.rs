@@ -123,11 +123,16 @@ pub async fn serve(
         hosts.push(address.ip().to_string());
     }
     hosts.extend(listening.hosts.iter().cloned());
+    // A page that this machine serves at the same port is the gateway's own; any other one is somebody's.
+    let port = address.port();
+    let mut origins: Vec<String> =
+        ["localhost", "127.0.0.1", "[::1]"].iter().map(|host| format!("http://{host}:{port}")).collect();
+    origins.extend(listening.origins.iter().cloned());
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
         .with_allowed_hosts(hosts)
-        .with_allowed_origins(listening.origins.clone())
+        .with_allowed_origins(origins)
         .enforce_origin_validation()
         .with_max_request_body_bytes(MAX_BODY);
     let each = server.clone();

@@ -113,8 +113,9 @@ pub(super) async fn read(
     let asked = uri.clone();
     let found = blocking(move || found(&gateway, &asked, &caller)).await.map_err(|_| internal())?;
     let Some((text, mime)) = found else {
-        let shown: String = uri.chars().take(256).collect();
-        return Err(ErrorData::resource_not_found("there is no such resource", Some(shown.into())));
+        let shown: String = uri.chars().take(1024).collect();
+        let data = serde_json::json!({ "uri": shown });
+        return Err(ErrorData::resource_not_found("there is no such resource", Some(data)));
     };
     let contents = ResourceContents::text(text, uri).with_mime_type(mime);
     Ok(ReadResourceResult::new(vec![contents]).into())

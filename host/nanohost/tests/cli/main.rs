@@ -34,6 +34,8 @@ mod key;
 mod lock;
 mod log;
 mod mcp;
+mod mcp_clients;
+mod mcp_network;
 mod model;
 mod older;
 mod others;
