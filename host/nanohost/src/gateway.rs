@@ -22,14 +22,14 @@ use anyhow::Context as _;
 use nanohost_core::envelope::HostRef;
 use nanohost_core::{Diagnostic, RunId, Signer, TrustRoot};
 use nanohost_sandbox::{Cancellation, Engine};
-use nanohost_store::{Records as _, SqliteStore};
+use nanohost_store::{Head, Records as _, SqliteStore};
 
 use crate::cli::PackageArgs;
 use crate::commands::{host, own_trust};
 use crate::console::Progress;
 use crate::failure::Failure;
 use crate::project::Places;
-use crate::{executable, signing};
+use crate::{acts, executable, signing, store_failure};
 
 pub use answer::Answer;
 pub use caller::{Caller, Detail, Scope, Scopes};
@@ -71,6 +71,8 @@ pub struct Gateway {
     known: Mutex<HashMap<(String, String), Arc<Offered>>>,
     live: Mutex<HashMap<RunId, Cancellation>>,
     owners: Mutex<HashMap<RunId, Arc<str>>>,
+    /// The head of the acts under which the signing key was last found to count.
+    counts: Mutex<Option<Head>>,
 }
 
 /// The names of what every gateway has.
@@ -132,6 +134,7 @@ impl Gateway {
             known: Mutex::default(),
             live: Mutex::default(),
             owners: Mutex::default(),
+            counts: Mutex::default(),
         })
     }
 
@@ -148,6 +151,18 @@ impl Gateway {
     /// Runs that are being driven now.
     pub fn live(&self) -> usize {
         lock(&self.live).len()
+    }
+
+    /// Refuses to sign with a key that an act retired; the acts are read again where there are more.
+    fn refuse_retired(&self) -> anyhow::Result<()> {
+        let acts = self.store.acts().map_err(store_failure)?;
+        let head = self.store.head(&acts).map_err(store_failure)?.unwrap_or(Head::EMPTY);
+        if *lock(&self.counts) == Some(head) {
+            return Ok(());
+        }
+        acts::refuse_retired(&*self.store, &self.signer.public().key_id(), &self.places)?;
+        *lock(&self.counts) = Some(head);
+        Ok(())
     }
 
     /// Whether the store can be read.

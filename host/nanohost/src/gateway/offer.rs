@@ -168,6 +168,7 @@ impl Offered {
                 .map(|(name, value)| (single.inputs.get(&name).cloned().unwrap_or(name), value))
                 .collect(),
         };
+        exact(&given)?;
         self.program().bind_inputs(given).map_err(Failure::usage)
     }
 
@@ -204,6 +205,30 @@ impl Offered {
         *lock(&self.decided) = Some(Arc::clone(&decided));
         Ok(decided)
     }
+}
+
+/// That no number of the inputs lost digits on its way: as text of JSON it would be refused, and what a
+/// transport made of it is signed as what the client said.
+fn exact(inputs: &Map<String, Value>) -> anyhow::Result<()> {
+    /// From here on not every whole number is one of this kind.
+    const INEXACT: f64 = 18_446_744_073_709_551_615.0;
+    let mut open: Vec<&Value> = inputs.values().collect();
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Number(number) => {
+                let lost = |number: f64| number.fract() == 0.0 && number.abs() >= INEXACT;
+                if number.is_f64() && number.as_f64().is_some_and(lost) {
+                    let message = "a whole number of the inputs is so large that it would lose digits";
+                    let help = "send it as text, if the program takes text";
+                    return Err(Failure::usage(Diagnostic::error("invalid_input", message).help(help)));
+                }
+            }
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => open.extend(members.values()),
+            Value::Null | Value::Bool(_) | Value::String(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Everything that an operator serves, in the order they named it.

@@ -113,7 +113,7 @@ impl Gateway {
         let inputs = offered.inputs(inputs)?;
         let prepared = offered.prepared();
         opening::subject(prepared, &inputs)?;
-        acts::refuse_retired(&*self.store, &self.signer.public().key_id(), &self.places)?;
+        self.refuse_retired()?;
         let opened = ledger::now();
         let decided = offered.decide(&self.engine, opened)?;
         let models = match &decided.outcome {

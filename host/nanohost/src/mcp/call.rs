@@ -208,7 +208,7 @@ async fn drive(
     caller: Caller,
     context: RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
-    let Ok(permit) = Arc::clone(&server.room).try_acquire_owned() else {
+    let Some(place) = server.place(&caller) else {
         let told = Told::one("busy", "the gateway is at its limit of runs at once", "ask again later");
         return Ok(refusal(&told, &caller).into());
     };
@@ -220,7 +220,7 @@ async fn drive(
     let stop = cancellation.clone();
     let runtime = tokio::runtime::Handle::current();
     let mut work = tokio::task::spawn_blocking(move || -> anyhow::Result<Done> {
-        let _permit = permit;
+        let _place = place;
         Ok(match begin()? {
             Begun::Refused(told) => Done::Refused(told),
             Begun::Told(answer) => Done::Answer(answer),

@@ -1,7 +1,8 @@
 //! The protocol's requests, answered by a gateway. Knows which caller asks from the transport: one for all
 //! where the transport has one peer, else who the request was recognised as.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonschema::Validator;
 use nanohost_core::RunId;
@@ -15,7 +16,7 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, RoleServer};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::metrics::Metrics;
 use super::tools::{Own, is_shown, offered};
@@ -44,7 +45,10 @@ pub struct Server {
     alone: Option<Caller>,
     /// Compiled schemas of what the gateway's own tools take, in their order.
     takes: Arc<[Validator]>,
-    pub(super) room: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+    /// The runs of each principal, and how many one may have: the others keep some room.
+    each: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+    share: usize,
     metrics: Arc<Metrics>,
     console: Console,
 }
@@ -68,12 +72,25 @@ impl Server {
             takes.push(jsonschema::draft202012::new(&schema).map_err(|error| anyhow::anyhow!("{error}"))?);
         }
         let room = Arc::new(Semaphore::new(limits.at_once));
-        Ok(Self { gateway, alone, takes: takes.into(), room, metrics: Arc::default(), console })
+        let share = if alone.is_some() { limits.at_once } else { (limits.at_once / 2).max(1) };
+        let each = Arc::default();
+        Ok(Self { gateway, alone, takes: takes.into(), room, each, share, metrics: Arc::default(), console })
     }
 
     /// The gateway behind it.
     pub fn gateway(&self) -> &Arc<Gateway> {
         &self.gateway
+    }
+
+    /// A place for one run of a caller's, where there is one.
+    pub(super) fn place(&self, caller: &Caller) -> Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)> {
+        let mut each = self.each.lock().unwrap_or_else(PoisonError::into_inner);
+        // Of principals that run nothing none is kept.
+        each.retain(|_, own| own.available_permits() < self.share);
+        let own = each.entry(caller.principal.to_string());
+        let own = own.or_insert_with(|| Arc::new(Semaphore::new(self.share)));
+        let own = Arc::clone(own).try_acquire_owned().ok()?;
+        Some((own, Arc::clone(&self.room).try_acquire_owned().ok()?))
     }
 
     /// What is counted.

@@ -618,3 +618,33 @@ fn the_configuration_of_every_client_starts_this_gateway() {
         started.gives("bookkeeping", json!({}));
     }
 }
+
+#[test]
+fn a_number_that_lost_digits_on_its_way_is_refused() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let add = fs::read_to_string(project.path("add.toml")).expect("it is there");
+    let counting = add.replace("[inputs]", "[inputs.count]\ntype = \"number\"");
+    fs::write(project.path("add.toml"), counting).expect("it is writable");
+    let mut client = bookkeeping(&project, &["add.toml"], &[]);
+    for good in ["1", "1.5", "9007199254740993", "18446744073709551615", "-9223372036854775808", "1e-30"] {
+        client.send(
+            format!(
+                "{{\"jsonrpc\":\"2.0\",\"id\":77,\"method\":\"tools/call\",\"params\":{{\"name\":\"bookkeeping\",\"arguments\":{{\"count\":{good}}}}}}}\n"
+            )
+            .as_bytes(),
+        );
+        let answer = client.answer(77);
+        assert_eq!(answer["result"]["isError"], false, "{good}: {answer:#}");
+    }
+    for bad in ["18446744073709551617", "123456789012345678901234567890", "-99999999999999999999999"] {
+        client.send(
+            format!(
+                "{{\"jsonrpc\":\"2.0\",\"id\":78,\"method\":\"tools/call\",\"params\":{{\"name\":\"bookkeeping\",\"arguments\":{{\"count\":{bad}}}}}}}\n"
+            )
+            .as_bytes(),
+        );
+        let answer = client.answer(78);
+        assert_eq!(answer["result"]["_meta"]["dev.nanohost/code"], "invalid_input", "{bad}: {answer:#}");
+    }
+}

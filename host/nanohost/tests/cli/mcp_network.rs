@@ -494,3 +494,37 @@ fn a_gateway_that_is_killed_in_the_middle_of_runs_loses_none_of_them() {
     drop(recovered);
     drop(served);
 }
+
+#[test]
+fn one_principal_does_not_take_all_the_room() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let (ada, bob) =
+        (token(&home, "ada", &["--scope", "programs"]), token(&home, "bob", &["--scope", "programs"]));
+    let add = std::fs::read_to_string(project.path("add.toml")).expect("it is there");
+    std::fs::write(project.path("add.toml"), add.replace("bookkeeping", "adding")).expect("it is writable");
+    let served = Served::of(&project, &["book-and-spin.toml", "add.toml"], &["--at-once", "2"]);
+    let message = json!({
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": { "name": "bookkeeping", "arguments": {} },
+    })
+    .to_string();
+    let mut held = TcpStream::connect(&served.address).expect("it listens");
+    let request = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {ada}\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\nContent-Length: {}\r\n\r\n{message}",
+        served.address,
+        message.len()
+    );
+    held.write_all(request.as_bytes()).expect("it reads");
+    eventually("the intent", || home.runs().iter().any(|run| run["envelopes"] == 3).then_some(()));
+    let refused = served.call_as(Some(&ada), "adding", json!({}));
+    assert_eq!(refused["_meta"]["dev.nanohost/code"], "busy", "{refused:#}");
+    assert_eq!(served.gives(&bob, "adding", json!({}))["output"], 42);
+    drop(held);
+    eventually("room", || {
+        (served.call_as(Some(&ada), "adding", json!({}))["isError"] == false).then_some(())
+    });
+}
