@@ -232,6 +232,21 @@ impl SeenHeads {
         let hashes = match growth.filter(shows) {
             Some(growth) => &growth.hashes[..],
             None if old.size == new.size => &[],
+            // Whoever names a proof wants it to show this.
+            None if let Some(growth) = growth => {
+                let to = growth.checkpoint.text().parse::<Checkpoint>();
+                let to = to.map_or_else(|_| "nothing".to_owned(), |to| format!("{} entries", to.size));
+                return report.fail(Fault {
+                    kind: FaultKind::RolledBack,
+                    check: CheckName::Rollback,
+                    envelope: None,
+                    message: format!(
+                        "the proof that the log only grew is from {} entries to {to} of some log, and not from {} to {} of \
+                         this one",
+                        growth.old, old.size, new.size
+                    ),
+                });
+            }
             None => {
                 let words = format!(
                     "; the log was seen with {} entries, and whether this one, of {}, only grew from it or into it is NOT \
