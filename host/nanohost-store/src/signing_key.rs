@@ -54,12 +54,19 @@ pub fn log_key(dir: &Path) -> Result<Signer, StoreError> {
     kept_key(dir, LOG).map(|key| key.signer)
 }
 
-/// The public key of the log, `None` where there is none. Makes nothing.
+/// The public key of the log, `None` where there is none. Where its file is gone and that of the private key
+/// is not, it is the public half of that: whose the log is does not hang on one file. Makes nothing.
 ///
 /// # Errors
-/// Those of [`development_public_key`].
+/// Those of [`development_public_key`], and where the private key cannot be read.
 pub fn log_public_key(dir: &Path) -> Result<Option<PublicKey>, StoreError> {
-    kept_public_key(dir, LOG)
+    if let Some(key) = kept_public_key(dir, LOG)? {
+        return Ok(Some(key));
+    }
+    let private = dir.join(LOG.private);
+    let Some(pem) = private_file::read_secret(&private)? else { return Ok(None) };
+    let signer = Signer::from_pkcs8_pem(&pem).map_err(|error| unreadable(&private, &error))?;
+    Ok(Some(signer.public().clone()))
 }
 
 /// What the files of a key are called.

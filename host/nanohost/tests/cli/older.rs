@@ -79,6 +79,10 @@ fn an_older_copy_is_refused_though_the_list_is_gone() {
     put_back(&home, "kept");
     fs::remove_file(&head).expect("it goes");
     nobody_serves(&home, &gone, 5, "acts_head_missing");
+    // Whose the log is does not hang on the file of its public key.
+    fs::remove_file(home.path("config/keys/log.pub.pem")).expect("it goes");
+    home.nanohost(["trace", &gone, "--json", "--reveal"]).omits(CARD).finds(5, "acts_head_missing");
+    nobody_serves(&home, &gone, 5, "acts_head_missing");
     // Another one in its place: of more than there is, by nobody, empty.
     let text = String::from_utf8(kept.clone()).expect("it is text");
     for bad in [text.replace("\n3\n", "\n0\n"), text.replace('\u{2014}', "-"), String::new()] {
