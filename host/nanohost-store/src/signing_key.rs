@@ -137,6 +137,10 @@ fn kept_public_key(dir: &Path, names: Names) -> Result<Option<PublicKey>, StoreE
 /// The public key in a file, `None` where there is none.
 pub(crate) fn public_key(path: &Path) -> Result<Option<PublicKey>, StoreError> {
     let path = path.to_owned();
+    // A pipe in its place would keep whoever opens it waiting.
+    if std::fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+        return Err(StoreError::KeyUnreadable { path, detail: "it is no file".into() });
+    }
     match std::fs::read_to_string(&path) {
         Ok(pem) => PublicKey::from_spki_pem(&pem).map(Some).map_err(|error| unreadable(&path, &error)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

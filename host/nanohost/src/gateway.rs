@@ -16,6 +16,7 @@ mod told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
@@ -73,6 +74,8 @@ pub struct Gateway {
     owners: Mutex<HashMap<RunId, Arc<str>>>,
     /// The head of the acts under which the signing key was last found to count.
     counts: Mutex<Option<Head>>,
+    /// How many runs came to an end, or to wait.
+    ended: AtomicU64,
 }
 
 /// The names of what every gateway has.
@@ -135,6 +138,7 @@ impl Gateway {
             live: Mutex::default(),
             owners: Mutex::default(),
             counts: Mutex::default(),
+            ended: AtomicU64::new(0),
         })
     }
 
@@ -168,6 +172,11 @@ impl Gateway {
     /// Whether the store can be read.
     pub fn is_readable(&self) -> bool {
         self.store.acts().is_ok()
+    }
+
+    /// How many runs came to an end, or to wait, since it began.
+    pub fn ended(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// Stops every run that is being driven: each ends as cancelled, or in doubt, with evidence.

@@ -65,6 +65,8 @@ pub fn cancel(args: &CancelArgs, places: &Places, console: &Console) -> anyhow::
         ledger.phase(Phase::Closed(status.to_string()));
     }
     ledger.commit()?;
+    // Its end, and the act that may have let another key end it, are shown as the end of any run is.
+    super::log::witnessed::at_end(places).iter().for_each(|why| console.note(why));
     told(&id, "cancelled", &unknown, args, console)
 }
 

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use nanohost_core::{Diagnostic, Timestamp};
 use serde_json::{Value, json};
 
+use super::log::witnessed::at_end as witnessed_at_end;
 use crate::cli::{
     McpArgs, McpCommand, McpConfigArgs, McpTokenCommand, NetworkArgs, ServeArgs, TokenFileArgs, TokenScope,
 };
@@ -42,9 +43,10 @@ fn serve(args: &McpArgs, places: &Places, console: &Console) -> anyhow::Result<E
     let local = Caller { principal: args_of.principal.clone(), scopes, detail };
     let limits = Limits { at_once };
     let served = runtime.block_on(async {
-        match (network, args.network.listen) {
+        let shown = tokio::spawn(show(places.clone(), Arc::clone(&gateway), *console));
+        let served = match (network, args.network.listen) {
             (Some(door), Some(address)) => {
-                let server = Server::new(gateway, None, limits, *console)?;
+                let server = Server::new(Arc::clone(&gateway), None, limits, *console)?;
                 let said = |address, metrics: Option<_>| {
                     console.note(&format!("listening at http://{address}/mcp"));
                     if let Some(metrics) = metrics {
@@ -63,12 +65,43 @@ fn serve(args: &McpArgs, places: &Places, console: &Console) -> anyhow::Result<E
                 };
                 serve_http(server, door, local, listening, said).await
             }
-            _ => serve_stdio(Server::new(gateway, Some(local), limits, *console)?).await,
-        }
+            _ => serve_stdio(Server::new(Arc::clone(&gateway), Some(local), limits, *console)?).await,
+        };
+        shown.abort();
+        served
     });
+    // What came since is shown before the process ends.
+    witnessed_at_end(places).iter().for_each(|why| console.note(why));
     // A read of standard input that nobody answers any more is not waited for.
     runtime.shutdown_background();
     served.map(|()| Exit::Success)
+}
+
+/// Between two times that the witnesses of the log are asked: a gateway has more runs than they would be
+/// asked after.
+const BETWEEN_ASKING: Duration = Duration::from_secs(1);
+
+/// Shows the log to its witnesses, where there are some and something came to it; what is wrong is said once
+/// until it is something else.
+async fn show(places: Places, gateway: Arc<Gateway>, console: Console) {
+    if places.log_policy().is_none() {
+        return;
+    }
+    let (mut shown, mut said) = (gateway.ended(), None);
+    loop {
+        tokio::time::sleep(BETWEEN_ASKING).await;
+        let ended = gateway.ended();
+        if ended == shown {
+            continue;
+        }
+        let at = places.clone();
+        let Ok(why) = tokio::task::spawn_blocking(move || witnessed_at_end(&at)).await else { continue };
+        shown = ended;
+        if why != said {
+            why.iter().for_each(|why| console.note(why));
+            said = why;
+        }
+    }
 }
 
 /// Who is let in; `None`: this machine's own user needs no token.

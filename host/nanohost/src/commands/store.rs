@@ -33,6 +33,7 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
                 new_log: new_log.then_some(principal),
             };
             let Restored { runs, entries, again, log } = restore(from, keys, &taken, places)?;
+            super::log::witnessed::at_end(places).iter().for_each(|why| console.note(why));
             if *json {
                 console.json(&json!({
                     "store": places.store,
@@ -65,6 +66,7 @@ pub fn store(args: &StoreArgs, places: &Places, console: &Console) -> anyhow::Re
             SqliteReader::open(&places.store, &OpenOptions::default()).map_err(store_failure)?;
             let lost = reason.as_deref().map(|reason| (principal, reason));
             let (_, again) = crate::opened(lost, places)?;
+            super::log::witnessed::at_end(places).iter().for_each(|why| console.note(why));
             if *json {
                 console.json(&json!({ "acts": again.acts, "erasedAgain": again.erased }))?;
             } else {

@@ -2,6 +2,7 @@
 //! disk keeps nobody else from being served. Knows no protocol.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use nanohost_core::RunId;
 use nanohost_core::envelope::Chain;
@@ -163,6 +164,7 @@ impl Gateway {
         match &decided.outcome {
             Err(denied) => {
                 opening::seal_refusal(&mut ledger, denied)?;
+                self.ended.fetch_add(1, Ordering::Relaxed);
                 let told = Told::denied(denied);
                 let head = ledger.head();
                 let mut answer = Answer::refused(prepared.program.name(), &id, head, told);
@@ -240,6 +242,7 @@ impl Gateway {
             finished
         });
         drop(live);
+        self.ended.fetch_add(1, Ordering::Relaxed);
         let (run, ledger, _) = finished?;
         let receipt = self.receipt(&id)?;
         let answer = Answer::of(&run, &id, ledger.head(), receipt.as_ref());

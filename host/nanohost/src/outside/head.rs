@@ -54,7 +54,9 @@ pub fn known<S: Records + Logged>(store: &S, places: &Places) -> anyhow::Result<
 /// The keys of all logs of this user: the head may have been kept before the log got another name.
 fn log_keys(places: &Places) -> Result<Vec<PublicKey>, StoreError> {
     let renamed = std::fs::read_dir(places.keys().join("logs")).into_iter().flatten().flatten();
-    let folders = std::iter::once(places.keys()).chain(renamed.map(|entry| entry.path()));
+    // What is no folder has no key of a log in it.
+    let renamed = renamed.map(|entry| entry.path()).filter(|path| path.is_dir());
+    let folders = std::iter::once(places.keys()).chain(renamed);
     folders.filter_map(|folder| log_public_key(&folder).transpose()).collect()
 }
 

@@ -83,6 +83,13 @@ fn an_older_copy_is_refused_though_the_list_is_gone() {
     fs::remove_file(home.path("config/keys/log.pub.pem")).expect("it goes");
     home.nanohost(["trace", &gone, "--json", "--reveal"]).omits(CARD).finds(5, "acts_head_missing");
     nobody_serves(&home, &gone, 5, "acts_head_missing");
+    // A stray file among the keys of logs is none of them.
+    home.write("config/keys/logs/.stray", "x");
+    // A pipe in the place of the head keeps nobody waiting.
+    let fifo = std::process::Command::new("mkfifo").arg(&head).status().expect("it starts");
+    assert!(fifo.success());
+    nobody_serves(&home, &gone, 5, "acts_head_bad");
+    fs::remove_file(&head).expect("it goes");
     // Another one in its place: of more than there is, by nobody, empty.
     let text = String::from_utf8(kept.clone()).expect("it is text");
     for bad in [text.replace("\n3\n", "\n0\n"), text.replace('\u{2014}', "-"), String::new()] {

@@ -70,7 +70,9 @@ fn a_file_and_its_proof_remember_the_head_of_the_log() {
     // A proof about other heads shows nothing of these, and is not passed over.
     a_run(&home);
     let third = proof(&home, &run, "third", &[]);
-    verify(&third, &["--log-growth", text(&growth)]).exits(12).says("the proof that the log only grew is from");
+    verify(&third, &["--log-growth", text(&growth)])
+        .exits(12)
+        .says("the proof that the log only grew is from");
     verify(&third, &[]).exits(0).says("NOT CHECKED (--log-growth)");
     // Another history of as many entries.
     fs::remove_dir_all(home.store()).expect("it is there");

@@ -614,3 +614,32 @@ fn witnesses_are_shown_every_act() {
     let done = log.home.nanohost(["hold", "add", &run, "--reason", "a case", "--json"]).exits(0);
     assert!(done.stderr.contains("not witnessed"), "{done}");
 }
+
+#[test]
+fn a_gateway_shows_its_runs_to_witnesses() {
+    let log = Log::new(1);
+    log.a_run();
+    fs::copy(log.policy("all"), log.home.path("config/log.policy")).expect("it is writable");
+    let project = crate::tool::Project::new(&log.home);
+    let (program, policy) = (project.path("book.toml"), project.path("policies/local.toml"));
+    let text = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    let mut client =
+        crate::mcp_client::Client::start(&log.home, &[&text(&program), "--policy", &text(&policy)]);
+    client.gives("bookkeeping", serde_json::json!({}));
+    crate::harness::eventually("the head under the witness", || {
+        let store = rusqlite::Connection::open(log.home.store().join("store.db")).ok()?;
+        let note = "SELECT note FROM log_head WHERE name = 'witnessed'";
+        let note: String = store.query_row(note, [], |row| row.get(0)).ok()?;
+        let head: Checkpoint = note.parse::<Note>().ok()?.text().parse().ok()?;
+        (head.size == size(&log.home)).then_some(())
+    });
+    // What comes last is shown before the process ends.
+    client.gives("bookkeeping", serde_json::json!({}));
+    let (_, code) = client.close();
+    assert_eq!(code, Some(0));
+    let store = rusqlite::Connection::open(log.home.store().join("store.db")).expect("it opens");
+    let note = "SELECT note FROM log_head WHERE name = 'witnessed'";
+    let note: String = store.query_row(note, [], |row| row.get(0)).expect("there is one");
+    let head: Checkpoint = note.parse::<Note>().expect("a note").text().parse().expect("a head");
+    assert_eq!(head.size, size(&log.home));
+}
