@@ -152,6 +152,28 @@ fn offered_name(tool: &ToolUse) -> Option<ToolName> {
     }
 }
 
+/// The tool of a name, where the operator has it; to whom a saved program belongs it is not said where they
+/// looked.
+fn offered(args: &ProgramArgs, name: &ToolName) -> anyhow::Result<ToolFolder> {
+    let found = project::by_name(args.tools.as_deref(), &args.program, name);
+    match found {
+        Err(error) if args.class.is_saved() => {
+            let is_unknown =
+                |failure: &Failure| failure.findings.iter().all(|own| own.code == "unknown_tool");
+            match error.downcast::<Failure>() {
+                Ok(failure) if is_unknown(&failure) => {
+                    let message = format!("the operator offers no tool `{name}`");
+                    let help = "use the name of one that they do";
+                    Err(Failure::usage(Diagnostic::error("unknown_tool", message).help(help)))
+                }
+                Ok(failure) => Err(failure.into()),
+                Err(error) => Err(error),
+            }
+        }
+        found => found,
+    }
+}
+
 /// That all tools are built.
 fn unbuilt(folders: &BTreeMap<ToolName, ToolFolder>) -> anyhow::Result<()> {
     let due = folders.iter().filter(|(_, folder)| !matches!(folder.freshness(), Freshness::Fresh));
@@ -442,7 +464,7 @@ pub fn locate(
             let place = |finding: Diagnostic| finding.at(program.source(), tool.span.clone());
             let found = match &tool.origin {
                 ToolOrigin::Path(_) if args.class.is_saved() => match offered_name(tool) {
-                    Some(name) => project::by_name(args.tools.as_deref(), &args.program, &name),
+                    Some(name) => offered(args, &name),
                     None => own_places(program).and(Err(anyhow::anyhow!("no name of a tool"))),
                 },
                 ToolOrigin::Path(path) => {
@@ -469,11 +491,11 @@ pub fn locate(
         }
         for (name, step) in &called {
             let place = |finding: Diagnostic| finding.step(step.as_str());
-            keep(name, &place, project::by_name(args.tools.as_deref(), &args.program, name))?;
+            keep(name, &place, offered(args, name))?;
         }
         // A model may propose what is not there; then the table has no row, and the call is refused.
         for name in proposed.iter().filter(|name| !called.contains_key(*name)) {
-            if let Ok(folder) = project::by_name(args.tools.as_deref(), &args.program, name) {
+            if let Ok(folder) = offered(args, name) {
                 keep(name, &|finding| finding, Ok(folder))?;
             }
         }

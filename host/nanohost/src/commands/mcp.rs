@@ -1,5 +1,6 @@
 //! `nanohost mcp`: serves a gateway, prints what starts it, or keeps the tokens of its callers.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,15 @@ fn serve(args: &McpArgs, places: &Places, console: &Console) -> anyhow::Result<E
     let network = args.network.listen.map(|_| door(&args.network, places)).transpose()?;
     let args_of = &args.serve;
     let gateway = Arc::new(Gateway::open(&serving(args_of), places, &Progress::new(false))?);
+    if args.network.listen.is_none() && std::io::stdin().is_terminal() {
+        let names: Vec<String> = gateway.offered().map(|one| console::escaped(one.name())).collect();
+        let what = if names.is_empty() { "no program".to_owned() } else { names.join(", ") };
+        console.note(&format!(
+            "serving {what}. A client of the Model Context Protocol starts this and speaks here: `{} mcp config --help` \
+             prints what its configuration says; Ctrl-D ends it",
+            console::program_name()
+        ));
+    }
     let at_once = usize::try_from(args_of.at_once).unwrap_or(256);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

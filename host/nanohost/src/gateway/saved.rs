@@ -23,6 +23,9 @@ pub const MAX_PROGRAM: usize = 256 << 10;
 /// No client has more programs: their names and texts lie on the operator's disk.
 const MAX_PROGRAMS: usize = 1000;
 
+/// No client hands over more different texts, saved or not.
+const MAX_TEXTS: usize = 10_000;
+
 /// No name is longer.
 const MAX_NAME: usize = 64;
 
@@ -206,6 +209,12 @@ impl Saved {
     fn keep(&self, text: &str, owner: &Principal, class: ProgramClass) -> anyhow::Result<Handed> {
         let digest = Digest::of(text.as_bytes());
         let path = self.text_file(owner, digest, is_json(text));
+        let kept = || fs::read_dir(self.own(owner)).map_or(0, Iterator::count);
+        if !path.is_file() && kept() > MAX_TEXTS {
+            let message = format!("{MAX_TEXTS} programs of yours are kept for the runs that began with them");
+            let help = "run one of them again, or ask the operator to remove those that no run waits for";
+            return Err(Failure::usage(Diagnostic::error("too_many_programs", message).help(help)));
+        }
         write_once(&path, text)?;
         Ok(Handed { class, digest, path })
     }

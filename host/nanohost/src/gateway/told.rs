@@ -118,7 +118,13 @@ fn is_own(finding: &Diagnostic) -> bool {
         "unsaved_program",
         "unnamed_program",
     ];
-    OWN.contains(&finding.code)
+    OWN.contains(&finding.code) && !names_a_path(&finding.message)
+}
+
+/// Whether a text names a place of this machine, whoever wrote it there.
+fn names_a_path(text: &str) -> bool {
+    let words = text.split_whitespace().map(|word| word.trim_start_matches(['"', '`', '\'', '(', '[']));
+    words.into_iter().any(|word| word.len() > 1 && word.starts_with('/'))
 }
 
 fn without_places(finding: &Diagnostic) -> Value {

@@ -276,6 +276,15 @@ fn each_principal_sees_its_own_and_who_audits_sees_all() {
     assert_eq!(refused["structuredContent"]["status"], "not_admitted", "{refused:#}");
     let root = project.home.path("").into_os_string().into_string().expect("UTF-8");
     assert!(!refused.to_string().contains(root.trim_end_matches('/')), "{refused:#}");
+    let unknown = "name = \"x\"\n[inputs]\n[[steps]]\nid = \"a\"\ntype = \"tool\"\ntool = \"nobody_has_it\"\nis_terminal = true\n";
+    for source in [
+        unknown.to_owned(),
+        unknown.replace("[[steps]]", "[tools.nobody_has_it]\npath = \"nobody\"\n[[steps]]"),
+    ] {
+        let refused = served.call_as(Some(&ada), "run_program", json!({ "source": source }));
+        assert_eq!(refused["_meta"]["dev.nanohost/code"], "unknown_tool", "{refused:#}");
+        assert!(!refused.to_string().contains(root.trim_end_matches('/')), "{refused:#}");
+    }
     assert_eq!(database::kv(&home).len(), 1);
 }
 
