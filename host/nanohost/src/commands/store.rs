@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nanohost_core::log::NoteVerifier;
 use nanohost_core::{Diagnostic, Principal};
 use nanohost_store::{Logged as _, OpenOptions, Records as _, SqliteReader, SqliteStore};
+use nanohost_verify::Remembered;
 use serde_json::json;
 
 use super::log;
@@ -260,6 +261,7 @@ fn looked_at(at: &Places, taken: &Taken<'_>) -> anyhow::Result<Restored> {
     let opened = SqliteStore::open(&at.store, &options).map_err(store_failure)?;
     let entries = opened.read_log(|log| log.size()).map_err(store_failure)?;
     let known = outside::known_size(&opened.acts().map_err(store_failure)?, at)?;
+    let origin = opened.log_origin().map_err(store_failure)?;
     drop(opened);
     if known > entries && !taken.older {
         let message =
@@ -274,6 +276,17 @@ fn looked_at(at: &Places, taken: &Taken<'_>) -> anyhow::Result<Restored> {
         let help = "restore a newer copy; --older takes this one, and what came after it is gone";
         let findings = Diagnostic::error("backup_older", message).help(help).into();
         return Err(Failure { exit, findings }.into());
+    }
+    if let (Exit::RolledBack, Some(path)) = (exit, taken.state) {
+        // What is shorter than what was seen can be taken knowingly; what is something else is not this log.
+        let seen = Remembered::read(path)?.heads.log(origin.as_str());
+        if seen.is_none_or(|seen| seen.size <= entries) {
+            let message = "the log of this copy is another one than was seen, and not only an older one";
+            let help =
+                "restore a copy of the log that was seen; --older takes one that lacks its end, and no other";
+            let findings = Diagnostic::error("backup_other", message).help(help).into();
+            return Err(Failure { exit, findings }.into());
+        }
     }
     if !matches!(exit, Exit::Success | Exit::RolledBack) {
         let finding =

@@ -228,7 +228,15 @@ fn a_copy_that_has_less_than_was_seen_is_an_older_one() {
     assert!(!home.store().exists(), "nothing was put there");
     restore(&["--state", text(&now), "--older"]).exits(0);
     home.nanohost(["log", "fsck", "--state", text(&now)]).exits(12);
+    // A copy of what went another way from there is as long as what was seen, and no older copy of it.
+    run(&home);
+    let (forked, of_forked) = (home.path("forked"), home.path("forked-keys"));
+    home.nanohost(["store", "backup", text(&forked), "--keys", text(&of_forked), "--json"]).exits(0);
     fs::remove_dir_all(home.store()).expect("it is there");
+    let other =
+        ["store", "restore", text(&forked), "--keys", text(&of_forked), "--json", "--state", text(&now)];
+    home.nanohost([&other[..], &["--older"]].concat()).finds(12, "backup_other");
+    assert!(!home.store().exists(), "nothing was put there");
     restore(&["--state", text(&then)]).exits(0);
     home.nanohost(["verify", &first]).exits(0);
 }
