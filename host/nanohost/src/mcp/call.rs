@@ -59,7 +59,7 @@ async fn answer(
     context: RequestContext<RoleServer>,
 ) -> Result<CallToolResponse, ErrorData> {
     let arguments = request.arguments.unwrap_or_default();
-    let key = key(&context, &arguments);
+    let key = key(&context);
     if let Some(own) = Own::named(&request.name) {
         if own.scope().is_some_and(|scope| !caller.scopes.has(scope)) {
             // It is not listed for this caller either.
@@ -82,7 +82,7 @@ fn unknown_tool(name: &str) -> ErrorData {
 }
 
 /// The idempotency key of a call, from its metadata.
-fn key(context: &RequestContext<RoleServer>, _arguments: &JsonObject) -> Result<Option<String>, Told> {
+fn key(context: &RequestContext<RoleServer>) -> Result<Option<String>, Told> {
     /// No key is longer: it is hashed, and shown to nobody.
     const MAX_KEY: usize = 512;
     match context.meta.get(&format!("{META}idempotencyKey")) {
@@ -121,7 +121,7 @@ async fn own_tool(
             };
             let key = match text("idempotencyKey") {
                 Some(key) => Some(key),
-                None => match key(&context, &JsonObject::new()) {
+                None => match key(&context) {
                     Ok(key) => key,
                     Err(told) => return Ok(refusal(&told, &caller).into()),
                 },
