@@ -239,7 +239,8 @@ impl Packed {
 }
 
 impl Referrer {
-    fn of(part: Part, bytes: &[u8], image: &[u8]) -> Self {
+    /// What refers to `image` as this part of it.
+    pub fn of(part: Part, bytes: &[u8], image: &[u8]) -> Self {
         let layer = Descriptor::of(part.media_type(), bytes);
         let mut own = ImageManifest::new(
             Descriptor::of(EMPTY, EMPTY_BYTES),

@@ -4,7 +4,7 @@
 //! Types of our own, since those of the ecosystem keep annotations without an order: the same package
 //! would have another digest each time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use nanohost_core::Digest;
@@ -209,6 +209,17 @@ impl ImageIndex {
             "it says that it is something else than an index of images",
         )?;
         expect(read.manifests.len() <= MAX_ENTRIES, "it lists more images than are looked at")?;
+        // The same image may have several names; the same line twice is work and nothing else.
+        let mut seen = BTreeSet::new();
+        let mut once = |entry: &Descriptor| {
+            let own = (
+                entry.digest,
+                entry.artifact_type.clone(),
+                entry.annotations.get(REF_NAME).map(str::to_owned),
+            );
+            seen.insert(own)
+        };
+        expect(read.manifests.iter().all(&mut once), "it lists the same image twice")?;
         Ok(read)
     }
 

@@ -1,6 +1,9 @@
 //! From a package that is named by its digest to a tool's folder: what is kept on this machine, else a
 //! bundle, else its registry. Knows no program.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -150,9 +153,11 @@ fn from_bundle(path: &Path, digest: &Digest) -> anyhow::Result<Option<Fetched>> 
 
 /// A layout that packages are taken from.
 #[derive(Debug)]
-pub struct Bundle {
-    layout: Layout,
+pub struct Bundle<R = File> {
+    layout: Layout<R>,
     path: PathBuf,
+    /// What refers to which image, once somebody asked.
+    referring: Option<BTreeMap<Digest, Vec<Descriptor>>>,
 }
 
 impl Bundle {
@@ -162,15 +167,28 @@ impl Bundle {
     /// `invalid_bundle`; exit code 2.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let layout = Layout::open(path).map_err(|error| unusable(path, &error))?;
-        Ok(Self { layout, path: path.to_owned() })
+        Ok(Self { layout, path: path.to_owned(), referring: None })
     }
+}
 
-    /// The images it holds that nothing is listed for to refer to, with what each is called.
+impl<R: Read + Seek> Bundle<R> {
+    /// The images it holds that nothing is listed for to refer to, each once, with what it is called.
     pub fn images(&self) -> Vec<(Digest, Option<String>)> {
-        let images = self.layout.index().manifests.iter().filter(|entry| entry.artifact_type.is_none());
+        let mut images: Vec<(Digest, Option<String>)> = Vec::new();
+        let mut places = BTreeMap::new();
+        for entry in self.layout.index().manifests.iter().filter(|entry| entry.artifact_type.is_none()) {
+            let place = *places.entry(entry.digest).or_insert_with(|| {
+                images.push((entry.digest, None));
+                images.len() - 1
+            });
+            if let (Some((_, called)), Some(name)) =
+                (images.get_mut(place), entry.annotations.get(super::image::REF_NAME))
+            {
+                let before = called.take().map(|before| before + ", ").unwrap_or_default();
+                *called = Some(before + name);
+            }
+        }
         images
-            .map(|entry| (entry.digest, entry.annotations.get(super::image::REF_NAME).map(str::to_owned)))
-            .collect()
     }
 
     fn read(&mut self, digest: &Digest, bound: u64) -> anyhow::Result<Vec<u8>> {
@@ -179,9 +197,23 @@ impl Bundle {
             error => unusable(&self.path, &error),
         })
     }
+
+    /// What refers to which image. Each entry is read once, however many images are asked for.
+    fn referring(&mut self) -> anyhow::Result<BTreeMap<Digest, Vec<Descriptor>>> {
+        let listed = self.layout.index().manifests.clone();
+        let mut referring: BTreeMap<Digest, Vec<Descriptor>> = BTreeMap::new();
+        for entry in listed.into_iter().filter(|entry| entry.artifact_type.is_some()) {
+            let image = ImageManifest::read(&self.read(&entry.digest, MAX_DOCUMENT)?)
+                .map_err(|error| invalid(format!("{}: {error}", self.path.display())))?;
+            if let Some(subject) = image.subject {
+                referring.entry(subject.digest).or_default().push(entry);
+            }
+        }
+        Ok(referring)
+    }
 }
 
-impl Source for Bundle {
+impl<R: Read + Seek> Source for Bundle<R> {
     fn image(&mut self, digest: &Digest) -> anyhow::Result<Vec<u8>> {
         self.read(digest, MAX_DOCUMENT)
     }
@@ -191,16 +223,13 @@ impl Source for Bundle {
     }
 
     fn referrers(&mut self, of: &Digest) -> anyhow::Result<Vec<Descriptor>> {
-        let listed = self.layout.index().manifests.clone();
-        let mut referring = Vec::new();
-        for entry in listed.into_iter().filter(|entry| entry.artifact_type.is_some()) {
-            let image = ImageManifest::read(&self.read(&entry.digest, MAX_DOCUMENT)?)
-                .map_err(|error| invalid(format!("{}: {error}", self.path.display())))?;
-            if image.subject.is_some_and(|subject| subject.digest == *of) {
-                referring.push(entry);
-            }
-        }
-        Ok(referring)
+        let referring = match self.referring.take() {
+            Some(referring) => referring,
+            None => self.referring()?,
+        };
+        let found = referring.get(of).cloned().unwrap_or_default();
+        self.referring = Some(referring);
+        Ok(found)
     }
 }
 
@@ -210,3 +239,6 @@ fn unusable(path: &Path, error: &LayoutError) -> anyhow::Error {
         "make one with `nanohost tool bundle`; of an archive from elsewhere, plain files of one image layout",
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,11 @@ fn one_line_a_refusal() {
     }
     let long = format!("{}{good}", " ".repeat(MAX_DOCUMENT as usize));
     assert!(ImageManifest::read(long.as_bytes()).is_err());
-    let many = ImageIndex::new(vec![Descriptor::of(IMAGE, b"x"); MAX_ENTRIES + 1]);
+    let each = |count: usize| (0..count).map(|number| Descriptor::of(IMAGE, &number.to_le_bytes())).collect();
+    let many = ImageIndex::new(each(MAX_ENTRIES + 1));
     assert!(ImageIndex::read(&many.to_bytes()).is_err());
+    assert!(ImageIndex::read(&ImageIndex::new(each(MAX_ENTRIES)).to_bytes()).is_ok());
+    let twice = ImageIndex::new(vec![Descriptor::of(IMAGE, b"x"); 2]);
+    assert!(ImageIndex::read(&twice.to_bytes()).is_err_and(|error| error.to_string().contains("twice")));
     assert!(ImageIndex::read(good.as_bytes()).is_err(), "one is not the other");
 }
