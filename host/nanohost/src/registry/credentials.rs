@@ -73,7 +73,8 @@ fn said(challenge: &ChallengeRef<'_>, name: &str) -> Option<String> {
 }
 
 /// Where a registry may send those who want a token: to itself, or to a host of the same owner, encrypted.
-/// Elsewhere a password would go to whoever the registry names.
+/// Elsewhere a password would go to whoever the registry names. Which names people register below one
+/// another's (`co.uk`, `github.io`), the public suffix list says.
 pub fn is_realm_of(realm: &Url, registry: &Url) -> bool {
     let same = realm.scheme() == registry.scheme()
         && realm.port_or_known_default() == registry.port_or_known_default();
@@ -81,12 +82,13 @@ pub fn is_realm_of(realm: &Url, registry: &Url) -> bool {
         return realm.host() == registry.host() && same && !has_user(realm);
     };
     let own = of_realm == of_registry && (same || realm.scheme() == "https");
-    let parent = of_registry.split_once('.').map(|(_, parent)| parent).filter(|parent| parent.contains('.'));
+    let has_owner = |name: &str| psl::domain_str(name).is_some();
+    let parent = of_registry.split_once('.').map(|(_, parent)| parent).filter(|parent| has_owner(parent));
     let under = |above: &str| {
         of_realm == above || of_realm.strip_suffix(above).is_some_and(|rest| rest.ends_with('.'))
     };
     let related = realm.scheme() == "https"
-        && of_registry.contains('.')
+        && has_owner(of_registry)
         && (under(of_registry) || parent.is_some_and(under));
     (own || related) && !has_user(realm)
 }
