@@ -28,6 +28,25 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// A registry that says nothing for so long hangs.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// How long one request may take as a whole. A registry that drips is never silent.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// What every request may take.
+    least: Duration,
+    /// What it has to carry a second beyond that, bytes.
+    rate: u64,
+}
+
+/// What every registry is given.
+const PATIENCE: Patience = Patience { least: Duration::from_secs(120), rate: 32 << 10 };
+
+impl Patience {
+    /// What a request may take that carries as many bytes.
+    fn of(self, bytes: u64) -> Duration {
+        self.least + Duration::from_secs(bytes.div_ceil(self.rate))
+    }
+}
+
 /// Blobs are redirected to storage, perhaps once more; a longer way is a loop.
 const MAX_REDIRECTS: usize = 5;
 
@@ -55,6 +74,7 @@ pub struct Remote<'p> {
     runtime: Runtime,
     purpose: Use,
     progress: &'p Progress,
+    patience: Patience,
     credential: OnceCell<Option<Credential>>,
     authorization: RefCell<Option<HeaderValue>>,
 }
@@ -117,6 +137,7 @@ impl<'p> Remote<'p> {
             runtime: runtime.map_err(|error| cannot(&error))?,
             purpose,
             progress,
+            patience: PATIENCE,
             credential: OnceCell::new(),
             authorization: RefCell::new(None),
         })
@@ -191,7 +212,7 @@ impl<'p> Remote<'p> {
                 continue;
             }
             let url = self.url(&format!("manifests/sha256:{}", entry.digest))?;
-            let response = self.send(&|| self.http.delete(url.clone())).await?;
+            let response = self.send(MAX_ANSWER, &|| self.http.delete(url.clone())).await?;
             if !response.status().is_success() && response.status() != StatusCode::NOT_FOUND {
                 let what = format!("sha256:{}, which this takes the place of, was not removed", entry.digest);
                 return Err(self.refused(response, &what).await);
@@ -210,7 +231,9 @@ impl<'p> Remote<'p> {
         let url = self.url(&format!("manifests/{name}"))?;
         let body = Bytes::copy_from_slice(bytes);
         let response = self
-            .send(&|| self.http.put(url.clone()).header(CONTENT_TYPE, media_type).body(body.clone()))
+            .send(body.len() as u64, &|| {
+                self.http.put(url.clone()).header(CONTENT_TYPE, media_type).body(body.clone())
+            })
             .await?;
         match response.status() {
             StatusCode::CREATED | StatusCode::OK => Ok(response.headers().contains_key("oci-subject")),
@@ -221,14 +244,14 @@ impl<'p> Remote<'p> {
     async fn send_blob(&self, bytes: &[u8], what: &str) -> anyhow::Result<()> {
         let digest = Digest::of(bytes);
         let there = self.url(&format!("blobs/sha256:{digest}"))?;
-        let response = self.send(&|| self.http.head(there.clone())).await?;
+        let response = self.send(0, &|| self.http.head(there.clone())).await?;
         // Some redirect to where the blob is: it is there.
         if response.status().is_success() || response.status().is_redirection() {
             return Ok(());
         }
         self.progress.stage(&format!("sending {what}: {} bytes", bytes.len()));
         let begin = self.url("blobs/uploads/")?;
-        let response = self.send(&|| self.http.post(begin.clone()).header("content-length", "0")).await?;
+        let response = self.send(0, &|| self.http.post(begin.clone()).header("content-length", "0")).await?;
         if response.status() != StatusCode::ACCEPTED {
             return Err(self.refused(response, "an upload did not begin").await);
         }
@@ -242,7 +265,7 @@ impl<'p> Remote<'p> {
             let request = self.http.put(place.clone()).header(CONTENT_TYPE, "application/octet-stream");
             request.body(body.clone())
         };
-        let response = self.send(&put).await?;
+        let response = self.send(bytes.len() as u64, &put).await?;
         match response.status() {
             StatusCode::CREATED | StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
             _ => Err(self.refused(response, &format!("{what} was not taken")).await),
@@ -252,8 +275,9 @@ impl<'p> Remote<'p> {
     /// A manifest or an index; `None` where there is none of that name.
     async fn document(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let url = self.url(path)?;
-        let response =
-            self.send(&|| self.http.get(url.clone()).header(ACCEPT, format!("{IMAGE}, {INDEX}"))).await?;
+        let response = self
+            .send(MAX_DOCUMENT, &|| self.http.get(url.clone()).header(ACCEPT, format!("{IMAGE}, {INDEX}")))
+            .await?;
         match response.status() {
             StatusCode::OK => Ok(Some(self.body(response, MAX_DOCUMENT, path).await?)),
             StatusCode::NOT_FOUND => Ok(None),
@@ -266,9 +290,9 @@ impl<'p> Remote<'p> {
         let mut url = self.url(&path)?;
         for _ in 0..=MAX_REDIRECTS {
             let response = match self.is_own(&url) {
-                true => self.send(&|| self.http.get(url.clone())).await?,
+                true => self.send(bound, &|| self.http.get(url.clone())).await?,
                 // Another host: it is told nothing but what is wanted.
-                false => self.http.get(url.clone()).send().await.map_err(|error| self.unreachable(&error))?,
+                false => self.once(bound, self.http.get(url.clone())).await?,
             };
             match response.status() {
                 StatusCode::OK => return self.body(response, bound, &path).await,
@@ -290,7 +314,7 @@ impl<'p> Remote<'p> {
 
     async fn listed(&self, of: &Digest) -> anyhow::Result<Vec<Descriptor>> {
         let url = self.url(&format!("referrers/sha256:{of}"))?;
-        let response = self.send(&|| self.http.get(url.clone()).header(ACCEPT, INDEX)).await?;
+        let response = self.send(MAX_DOCUMENT, &|| self.http.get(url.clone()).header(ACCEPT, INDEX)).await?;
         let bytes = match response.status() {
             StatusCode::OK if response.headers().contains_key(LINK) => {
                 return Err(invalid(format!(
@@ -305,22 +329,26 @@ impl<'p> Remote<'p> {
         bytes.map_or(Ok(Vec::new()), |bytes| Ok(index(&bytes)?.manifests))
     }
 
+    /// Sends a request that carries so many bytes, there or back: it and the whole answer end in time.
+    async fn once(&self, bytes: u64, request: RequestBuilder) -> anyhow::Result<Response> {
+        let request = request.timeout(self.patience.of(bytes));
+        request.send().await.map_err(|error| self.unreachable(&error))
+    }
+
     /// Sends a request as whoever the registry knows one as; where it asks who that is, once more.
-    async fn send(&self, make: &dyn Fn() -> RequestBuilder) -> anyhow::Result<Response> {
+    async fn send(&self, bytes: u64, make: &dyn Fn() -> RequestBuilder) -> anyhow::Result<Response> {
         let with = |request: RequestBuilder| match self.authorization.borrow().clone() {
             Some(header) => request.header(AUTHORIZATION, header),
             None => request,
         };
-        let first = with(make());
-        let response = first.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.once(bytes, with(make())).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok(response);
         }
         match self.answer(response.headers()).await? {
             Some(header) => {
                 *self.authorization.borrow_mut() = Some(header);
-                let again = with(make());
-                again.send().await.map_err(|error| self.unreachable(&error))
+                self.once(bytes, with(make())).await
             }
             None => Ok(response),
         }
@@ -390,7 +418,7 @@ impl<'p> Remote<'p> {
                 }
             }
         };
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.once(MAX_ANSWER, request).await?;
         if response.status() != StatusCode::OK {
             return Err(self.refused(response, "no token was given").await);
         }
@@ -437,6 +465,7 @@ impl<'p> Remote<'p> {
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
         let begun = error.is_body() || error.is_decode();
         let (code, what) = match begun {
+            true if error.is_timeout() => ("registry_interrupted", "the transfer was too slow, and was left"),
             true => ("registry_interrupted", "the transfer ended before its end"),
             false => ("registry_unreachable", "it cannot be reached"),
         };
