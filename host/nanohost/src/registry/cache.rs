@@ -11,7 +11,6 @@ use std::time::SystemTime;
 use nanohost_core::signature::{PackageFault, Signed};
 use nanohost_core::{Diagnostic, Digest, Manifest, Source, source_from_bytes};
 use nanohost_verify::read::read_bounded;
-use nanohost_verify::whole;
 
 use super::artifact::{Fetched, MAX_COMPONENT, Part, component_image};
 use super::image::MAX_DOCUMENT;
@@ -188,48 +187,45 @@ impl PackageCache {
 
     fn write(&self, fetched: &Fetched) -> io::Result<()> {
         private_folder(&self.root)?;
+        let place = self.place(&fetched.digest);
+        // A signature names the bill: of one that came without any, both stay as they are.
+        let stays = fetched.signature.is_none() && place.join(Part::Signature.file()).exists();
+        let beside = |part: Part, came: &Option<Vec<u8>>| match stays {
+            true => match read_bounded(&place.join(part.file()), part.bound()) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            },
+            false => Ok(came.clone()),
+        };
+        let (signature, bill) =
+            (beside(Part::Signature, &fetched.signature)?, beside(Part::Bill, &fetched.bill)?);
         let files = [
             (IMAGE, Some(&fetched.image)),
             (CONFIG, Some(&fetched.config)),
             (PREBUILT, Some(&fetched.component)),
             (Part::Manifest.file(), fetched.manifest.as_ref()),
-            (Part::Signature.file(), fetched.signature.as_ref()),
-            (Part::Bill.file(), fetched.bill.as_ref()),
+            (Part::Signature.file(), signature.as_ref()),
+            (Part::Bill.file(), bill.as_ref()),
         ];
-        let files = files.into_iter().filter_map(|(name, bytes)| Some((name, bytes?)));
-        let place = self.place(&fetched.digest);
-        if !place.exists() {
-            let draft = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.root)?;
-            for (name, bytes) in files.clone() {
-                let mut file = File::create_new(draft.path().join(name))?;
-                file.write_all(bytes)?;
-                file.sync_all()?;
-            }
-            File::create_new(draft.path().join(USED))?;
-            File::open(draft.path()).map_or(Ok(()), |folder| folder.sync_all())?;
-            // Another process may have been faster: what it kept is the same.
-            if fs::rename(draft.path(), &place).is_ok() {
-                // It is not temporary any more.
-                let _ = draft.keep();
-                return File::open(&self.root).map_or(Ok(()), |folder| folder.sync_all());
-            }
+        let draft = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&self.root)?;
+        for (name, bytes) in files.into_iter().filter_map(|(name, bytes)| Some((name, bytes?))) {
+            let mut file = File::create_new(draft.path().join(name))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
         }
-        // A signature names the bill: of one that came without any, both stay as they are.
-        let stays = fetched.signature.is_none() && place.join(Part::Signature.file()).exists();
-        for part in [Part::Signature, Part::Bill] {
-            // What came from elsewhere with the same image, and does not belong to what comes now.
-            let came = files.clone().any(|(name, _)| name == part.file());
-            if !came && !stays {
-                match fs::remove_file(place.join(part.file())) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    Ok(()) | Err(_) => {}
-                }
-            }
+        File::create_new(draft.path().join(USED))?;
+        let settled = |folder: &Path| File::open(folder).map_or(Ok(()), |folder| folder.sync_all());
+        settled(draft.path())?;
+        // One that is there already, perhaps since another process was faster, is exchanged as a whole: at no
+        // time there are files of both. What is left of it goes with the draft.
+        match fs::rename(draft.path(), &place) {
+            // It is not temporary any more.
+            Ok(()) => drop(draft.keep()),
+            Err(_) if place.exists() => exchange(draft.path(), &place)?,
+            Err(error) => return Err(error),
         }
-        for (name, bytes) in files.filter(|(name, _)| !(stays && *name == Part::Bill.file())) {
-            whole::replace(&place.join(name), |file| file.write_all(bytes))?;
-        }
-        Ok(())
+        settled(&self.root)
     }
 
     /// What is kept, by digest.
@@ -327,6 +323,35 @@ fn signature_fits(fetched: &Fetched) -> Result<(), PackageFault> {
         return Err(PackageFault::OtherManifest);
     }
     signed.fits_sbom(fetched.bill.as_deref())
+}
+
+/// Puts one folder in the place of another, and that one in its.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(()),
+        // A disk that cannot.
+        Err(_) => by_turns(one, other),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    by_turns(one, other)
+}
+
+/// The same by three renames: for a moment there is nothing, and never half.
+fn by_turns(one: &Path, other: &Path) -> io::Result<()> {
+    let parent = one.parent().unwrap_or(one);
+    let aside = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent)?;
+    let spare = aside.path().join("package");
+    fs::rename(other, &spare)?;
+    if let Err(error) = fs::rename(one, other) {
+        fs::rename(&spare, other)?;
+        return Err(error);
+    }
+    fs::rename(&spare, one)
 }
 
 /// A folder for this user alone: whoever writes in it decides what runs next, were nothing verified.

@@ -15,7 +15,7 @@ use crate::console::Progress;
 use crate::failure::Failure;
 use crate::prepare;
 use crate::project::{self, MANIFEST, PREBUILT, Places, ToolFolder};
-use crate::registry::{self, Reach};
+use crate::registry::{self, Reach, Wanted};
 
 /// A tool, read.
 pub struct Package {
@@ -31,8 +31,9 @@ pub struct Package {
     pub anatomy: Anatomy,
     /// The folder it lies in.
     pub dir: PathBuf,
-    /// Whether it is a package of a registry, kept for all programs of this user.
-    pub kept: bool,
+    /// The package of a registry that it is, kept for all programs of this user: nobody removes it while
+    /// this lives, so that what is read of it later is still there.
+    pub kept: Option<Arc<Wanted>>,
     /// The folder whose policies say who a publisher is.
     pub near: PathBuf,
     /// What its publisher signed, where somebody did.
@@ -128,8 +129,7 @@ impl Package {
         progress.stage("loading the component");
         let engine = prepare::loading(engine, places, &mut warnings)?;
         let bytes = prepare::component_bytes(&component)?;
-        let kept = expected.is_some();
-        if let Some(package) = expected {
+        if let Some(package) = &expected {
             registry::check_component(&bytes, package.component, &component)?;
         }
         let loaded = prepare::load_bytes(&bytes, &component, &engine)?;
@@ -153,11 +153,11 @@ impl Package {
             signature,
             standing: Standing::NotSigned,
             near: PathBuf::from("."),
-            kept,
+            kept: expected,
             warnings,
         };
         // Where packages are kept nobody's policies are: those of this folder count.
-        if !kept {
+        if package.kept.is_none() {
             package.near.clone_from(&package.dir);
         }
         match publishers(&package.near, places) {

@@ -133,7 +133,7 @@ pub fn verify(args: &ToolVerifyArgs, places: &Places, console: &Console) -> anyh
 /// registry is as its publisher signed it.
 fn is_package(package: &Package) -> anyhow::Result<()> {
     let program = console::program_name();
-    let (message, help) = if package.kept {
+    let (message, help) = if package.kept.is_some() {
         let message = "a package of a registry is kept as its publisher signed it";
         (message.to_owned(), format!("make it yours first: {program} tool pull REF -o DIR, and sign DIR"))
     } else if package.dir.join("Cargo.toml").is_file() {

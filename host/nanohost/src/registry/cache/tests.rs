@@ -89,3 +89,47 @@ fn what_was_interrupted_is_swept_when_it_is_old() {
     assert_eq!(cache.sweep(later).expect("nothing is wrong"), 1);
     assert_eq!(cache.list().expect("it is there").len(), 1);
 }
+
+#[test]
+fn what_is_written_anew_takes_the_place_of_the_whole() {
+    let (_folder, cache) = cache();
+    let before = packed(b"a component");
+    cache.keep(&before).expect("it is written");
+    let held = cache.hold(before.digest).expect("it can be held");
+    let kept = cache.find(&held).expect("it is whole").expect("it is there");
+    let open = File::open(kept.folder.join(IMAGE)).expect("it is there");
+    // Where no file can be put: what is written one file after another ends half way.
+    fs::create_dir_all(kept.folder.join(Part::Bill.file()).join("x")).expect("it is ours");
+    let bill = Some(b"{}".to_vec());
+    cache.keep(&Fetched { bill: bill.clone(), ..packed(b"a component") }).expect("it is mended");
+    assert_eq!(cache.whole(&held).expect("it is whole").expect("it is there").bill, bill);
+    // Whoever reads has the files of the one or of the other.
+    assert_eq!(read_all(open), before.image);
+    cache.keep(&before).expect("it is written anew");
+    assert_eq!(cache.whole(&held).expect("it is whole").expect("it is there").bill, None);
+    let mut left: Vec<_> =
+        fs::read_dir(&cache.root).expect("it is there").flatten().map(|own| own.file_name()).collect();
+    left.sort();
+    let mut expect = [before.digest.to_string(), LOCKS.to_owned()];
+    expect.sort();
+    assert_eq!(left, expect.map(std::ffi::OsString::from));
+}
+
+#[test]
+fn where_folders_cannot_be_exchanged_they_are_moved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    for (path, text) in [(&one, "one"), (&other, "other")] {
+        fs::create_dir(path).expect("it is new");
+        fs::write(path.join("file"), text).expect("it is ours");
+    }
+    by_turns(&one, &other).expect("both are there");
+    assert_eq!(fs::read_to_string(one.join("file")).expect("it is there"), "other");
+    assert_eq!(fs::read_to_string(other.join("file")).expect("it is there"), "one");
+}
+
+fn read_all(mut file: File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    io::Read::read_to_end(&mut file, &mut bytes).expect("it is open");
+    bytes
+}

@@ -23,7 +23,7 @@ fn package(wat: &str, manifest: Option<&str>) -> Package {
         anatomy: Anatomy::of(&bytes).expect("it is a component"),
         dir: ".".into(),
         near: ".".into(),
-        kept: false,
+        kept: None,
         signature: None,
         standing: Standing::NotSigned,
         warnings: nanohost_core::Diagnostics::new(),
