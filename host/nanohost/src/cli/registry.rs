@@ -48,6 +48,9 @@ pub struct ToolPushArgs {
     /// Move the tag where it names another package already
     #[arg(long)]
     pub move_tag: bool,
+    /// Put this signature in the place of one by another key, which is then gone
+    #[arg(long)]
+    pub replace_signature: bool,
     /// Speak to the registry without encryption; to those on this machine one does in any case
     #[arg(long)]
     pub plain_http: bool,

@@ -12,6 +12,7 @@ use super::image::{
 };
 use super::layout::LayoutDraft;
 use super::{invalid, mismatch};
+use crate::failure::Failure;
 use crate::project::MANIFEST;
 
 /// The envelope that signs a package, beside its manifest.
@@ -333,6 +334,43 @@ impl Fetched {
         }
         Ok(())
     }
+}
+
+/// The envelopes that are listed as signing an image, each that can be read as one layer; whose they are, and
+/// whether they are good, nobody asked.
+///
+/// # Errors
+/// `package_mismatch`, `invalid_package`, and what the source cannot give.
+pub fn signatures(source: &mut dyn Source, of: &Digest) -> anyhow::Result<Vec<Vec<u8>>> {
+    let entries = source.referrers(of)?;
+    if entries.len() > MAX_REFERRERS {
+        return Err(invalid(format!("more than {MAX_REFERRERS} things refer to sha256:{of}")));
+    }
+    let part = Part::Signature;
+    let mut found = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.artifact_type.as_deref() == Some(part.media_type())) {
+        let own = match source.image(&entry.digest) {
+            Ok(own) => own,
+            // Listed still, and removed.
+            Err(error) if is_missing(&error) => continue,
+            Err(error) => return Err(error),
+        };
+        // What is no signature, or another image's, protects nothing here.
+        let Ok(read) = ImageManifest::read(&own) else { continue };
+        let refers = read.subject.as_ref().is_some_and(|subject| subject.digest == *of);
+        match read.layers.as_slice() {
+            [layer] if refers && layer.media_type == part.media_type() => {
+                found.push(blob(source, layer, part.bound(), part.called())?);
+            }
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    let found = error.downcast_ref::<Failure>();
+    found.is_some_and(|own| own.findings.iter().any(|finding| finding.code == "package_not_found"))
 }
 
 /// The image of a component, held against its digest.

@@ -121,6 +121,38 @@ fn what_is_packed_is_the_same_each_time() {
 }
 
 #[test]
+fn a_signature_by_another_key_is_not_replaced_without_a_word() {
+    let (author, other) = (User::with_tool(), User::with_tool());
+    let registry = Registry::new(&author.home.path(""));
+    let to = format!("oci://{}/team/ledger:1.0.0", registry.address());
+    let bill = "{\"bomFormat\":\"CycloneDX\"}";
+    author.home.write("ledger/sbom.cdx.json", bill);
+    author.nanohost(&["tool", "sign", "ledger"]).exits(0);
+    let package = author.push(registry.address(), "1.0.0");
+    let signature = |user: &User| fs::read(user.home.path("ledger/package.dsse.json")).expect("it is signed");
+    let there = || {
+        let user = User::new();
+        user.nanohost(&["tool", "pull", &package, "-o", "ledger"]).exits(0);
+        signature(&user)
+    };
+    // Without a signature nothing of another's is touched, but the bill that it names would be.
+    assert_eq!(other.push(registry.address(), "1.0.0"), package);
+    other.home.write("ledger/sbom.cdx.json", format!("{bill} "));
+    other.nanohost(&["tool", "push", "ledger", &to, "--json"]).finds(2, "signature_taken");
+    other.home.write("ledger/sbom.cdx.json", bill);
+    assert_eq!(other.push(registry.address(), "1.0.0"), package);
+    // With one, the other's would be.
+    other.nanohost(&["tool", "sign", "ledger"]).exits(0);
+    other.nanohost(&["tool", "push", "ledger", &to, "--json"]).finds(2, "signature_taken");
+    assert_eq!(there(), signature(&author));
+    other.nanohost(&["tool", "push", "ledger", &to, "--replace-signature"]).exits(0);
+    assert_eq!(there(), signature(&other));
+    // One's own is replaced as ever.
+    other.nanohost(&["tool", "sign", "ledger"]).exits(0);
+    assert_eq!(other.push(registry.address(), "1.0.0"), package);
+}
+
+#[test]
 fn a_package_is_sent_looked_up_and_fetched() {
     let author = User::with_tool();
     let registry = Registry::new(&author.home.path(""));

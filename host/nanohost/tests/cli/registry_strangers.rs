@@ -199,7 +199,12 @@ fn a_referrer_of_another_package_and_answers_without_end_are_refused() {
         user.nanohost(&["tool", "pull", &package, "--json"]).finds(2, "package_mismatch");
     }
     // More than is read, and more than is looked at.
-    let many = vec![manifest; 65];
+    let listed = |number: usize| {
+        let mut entry = manifest.clone();
+        entry["digest"] = format!("sha256:{number:064x}").into();
+        entry
+    };
+    let many: Vec<Value> = (0..65).map(listed).collect();
     let many = json!({ "schemaVersion": 2, "manifests": many }).to_string().into_bytes();
     for (path, bytes, code) in [
         ("GET /v2/x/manifests/", vec![b' '; 1 << 20], "package_mismatch"),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nanohost_core::signature::Signed;
 use nanohost_core::{Diagnostic, Digest, PackageRef, PinnedPackage, ToolOrigin, is_tag};
 use nanohost_sandbox::Engine;
 use nanohost_verify::{read, whole};
@@ -13,7 +14,7 @@ use crate::console::{self, Console, Progress, program_name};
 use crate::failure::{Exit, Failure};
 use crate::prepare;
 use crate::project::{MANIFEST, PREBUILT, Places};
-use crate::registry::artifact::{BILL, Part, SIGNATURE};
+use crate::registry::artifact::{self, BILL, Part, SIGNATURE};
 use crate::registry::layout::LayoutDraft;
 use crate::registry::resolve::Bundle;
 use crate::registry::{self, Fetched, Files, PackageCache, Packed, Reach, Remote, Use};
@@ -79,7 +80,7 @@ pub fn push(args: &ToolPushArgs, places: &Places, console: &Console) -> anyhow::
     }
     progress.stage(&format!("sending {} to {}", own.title, args.to.repository));
     let plain = plain(&args.to, args.plain_http);
-    let remote = Remote::open(&args.to.repository, Use::Push, &plain, &progress)?;
+    let mut remote = Remote::open(&args.to.repository, Use::Push, &plain, &progress)?;
     if let Some(there) = remote.tagged(&tag)?
         && there != own.packed.digest()
         && !args.move_tag
@@ -90,6 +91,9 @@ pub fn push(args: &ToolPushArgs, places: &Places, console: &Console) -> anyhow::
             Diagnostic::error("tag_taken", message)
                 .help("give it another version, or move the tag from the one to the other with --move-tag"),
         ));
+    }
+    if !args.replace_signature {
+        keeps_signatures(&own.packed, &mut remote, &args.to)?;
     }
     let package = remote.push(&own.packed, &tag)?;
     progress.clear();
@@ -109,6 +113,44 @@ pub fn push(args: &ToolPushArgs, places: &Places, console: &Console) -> anyhow::
         line(&package)
     ))?;
     Ok(Exit::Success)
+}
+
+/// That nobody else's word for the same package is lost, by another signature or another bill of materials
+/// than the one it names.
+fn keeps_signatures(packed: &Packed, remote: &mut Remote<'_>, to: &PackageRef) -> anyhow::Result<()> {
+    let sent = |part: Part| {
+        let mut found = packed.referrers.iter().filter(|referrer| referrer.part == part);
+        found.next().map(|referrer| referrer.bytes.as_slice())
+    };
+    let own = sent(Part::Signature).and_then(|bytes| Signed::parse(bytes).ok()).map(|own| own.key_id());
+    let bill = sent(Part::Bill);
+    let manifest = sent(Part::Manifest).map(Digest::of);
+    if own.is_none() && bill.is_none() {
+        return Ok(());
+    }
+    for bytes in artifact::signatures(remote, &packed.digest())? {
+        let Ok(signed) = Signed::parse(&bytes) else { continue };
+        let about = signed.statement();
+        if about.component != Digest::of(&packed.component) || Some(about.manifest) != manifest {
+            continue;
+        }
+        let stays = match own {
+            Some(own) => own == signed.key_id(),
+            None => signed.fits_sbom(bill).is_ok(),
+        };
+        if !stays {
+            let message = format!(
+                "sha256:{} at {} is signed with the key {}, and that signature would be lost",
+                packed.digest(),
+                to.repository,
+                signed.key_id()
+            );
+            return Err(Failure::usage(Diagnostic::error("signature_taken", message).help(
+                "send it to a repository of your own, or put yours in its place with --replace-signature",
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// `nanohost tool pull`.
