@@ -13,7 +13,7 @@ use nanohost_core::{
 };
 use nanohost_sandbox::Engine;
 
-use crate::cli::ProgramArgs;
+use crate::cli::{PackageArgs, ProgramArgs};
 use crate::commands::surroundings;
 use crate::console::{Progress, program_name};
 use crate::failure::Failure;
@@ -118,12 +118,13 @@ pub struct Finding {
 }
 
 impl Audit {
-    /// Looks at all programs and tools in and below a folder.
+    /// Looks at all programs and tools in and below a folder. `packages`: where those come from.
     ///
     /// # Errors
     /// Where the folder cannot be read. What is wrong with a program or a tool is a finding.
     pub fn of(
         folders: &[PathBuf],
+        packages: &PackageArgs,
         places: &Places,
         engine: &Engine,
         progress: &Progress,
@@ -133,7 +134,7 @@ impl Audit {
         let mut policies: BTreeMap<PathBuf, Policy> = BTreeMap::new();
         for (at, path) in programs.iter().enumerate() {
             progress.stage(&format!("program {} of {}", at + 1, programs.len()));
-            let program = audit.program(path, &mut policies, places, engine, progress)?;
+            let program = audit.program(path, packages, &mut policies, places, engine, progress)?;
             audit.programs.push(program);
         }
         progress.clear();
@@ -154,12 +155,14 @@ impl Audit {
     fn program(
         &mut self,
         path: &Path,
+        packages: &PackageArgs,
         policies: &mut BTreeMap<PathBuf, Policy>,
         places: &Places,
         engine: &Engine,
         progress: &Progress,
     ) -> anyhow::Result<Program> {
-        let args = ProgramArgs { program: path.to_owned(), ..ProgramArgs::default() };
+        let args =
+            ProgramArgs { program: path.to_owned(), packages: packages.clone(), ..ProgramArgs::default() };
         let mut program = Program {
             path: path.to_owned(),
             name: None,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::PackageArgs;
+
 /// `nanohost audit`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -19,9 +21,40 @@ pub struct AuditArgs {
     /// Write the findings as SARIF 2.1.0 too, for code hosts; places in it are from this folder
     #[arg(long, value_name = "FILE")]
     pub sarif: Option<PathBuf>,
+    #[command(flatten)]
+    pub packages: ReviewArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// Where a reviewer's commands take packages from: looking asks no registry.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ReviewArgs {
+    /// A bundle that packages may be taken from
+    #[arg(long = "bundle", value_name = "FILE")]
+    pub bundles: Vec<PathBuf>,
+    /// Fetch packages that are not on this machine [default: each is a finding, package_offline]
+    #[arg(long, conflicts_with = "offline")]
+    pub fetch: bool,
+    /// Fetch no package, which is so in any case without --fetch
+    #[arg(long)]
+    pub offline: bool,
+    /// A registry, HOST:PORT, that --fetch speaks to without encryption; to those on this machine it does in
+    /// any case
+    #[arg(long, value_name = "REGISTRY", requires = "fetch")]
+    pub plain_http: Vec<String>,
+}
+
+impl ReviewArgs {
+    /// The same for whoever resolves packages.
+    pub fn reach(&self) -> PackageArgs {
+        PackageArgs {
+            bundles: self.bundles.clone(),
+            offline: !self.fetch,
+            plain_http: self.plain_http.clone(),
+        }
+    }
 }
 
 /// Which findings are more than findings.
@@ -41,6 +74,8 @@ pub struct ToolListArgs {
     /// Folders of programs and tools
     #[arg(value_name = "DIR", default_value = ".")]
     pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub packages: ReviewArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -55,6 +90,8 @@ pub struct ToolShowArgs {
     /// Folders of programs and tools
     #[arg(value_name = "DIR", default_value = ".")]
     pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub packages: ReviewArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,
@@ -69,6 +106,8 @@ pub struct ToolSearchArgs {
     /// Folders of programs and tools
     #[arg(value_name = "DIR", default_value = ".")]
     pub paths: Vec<PathBuf>,
+    #[command(flatten)]
+    pub packages: ReviewArgs,
     /// Print one JSON document
     #[arg(long)]
     pub json: bool,

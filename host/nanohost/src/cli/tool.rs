@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ToolBundleArgs, ToolPackArgs, ToolPullArgs, ToolPushArgs};
+use super::{PackageArgs, ToolBundleArgs, ToolPackArgs, ToolPullArgs, ToolPushArgs};
 use super::{ToolListArgs, ToolSearchArgs, ToolShowArgs};
 use crate::tool::template::Language;
 
@@ -87,6 +87,8 @@ pub struct WhichArgs {
     /// manifest.toml, or a package, oci://…@sha256:…
     #[arg(value_name = "TOOL|FILE.wasm")]
     pub tool: PathBuf,
+    #[command(flatten)]
+    pub packages: PackageArgs,
 }
 
 /// `nanohost tool inspect`.
@@ -257,6 +259,8 @@ pub struct ToolVerifyArgs {
     /// The package, or a tool of the nearest tools/
     #[arg(value_name = "TOOL")]
     pub package: PathBuf,
+    #[command(flatten)]
+    pub packages: PackageArgs,
     /// A publisher's public key, SPKI PEM [default: those that the policies in force here name]
     #[arg(long = "key", value_name = "FILE")]
     pub keys: Vec<PathBuf>,

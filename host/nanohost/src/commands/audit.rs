@@ -17,7 +17,8 @@ use crate::project::Places;
 
 /// `nanohost audit`.
 pub fn audit(args: &AuditArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let audit = Audit::of(&args.paths, places, &Engine::new()?, &Progress::new(!args.json))?;
+    let audit =
+        Audit::of(&args.paths, &args.packages.reach(), places, &Engine::new()?, &Progress::new(!args.json))?;
     if audit.programs.is_empty() && audit.tools.is_empty() {
         return Err(nothing(&args.paths));
     }
@@ -50,20 +51,23 @@ pub fn audit(args: &AuditArgs, places: &Places, console: &Console) -> anyhow::Re
 
 /// `nanohost tool list`.
 pub fn list(args: &ToolListArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let audit = Audit::of(&args.paths, places, &Engine::new()?, &Progress::new(!args.json))?;
+    let audit =
+        Audit::of(&args.paths, &args.packages.reach(), places, &Engine::new()?, &Progress::new(!args.json))?;
     shown(&audit, &|_, _| true, args.json, console)
 }
 
 /// `nanohost tool search`.
 pub fn search(args: &ToolSearchArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let audit = Audit::of(&args.paths, places, &Engine::new()?, &Progress::new(!args.json))?;
+    let audit =
+        Audit::of(&args.paths, &args.packages.reach(), places, &Engine::new()?, &Progress::new(!args.json))?;
     let words: Vec<String> = args.text.split_whitespace().map(str::to_lowercase).collect();
     shown(&audit, &|_, tool| words.iter().all(|word| mentions(tool, word)), args.json, console)
 }
 
 /// `nanohost tool show`.
 pub fn show(args: &ToolShowArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
-    let audit = Audit::of(&args.paths, places, &Engine::new()?, &Progress::new(!args.json))?;
+    let audit =
+        Audit::of(&args.paths, &args.packages.reach(), places, &Engine::new()?, &Progress::new(!args.json))?;
     let is_meant = |dir: &Path, tool: &Tool| {
         tool.name.as_str() == args.name
             || audit

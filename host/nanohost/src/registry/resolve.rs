@@ -139,7 +139,7 @@ impl<'a> Reach<'a> {
             format!("{what} is not on this machine, and nothing is fetched: it is to be used offline");
         Err(Failure::usage(Diagnostic::error("package_offline", message).help(
             "fetch it before with `nanohost tool pull`, name a bundle that holds it with --bundle, or leave out \
-             --offline and NANOHOST_OFFLINE",
+             --offline and NANOHOST_OFFLINE; `audit` and `tool list|show|search` fetch with --fetch alone",
         )))
     }
 }

@@ -101,14 +101,20 @@ enum Named {
 
 impl Package {
     /// Reads the tool that a person names: by its folder, by its name in the nearest `tools/`, by the
-    /// file of its component, or as a package with its digest. Builds it where that is due and allowed.
+    /// file of its component, or as a package with its digest, which `packages` says where to take from. Builds it where that is due and allowed.
     ///
     /// # Errors
     /// `unknown_tool`, what is wrong with folder, manifest or component; exit code 2.
-    pub fn read(named: &Path, places: &Places, engine: &Engine, progress: &Progress) -> anyhow::Result<Self> {
+    pub fn read(
+        named: &Path,
+        packages: &PackageArgs,
+        places: &Places,
+        engine: &Engine,
+        progress: &Progress,
+    ) -> anyhow::Result<Self> {
         let mut warnings = Diagnostics::new();
         let (component, manifest, expected) =
-            match packaged(named, places, progress)?.map_or_else(|| find(named), Ok)? {
+            match packaged(named, packages, places, progress)?.map_or_else(|| find(named), Ok)? {
                 Named::Folder(folder) => {
                     prepare::build(std::slice::from_ref(&*folder), places, progress)?;
                     let expected = folder.package.clone();
@@ -255,15 +261,19 @@ impl Package {
 }
 
 /// The tool of a package that is named by its digest; `None`: it is named otherwise.
-fn packaged(named: &Path, places: &Places, progress: &Progress) -> anyhow::Result<Option<Named>> {
+fn packaged(
+    named: &Path,
+    packages: &PackageArgs,
+    places: &Places,
+    progress: &Progress,
+) -> anyhow::Result<Option<Named>> {
     let Some(package) = named.to_str().and_then(pinned) else { return Ok(None) };
     let package = package.map_err(|why| {
         Failure::usage(
             Diagnostic::error("package_unpinned", why).help("a package is looked at by what it is"),
         )
     })?;
-    let asked = PackageArgs::default();
-    let folder = Reach::new(places, &asked, progress).tool(&package, None)?;
+    let folder = Reach::new(places, packages, progress).tool(&package, None)?;
     Ok(Some(Named::Folder(Box::new(folder))))
 }
 

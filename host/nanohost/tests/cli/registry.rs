@@ -153,6 +153,48 @@ fn a_signature_by_another_key_is_not_replaced_without_a_word() {
 }
 
 #[test]
+fn reviewers_ask_no_registry_unless_they_say_so() {
+    let author = User::with_tool();
+    let registry = Registry::new(&author.home.path(""));
+    let package = author.push(registry.address(), "1.0.0");
+    author.nanohost(&["tool", "bundle", "ledger", "-o", "tools.tar"]).exits(0);
+    let bundle = author.home.path("tools.tar");
+    let bundle = bundle.to_str().expect("UTF-8");
+
+    let user = User::new();
+    user.program("book", &package, "");
+    user.nanohost(&["audit", "own", "--json"]).exits(1).says("package_offline");
+    user.nanohost(&["audit", "own", "--offline", "--json"]).exits(1).says("package_offline");
+    for args in [&["list", "own"][..], &["search", "ledger", "own"]] {
+        let listed = user.nanohost(&[&["tool"], args, &["--json"]].concat()).exits(0).json();
+        assert_eq!((&listed["tools"], &listed["programsNotRead"]), (&json!([]), &json!(1)), "{listed:#}");
+    }
+    user.nanohost(&["tool", "show", "ledger", "own", "--json"]).finds(2, "unknown_tool");
+    for args in [&["inspect", &package][..], &["verify", &package], &["schema", &package]] {
+        user.nanohost(&[&["tool"], args, &["--offline", "--json"]].concat()).finds(2, "package_offline");
+    }
+    assert_eq!(user.files(), [""; 0], "nothing was fetched");
+    // What a bundle holds needs no registry.
+    let listed = user.nanohost(&["tool", "list", "own", "--bundle", bundle, "--json"]).exits(0).json();
+    assert_eq!(
+        (listed["tools"][0]["name"].as_str(), &listed["programsNotRead"]),
+        (Some("ledger"), &json!(0))
+    );
+    for (more, exit) in [(&["inspect"][..], 0), (&["verify"], 1)] {
+        let user = User::new();
+        let args = [&["tool"], more, &[&package, "--offline", "--bundle", bundle]].concat();
+        user.nanohost(&args).exits(exit).says("ledger 1.0.0");
+    }
+    // Nor is one asked that is, but for who wants that.
+    let user = User::new();
+    user.program("book", &package, "");
+    let audit = user.nanohost(&["audit", "own", "--fetch", "--json"]);
+    assert!(!audit.stdout.contains("package_offline"), "{}", audit.stdout);
+    assert_eq!(user.kept(), [digest_of(&package)]);
+    user.nanohost(&["audit", "own", "--fetch", "--offline"]).exits(2);
+}
+
+#[test]
 fn a_package_is_sent_looked_up_and_fetched() {
     let author = User::with_tool();
     let registry = Registry::new(&author.home.path(""));

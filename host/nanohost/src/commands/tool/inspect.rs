@@ -14,7 +14,7 @@ use crate::tool::{Inspection, Package};
 /// `nanohost tool inspect`.
 pub fn inspect(args: &InspectArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
-    let package = Package::read(&args.which.tool, places, &Engine::new()?, &progress)?;
+    let package = Package::read(&args.which.tool, &args.which.packages, places, &Engine::new()?, &progress)?;
     let inspection = Inspection::of(&package);
     if args.json {
         console.json(&console::inspection_json(&inspection))?;
@@ -28,7 +28,7 @@ pub fn inspect(args: &InspectArgs, places: &Places, console: &Console) -> anyhow
 /// `nanohost tool schema`.
 pub fn schema(args: &SchemaArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
-    let package = Package::read(&args.which.tool, places, &Engine::new()?, &progress)?;
+    let package = Package::read(&args.which.tool, &args.which.packages, places, &Engine::new()?, &progress)?;
     console.note(&console::render(&package.warnings, console.look_err()));
     let all: Vec<&ToolExport> = match &args.function {
         Some(named) => vec![package.function(named)?],

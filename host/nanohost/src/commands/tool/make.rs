@@ -5,7 +5,7 @@ use std::path::Path;
 use nanohost_sandbox::Engine;
 use serde_json::{Value, json};
 
-use crate::cli::{ToolBuildArgs, ToolNewArgs};
+use crate::cli::{PackageArgs, ToolBuildArgs, ToolNewArgs};
 use crate::console::{self, Console, Progress};
 use crate::failure::Exit;
 use crate::project::{Places, quoted};
@@ -38,7 +38,7 @@ pub fn new(args: &ToolNewArgs, console: &Console) -> anyhow::Result<Exit> {
 pub fn build(args: &ToolBuildArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
     make::component(&args.folder, args.component.as_deref(), &progress)?;
-    let package = Package::read(&args.folder, places, &Engine::new()?, &progress)?;
+    let package = Package::read(&args.folder, &PackageArgs::default(), places, &Engine::new()?, &progress)?;
     let manifest = package.needs_manifest()?;
     make::in_step(&package)?;
     let written = match &args.out {

@@ -411,7 +411,7 @@ fn archive(draft: &LayoutDraft, path: &Path) -> anyhow::Result<()> {
 
 /// A tool as a package, byte for byte as it lies there.
 fn packed(tool: &Path, places: &Places, progress: &Progress) -> anyhow::Result<Whole> {
-    let package = Package::read(tool, places, &Engine::new()?, progress)?;
+    let package = Package::read(tool, &PackageArgs::default(), places, &Engine::new()?, progress)?;
     let manifest = package.needs_manifest()?;
     make::in_step(&package)?;
     // Everybody would refuse it, and who made it would not hear of that.

@@ -10,7 +10,7 @@ use nanohost_sandbox::Engine;
 use nanohost_verify::whole;
 use serde_json::{Value, json};
 
-use crate::cli::{ToolDiffArgs, ToolInferArgs, ToolLintArgs};
+use crate::cli::{PackageArgs, ToolDiffArgs, ToolInferArgs, ToolLintArgs};
 use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
 use crate::project::{self, MANIFEST, Places};
@@ -20,7 +20,7 @@ use crate::tool::{Package, Standing, draft, observe};
 pub fn infer(args: &ToolInferArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
     let engine = Engine::new()?;
-    let package = Package::read(&args.which.tool, places, &engine, &progress)?;
+    let package = Package::read(&args.which.tool, &args.which.packages, places, &engine, &progress)?;
     let (facts, old) = (package.loaded.facts(), package.manifest.as_ref());
     let name = name(&package);
     let mut observed = None;
@@ -129,8 +129,8 @@ fn publisher(old: &Standing, new: &Standing) -> Item {
 pub fn diff(args: &ToolDiffArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json && !args.markdown);
     let engine = Engine::new()?;
-    let old = Package::read(&args.old, places, &engine, &progress)?;
-    let new = Package::read(&args.new, places, &engine, &progress)?;
+    let old = Package::read(&args.old, &PackageArgs::default(), places, &engine, &progress)?;
+    let new = Package::read(&args.new, &PackageArgs::default(), places, &engine, &progress)?;
     let mut items = compare_tools(reviewed(&old), reviewed(&new));
     items.insert(0, publisher(&old.standing, &new.standing));
     let exit = if items.iter().any(|item| item.widens) { Exit::RunFailed } else { Exit::Success };
@@ -165,7 +165,7 @@ pub fn lint(args: &ToolLintArgs, places: &Places, console: &Console) -> anyhow::
     let mut found = nanohost_core::Diagnostics::new();
     let mut names = Vec::new();
     for tool in &args.tools {
-        let package = Package::read(tool, places, &engine, &progress)?;
+        let package = Package::read(tool, &PackageArgs::default(), places, &engine, &progress)?;
         names.push(package.needs_manifest()?.name().to_string());
         found.extend(lint_tool(reviewed(&package)));
         for why in crate::tool::Inspection::of(&package).refusals() {

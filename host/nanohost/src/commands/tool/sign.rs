@@ -9,7 +9,7 @@ use nanohost_sandbox::Engine;
 use nanohost_verify::whole;
 use serde_json::{Value, json};
 
-use crate::cli::{ToolSignArgs, ToolVerifyArgs};
+use crate::cli::{PackageArgs, ToolSignArgs, ToolVerifyArgs};
 use crate::console::{self, Console, Progress};
 use crate::failure::{Exit, Failure};
 use crate::project::{self, Places, quoted};
@@ -18,7 +18,7 @@ use crate::tool::{Failed, Package, Standing, package, signing};
 /// `nanohost tool sign`.
 pub fn sign(args: &ToolSignArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
-    let package = Package::read(&args.package, places, &Engine::new()?, &progress)?;
+    let package = Package::read(&args.package, &PackageArgs::default(), places, &Engine::new()?, &progress)?;
     is_package(&package)?;
     let manifest = package.needs_manifest()?;
     let facts = package.loaded.facts();
@@ -79,7 +79,7 @@ pub fn sign(args: &ToolSignArgs, places: &Places, console: &Console) -> anyhow::
 /// `nanohost tool verify`.
 pub fn verify(args: &ToolVerifyArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
-    let package = Package::read(&args.package, places, &Engine::new()?, &progress)?;
+    let package = Package::read(&args.package, &args.packages, places, &Engine::new()?, &progress)?;
     let mut keys = Vec::new();
     for file in &args.keys {
         keys.push((file.display().to_string(), signing::public_key(file)?));

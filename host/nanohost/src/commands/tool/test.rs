@@ -20,7 +20,7 @@ use crate::tool::{Package, junit};
 pub fn test(args: &ToolTestArgs, places: &Places, console: &Console) -> anyhow::Result<Exit> {
     let progress = Progress::new(!args.json);
     let engine = Engine::new()?;
-    let package = Package::read(&args.which.tool, places, &engine, &progress)?;
+    let package = Package::read(&args.which.tool, &args.which.packages, places, &engine, &progress)?;
     package.needs_no_fault()?;
     let manifest = package.needs_manifest()?;
     if !args.connect {

@@ -54,7 +54,8 @@ fn a_package_stays_for_as_long_as_it_is_looked_at() {
     let named = format!("oci://registry.example/echo:1.0.0@sha256:{}", fetched.digest);
     let engine = Engine::new().expect("an engine");
     let package =
-        Package::read(Path::new(&named), &places, &engine, &Progress::new(false)).expect("it is kept");
+        Package::read(Path::new(&named), &PackageArgs::default(), &places, &engine, &Progress::new(false))
+            .expect("it is kept");
     assert!(!cache.remove(&fetched.digest).expect("nothing is wrong"), "it is held");
     drop(package);
     assert!(cache.remove(&fetched.digest).expect("nothing is wrong"), "nobody holds it");
