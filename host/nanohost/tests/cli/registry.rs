@@ -116,6 +116,8 @@ fn what_is_packed_is_the_same_each_time() {
     user.home.write("ledger/manifest.toml", MANIFEST.replace("1.0.0", "1.0.1"));
     assert_ne!(pack("three.tar")["digest"], one["digest"]);
     user.nanohost(&["tool", "pack", "ledger", "-o", "folder", "--json"]).finds(2, "package_not_written");
+    user.nanohost(&["tool", "pack", "ledger", "-o", "a.zip", "--json"]).finds(2, "package_not_written");
+    assert!(!user.home.path("a.zip").exists());
     user.home.write("ledger/manifest.toml", MANIFEST.replace("[capabilities]\nkv = [\"ledger\"]\n", ""));
     user.nanohost(&["tool", "pack", "ledger", "-o", "no.tar", "--json"]).finds(2, "manifest_out_of_step");
 }
@@ -218,7 +220,9 @@ fn a_package_is_sent_looked_up_and_fetched() {
     user.nanohost(&["tool", "pull", &tagged]).exits(1).says(&format!("package = \"{package}\""));
 
     // What is suggested fetches it, with everything that belongs to it.
-    user.nanohost(&["tool", "pull", &package, "-o", "fetched", "--json"]).exits(0);
+    let pulled = user.nanohost(&["tool", "pull", &package, "-o", "fetched", "--json"]).exits(0).json();
+    assert_eq!((&pulled["tool"], &pulled["version"]), (&json!("ledger"), &json!("1.0.0")));
+    user.nanohost(&["tool", "pull", &package]).exits(0).says("ledger 1.0.0");
     for name in ["component.wasm", "manifest.toml", "package.dsse.json", "sbom.cdx.json"] {
         let bytes = |user: &User, folder: &str| fs::read(user.home.path(folder).join(name)).expect(name);
         assert_eq!(bytes(&user, "fetched"), bytes(&author, "ledger"), "{name}");

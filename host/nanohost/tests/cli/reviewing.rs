@@ -148,3 +148,20 @@ fn careless_manifests_are_found() {
     manifest(whole.replace("kv = [\"ledger\"]", ""));
     assert_eq!(codes(&[], 2), ["manifest_out_of_step"]);
 }
+
+#[test]
+fn what_is_no_tool_keeps_no_other_from_being_looked_at() {
+    let home = Home::new();
+    let project = Project::new(&home);
+    let folder = project.path("tools/ledger");
+    home.write("own/tools/README.md", "no tool");
+    home.write("own/tools/ledger/manifest.toml", MANIFEST.replace("memory = \"1MiB\"\n", ""));
+    let alone = home.nanohost(["tool", "lint", text(&folder), "--json"]).json();
+    let readme = project.path("tools/README.md");
+    for args in [[text(&readme), text(&folder)], [text(&folder), text(&readme)]] {
+        let told = home.nanohost([&["tool", "lint", "--json"][..], &args].concat()).exits(2).json();
+        assert_eq!(told["tools"], json!(["ledger"]), "{told:#}");
+        let of = |document: &Value| document["findings"].as_array().expect("a list").len();
+        assert_eq!(of(&told), of(&alone) + 1, "{told:#}");
+    }
+}

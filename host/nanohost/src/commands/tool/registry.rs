@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nanohost_core::signature::Signed;
-use nanohost_core::{Diagnostic, Digest, PackageRef, PinnedPackage, ToolOrigin, is_tag};
+use nanohost_core::{
+    Diagnostic, Digest, Manifest, PackageRef, PinnedPackage, ToolOrigin, is_tag, source_from_bytes,
+};
 use nanohost_sandbox::Engine;
 use nanohost_verify::{read, whole};
 use serde_json::{Value, json};
@@ -33,6 +35,16 @@ pub fn pack(args: &ToolPackArgs, places: &Places, console: &Console) -> anyhow::
     let own = packed(&args.tool, places, &progress)?;
     let mut draft = LayoutDraft::default();
     own.packed.lay(&own.title, &mut draft);
+    // A folder may be called anything, but who names an archive means one.
+    let other = ["zip", "tgz", "gz", "xz", "zst", "bz2", "7z"];
+    let named = args.out.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    if other.iter().any(|other| named.eq_ignore_ascii_case(other)) {
+        let message = format!("{} is called as no archive that is written here", args.out.display());
+        return Err(Failure::usage(
+            Diagnostic::error("package_not_written", message)
+                .help("an archive is FILE.tar; any other name is a folder's"),
+        ));
+    }
     match args.out.extension().is_some_and(|extension| extension == "tar") {
         true => archive(&draft, &args.out)?,
         false => {
@@ -183,7 +195,11 @@ pub fn pull(args: &ToolPullArgs, places: &Places, console: &Console) -> anyhow::
         console.json(&document)?;
         return Ok(Exit::Success);
     }
-    let mut out = told(&Packed::again(&fetched));
+    let mut out = match called(&fetched) {
+        Some((name, version)) => format!("{} {}\n", console::escaped(&name), console::escaped(&version)),
+        None => String::new(),
+    };
+    out.push_str(&told(&Packed::again(&fetched)));
     out.extend(args.out.iter().map(|path| format!("  written    {}\n", console::path(path))));
     console.print(&format!("{out}  {}\n", line(&package)))?;
     Ok(Exit::Success)
@@ -475,10 +491,20 @@ fn parts_json(packed: &Packed) -> Value {
     })
 }
 
+/// The tool's name and version, where it came with a manifest that can be read.
+fn called(fetched: &Fetched) -> Option<(String, String)> {
+    let source = source_from_bytes(MANIFEST, fetched.manifest.as_deref()?).ok()?;
+    let manifest = Manifest::parse(source).ok()?;
+    Some((manifest.name().to_string(), manifest.version().to_owned()))
+}
+
 fn fetched_json(fetched: &Fetched, places: &Places) -> Value {
+    let (tool, version) = called(fetched).unzip();
     let folder = places.packages().map(|folder| folder.join(fetched.digest.to_string()));
     json!({
         "digest": format!("sha256:{}", fetched.digest),
+        "tool": tool,
+        "version": version,
         "folder": folder.filter(|_| fetched.manifest.is_some()),
         "parts": parts_json(&Packed::again(fetched)),
     })

@@ -164,20 +164,34 @@ pub fn lint(args: &ToolLintArgs, places: &Places, console: &Console) -> anyhow::
     let engine = Engine::new()?;
     let mut found = nanohost_core::Diagnostics::new();
     let mut names = Vec::new();
+    let (mut unread, mut worst) = (false, Exit::Success);
     for tool in &args.tools {
-        let package = Package::read(tool, &PackageArgs::default(), places, &engine, &progress)?;
-        names.push(package.needs_manifest()?.name().to_string());
+        let read = Package::read(tool, &PackageArgs::default(), places, &engine, &progress)
+            .and_then(|package| Ok((package.needs_manifest()?.name().to_string(), package)));
+        let (name, package) = match read {
+            Ok(read) => read,
+            // The others are looked at all the same.
+            Err(error) => {
+                let failure = error.downcast::<Failure>()?;
+                unread = true;
+                worst = if failure.exit as u8 > worst as u8 { failure.exit } else { worst };
+                found.extend(failure.findings);
+                continue;
+            }
+        };
+        names.push(name);
         found.extend(lint_tool(reviewed(&package)));
         for why in crate::tool::Inspection::of(&package).refusals() {
             let message = format!("manifest and component are not in step: {}", why.escape_debug());
             found.push(Diagnostic::error("manifest_out_of_step", message).help("mend the one that is wrong"));
         }
     }
-    let exit = match (found.has_errors(), args.strict && !found.is_empty()) {
+    let own = match (found.has_errors(), args.strict && !found.is_empty()) {
         (true, _) => Exit::Usage,
         (false, true) => Exit::RunFailed,
         (false, false) => Exit::Success,
     };
+    let exit = if unread && worst as u8 > own as u8 { worst } else { own };
     if args.json {
         console.json(&json!({
             "exitCode": exit as u8,
