@@ -1,6 +1,6 @@
 //! `program.lock`: what the tools of a program were when somebody last looked at them. A tool of a
 //! folder is pinned by its manifest and its schemas; its component changes with each build and
-//! stands in the evidence. A package is pinned by its reference and its component as well. Knows no files, and grants nothing: a lock only refuses.
+//! stands in the evidence. A package is pinned by its reference, its component and the key that signs it as well. Knows no files, and grants nothing: a lock only refuses.
 
 mod moves;
 
@@ -11,10 +11,11 @@ use std::sync::Arc;
 use crate::admit::{Offer, called, quoted, schema_digest};
 use crate::check::CheckedProgram;
 use crate::document::{self, Entry, Fields, Format, NodeValue, Report};
-use crate::manifest::{Manifest, read_digest, refuse_unenforceable, said_limits};
+use crate::manifest::{Manifest, read_digest, said_limits};
 use crate::package::PackageRef;
 use crate::program::ToolOrigin;
-use crate::{Diagnostic, Diagnostics, Digest, Source, ToolName};
+use crate::signature::Signed;
+use crate::{Diagnostic, Diagnostics, Digest, KeyId, Source, ToolName};
 
 pub use moves::{Move, moves};
 
@@ -37,6 +38,9 @@ pub struct Pin {
     pub manifest: Digest,
     /// Digest of the component, of a package alone: what others made does not change with a build here.
     pub component: Option<Digest>,
+    /// The key that a package is signed with, as its signature says; `None`: it is not signed, or the lock is
+    /// older than its signature, and any may come.
+    pub publisher: Option<KeyId>,
     /// The exported function that is called, with its interface where it has one.
     pub function: String,
     /// Digest of the schema of its arguments.
@@ -96,6 +100,7 @@ impl Pins {
             };
             let pin = Pin {
                 component: package.is_some().then_some(offer.facts.component),
+                publisher: offer.signature.as_ref().filter(|_| package.is_some()).map(Signed::key_id),
                 path,
                 package,
                 tool: manifest.name().clone(),
@@ -142,6 +147,7 @@ impl Pins {
                 version,
                 manifest,
                 component,
+                publisher,
                 function,
                 input,
                 output,
@@ -156,6 +162,7 @@ impl Pins {
                 ("version", Some(version.clone())),
                 ("manifest", Some(digest(manifest))),
                 ("component", component.as_ref().map(digest)),
+                ("publisher", publisher.as_ref().map(ToString::to_string)),
                 ("function", Some(function.clone())),
                 ("input", Some(digest(input))),
                 ("output", Some(digest(output))),
@@ -288,12 +295,13 @@ fn pin(entry: &Entry, report: &mut Report) -> Option<(ToolName, Pin, Places)> {
         // That of a folder changes with each build: pinned here and not compared, it would protect nothing.
         report.invalid(&at.span, "only a package's component is pinned");
     }
-    refuse_unenforceable(&mut fields, &["publisher"], report);
+    let publisher = publisher(&mut fields, report);
     let mut keys = BTreeMap::new();
     for key in [
         "path",
         "package",
         "component",
+        "publisher",
         "tool",
         "version",
         "manifest",
@@ -313,6 +321,7 @@ fn pin(entry: &Entry, report: &mut Report) -> Option<(ToolName, Pin, Places)> {
         version: version?,
         manifest: manifest?.value,
         component: component.map(|component| component.value),
+        publisher,
         function: function?,
         input: input?.value,
         output: output?.value,
@@ -320,6 +329,25 @@ fn pin(entry: &Entry, report: &mut Report) -> Option<(ToolName, Pin, Places)> {
         claims,
     };
     Some((local?, pin, Places { tool: entry.key_span.clone(), keys }))
+}
+
+/// The key that a package is signed with.
+fn publisher(fields: &mut Fields<'_>, report: &mut Report) -> Option<KeyId> {
+    let named = fields.filled_text("publisher", report)?.to_owned();
+    let at = fields.node("publisher")?.span.clone();
+    if !fields.has("package") {
+        // Whose a folder is, nobody signs: pinned here and not compared, it would protect nothing.
+        report.invalid(&at, "only a package's publisher is pinned");
+        return None;
+    }
+    match named.parse() {
+        Ok(key) => Some(key),
+        Err(_) => {
+            report
+                .invalid(&at, "`publisher` is the identifier of a key, as `nanohost tool verify` prints it");
+            None
+        }
+    }
 }
 
 /// The package that is pinned, with its digest, and no folder beside it.

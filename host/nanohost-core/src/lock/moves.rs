@@ -59,6 +59,7 @@ fn one(before: &Pin, after: &Pin, add: &mut Add<'_>) {
         version,
         manifest,
         component,
+        publisher,
         function,
         input,
         output,
@@ -92,6 +93,13 @@ fn one(before: &Pin, after: &Pin, add: &mut Add<'_>) {
         && was != is
     {
         add("component", digest(was), digest(is), Change::Changed);
+    }
+    // A lock without one is older than the signature. One whose package has none any more is not what it was.
+    if let (true, Some(was)) = (after.package.is_some(), publisher)
+        && after.publisher != Some(*was)
+    {
+        let is = after.publisher.map_or_else(|| "nobody".to_owned(), |key| key.to_string());
+        add("publisher", Some(was.to_string()), Some(is), Change::Changed);
     }
     asks(Some(asked), Some(&after.asks), add);
     claims(Some(claimed), Some(&after.claims), add);

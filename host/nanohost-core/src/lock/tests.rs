@@ -65,7 +65,9 @@ fn one_line_a_case() {
         (text("claims = \"pii of f: input.a\""), "invalid_field@11"),
         // Read and not compared, it would protect nothing.
         (text(&format!("component = \"{}\"", digest('d'))), "invalid_field@11"),
-        (text("publisher = \"ed25519:x\""), "unenforceable@11"),
+        (text(&format!("publisher = \"{}\"", "a".repeat(64))), "invalid_field@11"),
+        (of_package(&signed(&"a".repeat(64))), "ok"),
+        (of_package(&signed("ed25519:x")), "invalid_field@12"),
         (text(&package(&format!("\ncomponent = \"{}\"", digest('d')))), "invalid_field@11"),
         (of_package(&format!("component = \"{}\"", digest('d'))), "ok"),
         (of_package(""), "invalid_field@3"),
@@ -209,4 +211,26 @@ fn one_tool_moves_and_the_others_stay() {
     assert_eq!(tools, ["pay"]);
     // One that the program has no longer goes.
     assert_eq!(before.with(&Pins::default(), &[name("pay")]).iter().count(), 1);
+}
+
+/// A package's component, and the key that it is signed with.
+fn signed(key: &str) -> String {
+    format!("component = \"{}\"\npublisher = \"{key}\"", digest('d'))
+}
+
+#[test]
+fn a_publisher_that_is_pinned_stays() {
+    let lock = |more: &str| Lock::parse(Source::new("program.lock", of_package(more))).expect("a lock");
+    let (one, other) = (lock(&signed(&"a".repeat(64))), lock(&signed(&"b".repeat(64))));
+    let older = lock(&format!("component = \"{}\"", digest('d')));
+    let found = |lock: &Lock, now: &Lock| lock.check(now.pins(), "update").iter().count();
+    assert_eq!(found(&one, &one), 0);
+    assert_eq!(found(&one, &other), 1);
+    assert_eq!(found(&one, &older), 1, "nobody signs it any more");
+    assert_eq!(found(&older, &one), 0, "the lock is older than the signature");
+    let said = one.check(other.pins(), "update").to_string();
+    assert!(said.contains("the publisher of `refund` is bbbb"), "{said}");
+    // What is written is read.
+    let again = Lock::parse(Source::new("program.lock", one.pins().to_text())).expect("a lock");
+    assert_eq!(again.pins(), one.pins());
 }

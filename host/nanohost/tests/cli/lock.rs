@@ -193,7 +193,7 @@ fn a_lock_that_is_none_refuses_the_program() {
     for (broken, code) in [
         (pinned.replace("format = 1", "format = 2"), "invalid_field"),
         (pinned.replace("function =", "functions ="), "invalid_field"),
-        (format!("{pinned}publisher = \"x\"\n"), "unenforceable"),
+        (format!("{pinned}publisher = \"x\"\n"), "invalid_field"),
         (pinned[..pinned.len() - 3].to_owned(), "not_toml"),
         (format!("{pinned}# {}\n", " ".repeat(5 << 20)), "invalid_lock"),
     ] {

@@ -679,6 +679,13 @@ fn a_platform_team_takes_a_component_restricts_hands_it_on_and_an_upgrade_that_a
     user.nanohost(&["tool", "verify", &package, "--policy", "own/policies/local.toml"]).exits(0).says("team");
     // It pins it and runs it.
     user.on("update", &program, &[]).exits(0);
+    let lock = fs::read_to_string(Path::new(&program).with_extension("lock")).expect("it is written");
+    let publisher = lock.lines().find(|line| line.starts_with("publisher = ")).expect("it is signed");
+    let anothers = lock.replace(publisher, &format!("publisher = \"{}\"", "0".repeat(64)));
+    fs::write(Path::new(&program).with_extension("lock"), anothers).expect("it is ours");
+    user.on("run", &program, &[]).finds(2, "lock_mismatch").says("the publisher of");
+    user.on("update", &program, &[]).exits(0);
+    assert_eq!(fs::read_to_string(Path::new(&program).with_extension("lock")).expect("it is there"), lock);
     let run = user.on("run", &program, &["--locked"]).exits(0).json();
     let receipt = user.nanohost(&["receipt", &text(&run["run"]), "--json"]).exits(0).json();
     assert_eq!(receipt["authority"][0]["publisher"], "team", "{receipt:#}");
